@@ -1,0 +1,44 @@
+package directory
+
+import "strings"
+
+// OrganizationStatus: a suspended organization keeps its data and loses all
+// access; zero is invalid.
+type OrganizationStatus uint8
+
+const (
+	OrganizationActive OrganizationStatus = iota + 1
+	OrganizationSuspended
+)
+
+// DefaultUserQuota bounds the users of an organization until the operator sets
+// another; it covers a large hospital group.
+const DefaultUserQuota = 200_000
+
+// Organization is the wall around everything else.
+type Organization struct {
+	ID        OrgID              `cbor:"1,keyasint"`
+	Slug      string             `cbor:"2,keyasint"`
+	Name      string             `cbor:"3,keyasint"`
+	Status    OrganizationStatus `cbor:"4,keyasint"`
+	UserQuota uint32             `cbor:"5,keyasint"`
+	Created   Time               `cbor:"6,keyasint"`
+	Modified  Time               `cbor:"7,keyasint"`
+	Version   Index              `cbor:"8,keyasint"`
+}
+
+const slugMax = 63 // one DNS label, since a slug may become a host name
+
+// CheckSlug allows lower-case letters, digits and inner hyphens.
+func CheckSlug(slug string) error {
+	if len(slug) == 0 || len(slug) > slugMax {
+		return Invalid("slug", "must have 1 to %d characters", slugMax)
+	}
+	bad := strings.IndexFunc(slug, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
+	})
+	if bad >= 0 || slug[0] == '-' || slug[len(slug)-1] == '-' {
+		return Invalid("slug", "only lower-case letters, digits and inner hyphens")
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package directory
+
+import "time"
+
+// Lifetimes of a session and its tokens.
+const (
+	AccessTokenLife   = 5 * time.Minute
+	SessionIdleLife   = 7 * 24 * time.Hour  // without a refresh
+	SessionMaxLife    = 90 * 24 * time.Hour // in all
+	RefreshGrace      = 30 * time.Second    // a repeat of the same refresh token is answered alike
+	AccessTokensMax   = 16                  // live access tokens remembered per session
+	SessionsPerUser   = 64
+	SessionMethodsMax = 8
+)
+
+// AccessToken names a bearer token without holding it: Key is its
+// SipHash-2-4-128 under the cluster's token secret (low word first).
+type AccessToken struct {
+	Key       [16]byte `cbor:"1,keyasint"`
+	Length    uint32   `cbor:"2,keyasint"`
+	NotBefore Time     `cbor:"3,keyasint"`
+	Expires   Time     `cbor:"4,keyasint"`
+}
+
+// Session is one sign-in. Refresh tokens are kept as SHA-256; Previous is the
+// one before, so that its reuse after the grace ends the session.
+type Session struct {
+	ID        SessionID     `cbor:"1,keyasint"`
+	User      UserID        `cbor:"2,keyasint"`
+	Methods   []string      `cbor:"3,keyasint,omitempty"` // amr values, RFC 8176
+	Refresh   [32]byte      `cbor:"4,keyasint"`
+	Previous  [32]byte      `cbor:"5,keyasint,omitempty"`
+	Successor []byte        `cbor:"6,keyasint,omitempty"` // the current refresh token, sealed, for an idempotent repeat
+	Refreshed Time          `cbor:"7,keyasint"`
+	Created   Time          `cbor:"8,keyasint"`
+	Tokens    []AccessToken `cbor:"9,keyasint,omitempty"`
+	Ended     Time          `cbor:"10,keyasint,omitempty"` // zero while it lives
+	Reason    string        `cbor:"11,keyasint,omitempty"`
+	Version   Index         `cbor:"12,keyasint"`
+}
+
+// Live reports whether the session may be used at now.
+func (s *Session) Live(now Time) bool {
+	return s.Ended == 0 && now < s.Refreshed.Add(SessionIdleLife) && now < s.Created.Add(SessionMaxLife)
+}
+
+// MFA reports whether the session was opened with more than one factor:
+// two different methods, or one that RFC 8176 calls multi-factor.
+func (s *Session) MFA() bool {
+	distinct := map[string]bool{}
+	for _, m := range s.Methods {
+		if m == "mfa" {
+			return true
+		}
+		distinct[m] = true
+	}
+	return len(distinct) > 1
+}

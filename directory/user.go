@@ -1,0 +1,62 @@
+package directory
+
+// Source says which door an object came through.
+type Source uint8
+
+const (
+	SourceAPI Source = iota + 1
+	SourceSCIM
+)
+
+func (s Source) String() string {
+	switch s {
+	case SourceAPI:
+		return "api"
+	case SourceSCIM:
+		return "scim"
+	}
+	return "unknown"
+}
+
+// User is a person or workload identity in one organization. A deactivated
+// user stays readable and keeps memberships; access is gone.
+type User struct {
+	ID          UserID       `cbor:"1,keyasint"`
+	UserName    string       `cbor:"2,keyasint"` // unique in the organization, compared folded
+	ExternalID  string       `cbor:"3,keyasint,omitempty"`
+	Email       string       `cbor:"4,keyasint,omitempty"`
+	DisplayName string       `cbor:"5,keyasint,omitempty"`
+	GivenName   string       `cbor:"6,keyasint,omitempty"`
+	FamilyName  string       `cbor:"7,keyasint,omitempty"`
+	Active      bool         `cbor:"8,keyasint"`
+	Source      Source       `cbor:"9,keyasint"`
+	Connection  ConnectionID `cbor:"10,keyasint,omitempty"` // owner, when Source is SCIM
+	Attributes  []byte       `cbor:"11,keyasint,omitempty"` // canonical JSON of all further attributes, opaque here
+	Created     Time         `cbor:"12,keyasint"`
+	Modified    Time         `cbor:"13,keyasint"`
+	Version     Index        `cbor:"14,keyasint"`
+}
+
+// Check holds what is true of a user alone; uniqueness is decided at apply.
+func (u *User) Check() error {
+	checks := []error{
+		CheckText("user_name", u.UserName, IdentifierMax, true),
+		CheckText("external_id", u.ExternalID, ExternalIDMax, false),
+		CheckText("email", u.Email, IdentifierMax, false),
+		CheckText("display_name", u.DisplayName, NameMax, false),
+		CheckText("given_name", u.GivenName, NameMax, false),
+		CheckText("family_name", u.FamilyName, NameMax, false),
+	}
+	for _, err := range checks {
+		if err != nil {
+			return err
+		}
+	}
+	if u.ID.IsZero() {
+		return Invalid("id", "missing")
+	}
+	if len(u.Attributes) > AttributesMax {
+		return Invalid("attributes", "more than %d bytes", AttributesMax)
+	}
+	return nil
+}
