@@ -1,0 +1,287 @@
+package filter
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/big"
+	"sort"
+	"strings"
+	"time"
+)
+
+// Types is what evaluation must know of the schema.
+type Types interface {
+	// CaseExact reports whether strings of the attribute compare with regard to
+	// case. The path is dotted, with its extension's URN in front if it has
+	// one, in the case in which the client wrote it.
+	CaseExact(path string) bool
+}
+
+// Match reports whether the resource satisfies the filter. The resource is the
+// canonical JSON form: multi-valued complex attributes as []any of
+// map[string]any, extensions under their URN. An attribute without a prefix
+// that the core does not have is looked up in the extensions, because providers
+// send manager eq "X". The resource is only read.
+func Match(e Expr, resource map[string]any, types Types) (bool, error) {
+	return matcher{types}.match(e, resource, "")
+}
+
+type matcher struct{ types Types }
+
+// match evaluates e on one object; within names the attribute whose element
+// the object is, or is empty for the resource itself.
+func (m matcher) match(e Expr, object map[string]any, within string) (bool, error) {
+	switch e := e.(type) {
+	case And:
+		ok, err := m.match(e.Left, object, within)
+		if err != nil || !ok {
+			return false, err
+		}
+		return m.match(e.Right, object, within)
+	case Or:
+		ok, err := m.match(e.Left, object, within)
+		if err != nil || ok {
+			return ok, err
+		}
+		return m.match(e.Right, object, within)
+	case Not:
+		ok, err := m.match(e.Expr, object, within)
+		return !ok && err == nil, err
+	case ValuePath:
+		return m.element(e, object)
+	case Compare:
+		return m.compare(e, object, within)
+	default:
+		return false, &Error{0, "filter is empty"}
+	}
+}
+
+func (m matcher) element(e ValuePath, object map[string]any) (bool, error) {
+	for _, v := range list(lookup(object, e.Attr)) {
+		element, ok := v.(map[string]any)
+		if !ok {
+			element = map[string]any{"value": v}
+		}
+		ok, err := m.match(e.Filter, element, e.Attr.String())
+		if err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+func (m matcher) compare(c Compare, object map[string]any, within string) (bool, error) {
+	values := candidates(list(lookup(object, c.Attr)), c.Attr.Sub, c.Op == Present)
+	if c.Op == Present {
+		return len(values) > 0, nil
+	}
+	if len(values) == 0 {
+		return c.Op == Equal && c.Value == nil || c.Op == NotEqual && c.Value != nil, nil
+	}
+	path := c.Attr.String()
+	if within != "" {
+		path = within + "." + path
+	}
+	for _, v := range values {
+		ok, err := m.holds(v, c, path)
+		if err != nil || ok {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// candidates gives the values that a comparison looks at: the sub-attribute of
+// each element, or its value where a complex attribute is named bare.
+func candidates(values []any, sub string, presence bool) []any {
+	var out []any
+	for _, v := range values {
+		if object, ok := v.(map[string]any); ok {
+			switch {
+			case sub != "":
+				v = field(object, sub)
+			case !presence:
+				v = field(object, "value")
+			case len(object) == 0:
+				v = nil
+			}
+		}
+		if v != nil && (v != "" || !presence) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// list gives the values of an attribute, whether it has one or several.
+func list(v any) []any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []any:
+		return v
+	default:
+		return []any{v}
+	}
+}
+
+func lookup(object map[string]any, a Attr) any {
+	if a.URN != "" && !isCore(a.URN) {
+		extension, _ := field(object, a.URN).(map[string]any)
+		return field(extension, a.Name)
+	}
+	if v := field(object, a.Name); v != nil || a.URN != "" {
+		return v
+	}
+	for _, key := range extensions(object) {
+		extension, _ := object[key].(map[string]any)
+		if v := field(extension, a.Name); v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// extensions lists the URN keys of a resource in a fixed order.
+func extensions(object map[string]any) []string {
+	var keys []string
+	for key := range object {
+		if isURN(key) {
+			keys = append(keys, key)
+		}
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// field finds a member without regard to case. Canonical objects do not hold
+// two spellings of a name; should one, the first in byte order counts, so that
+// every node answers alike.
+func field(object map[string]any, name string) any {
+	if v, ok := object[name]; ok {
+		return v
+	}
+	best := ""
+	for key := range object {
+		if strings.EqualFold(key, name) && (best == "" || key < best) {
+			best = key
+		}
+	}
+	return object[best]
+}
+
+func (m matcher) holds(v any, c Compare, path string) (bool, error) {
+	if c.Value == nil {
+		return c.Op == NotEqual, nil
+	}
+	switch v := v.(type) {
+	case bool:
+		return boolean(v, c, path)
+	case string:
+		return m.text(v, c, path), nil
+	}
+	order, ok := numbers(v, c.Value)
+	if !ok {
+		return c.Op == NotEqual, nil
+	}
+	return ordered(order, c.Op), nil
+}
+
+// boolean compares with a literal or with its text: Entra sends primary eq "True".
+func boolean(v bool, c Compare, path string) (bool, error) {
+	if c.Op != Equal && c.Op != NotEqual {
+		return false, &Error{0, fmt.Sprintf("operator %s does not apply to the boolean %s", c.Op, path)}
+	}
+	want, isBool := c.Value.(bool)
+	if s, isString := c.Value.(string); isString {
+		want = strings.EqualFold(s, "true")
+		isBool = want || strings.EqualFold(s, "false")
+	}
+	return (isBool && v == want) == (c.Op == Equal), nil
+}
+
+func (m matcher) text(v string, c Compare, path string) bool {
+	want, ok := c.Value.(string)
+	if !ok {
+		// A literal without quotes compares with text as it is written.
+		want = strings.Trim(literal(c.Value), `"`)
+	}
+	if !m.types.CaseExact(path) {
+		v, want = strings.ToLower(v), strings.ToLower(want)
+	}
+	switch c.Op {
+	case Contains:
+		return strings.Contains(v, want)
+	case StartsWith:
+		return strings.HasPrefix(v, want)
+	case EndsWith:
+		return strings.HasSuffix(v, want)
+	case Equal, NotEqual:
+		return (v == want) == (c.Op == Equal)
+	}
+	return ordered(order(v, want), c.Op)
+}
+
+// order compares instants as instants, whatever their zone, and other text by
+// its bytes.
+func order(a, b string) int {
+	at, aerr := time.Parse(time.RFC3339Nano, strings.ToUpper(a))
+	bt, berr := time.Parse(time.RFC3339Nano, strings.ToUpper(b))
+	if aerr == nil && berr == nil {
+		return at.Compare(bt)
+	}
+	return strings.Compare(a, b)
+}
+
+func ordered(order int, op Op) bool {
+	switch op {
+	case Equal:
+		return order == 0
+	case NotEqual:
+		return order != 0
+	case Greater:
+		return order > 0
+	case GreaterOrEqual:
+		return order >= 0
+	case Less:
+		return order < 0
+	case LessOrEqual:
+		return order <= 0
+	}
+	return false
+}
+
+func numbers(a, b any) (order int, ok bool) {
+	x, xok := number(a)
+	y, yok := number(b)
+	if !xok || !yok {
+		return 0, false
+	}
+	return x.Cmp(y), true
+}
+
+const (
+	// numberPrecision holds every 64-bit integer exactly.
+	numberPrecision = 64
+	// numberMax is the longest number that is compared as one, in bytes: reading
+	// a number takes time quadratic in its length.
+	numberMax = 64
+)
+
+func number(v any) (*big.Float, bool) {
+	switch v := v.(type) {
+	case float64:
+		return new(big.Float).SetPrec(numberPrecision).SetFloat64(v), true
+	case int64:
+		return new(big.Float).SetPrec(numberPrecision).SetInt64(v), true
+	case int:
+		return new(big.Float).SetPrec(numberPrecision).SetInt64(int64(v)), true
+	case json.Number:
+		if len(v) > numberMax {
+			return nil, false
+		}
+		f, _, err := big.ParseFloat(string(v), 10, numberPrecision, big.ToNearestEven)
+		return f, err == nil
+	}
+	return nil, false
+}
