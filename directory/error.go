@@ -20,6 +20,7 @@ const (
 	KindExhausted                   // a limit or quota is reached
 	KindUnavailable                 // cannot be decided now; try again
 	KindUnauthenticated             // no valid credential
+	KindUnknownOutcome              // proposed, and its fate is not known
 )
 
 // Error is a failure that belongs to the caller. Message is fit for a human
@@ -61,6 +62,11 @@ func Unavailable(format string, args ...any) *Error {
 }
 func Unauthenticated(format string, args ...any) *Error {
 	return newError(KindUnauthenticated, "", format, args)
+}
+
+// UnknownOutcome is the honest answer when a proposal may or may not commit.
+func UnknownOutcome() *Error {
+	return &Error{Kind: KindUnknownOutcome, Message: "the change may or may not have happened; repeat it with the same Idempotency-Key"}
 }
 
 // KindOf is KindInternal for every error that is not a caller's.
