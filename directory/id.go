@@ -87,3 +87,7 @@ func ParseConnectionID(s string) (ConnectionID, error) {
 	return parse(connectionPrefix, "connection_id", s)
 }
 func ParseServiceID(s string) (ServiceID, error) { return parse(servicePrefix, "service_id", s) }
+
+// RequestIDText is the id as 32 hexadecimal digits; it has no prefix because it
+// names no object.
+func RequestIDText(id RequestID) string { return hex.EncodeToString(id[:]) }

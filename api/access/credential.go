@@ -1,0 +1,84 @@
+package access
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/authfi/authfi/directory"
+)
+
+// Opaque credentials name themselves: a prefix that secret scanners can find,
+// then the ids under which the hash is stored and 32 random bytes. So no table
+// of credentials spans organizations.
+const (
+	operatorPrefix   = "afo_" // OperatorID, secret
+	connectionPrefix = "afs_" // OrgID, ConnectionID, secret
+	refreshPrefix    = "afr_" // OrgID, SessionID, secret
+)
+
+const secretSize = 32
+
+// CredentialMax bounds a bearer credential: an access token stays under 4 KB,
+// and nothing longer is parsed.
+const CredentialMax = 8 << 10
+
+func opaque(prefix string, parts ...[]byte) (token string, hash [32]byte) {
+	var b []byte
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	secret := make([]byte, secretSize)
+	if _, err := rand.Read(secret); err != nil {
+		panic(fmt.Sprintf("access: no randomness: %v", err)) // crypto/rand documents that it never fails
+	}
+	token = prefix + base64.RawURLEncoding.EncodeToString(append(b, secret...))
+	return token, Hash(token)
+}
+
+// parse splits a token into ids of 16 bytes; the secret stays in the hash.
+func parseOpaque(prefix, token string, ids ...*[16]byte) bool {
+	text, ok := strings.CutPrefix(token, prefix)
+	if !ok || len(text) > 200 {
+		return false
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) != 16*len(ids)+secretSize {
+		return false
+	}
+	for i, id := range ids {
+		copy(id[:], b[16*i:])
+	}
+	return true
+}
+
+// Hash is how an opaque credential is stored. The secret has 256 random bits,
+// so a plain hash cannot be searched.
+func Hash(token string) [32]byte { return sha256.Sum256([]byte(token)) }
+
+func matches(token string, stored [32]byte) bool {
+	hash := Hash(token)
+	return subtle.ConstantTimeCompare(hash[:], stored[:]) == 1
+}
+
+// NewOperatorToken and its siblings make a credential and the hash to store.
+func NewOperatorToken(id directory.OperatorID) (token string, hash [32]byte) {
+	return opaque(operatorPrefix, id[:])
+}
+
+func NewConnectionToken(org directory.OrgID, id directory.ConnectionID) (token string, hash [32]byte) {
+	return opaque(connectionPrefix, org[:], id[:])
+}
+
+func NewRefreshToken(org directory.OrgID, id directory.SessionID) (token string, hash [32]byte) {
+	return opaque(refreshPrefix, org[:], id[:])
+}
+
+// ParseRefreshToken says where a refresh token belongs, not that it is valid.
+func ParseRefreshToken(token string) (org directory.OrgID, session directory.SessionID, ok bool) {
+	ok = parseOpaque(refreshPrefix, token, (*[16]byte)(&org), (*[16]byte)(&session))
+	return org, session, ok
+}

@@ -1,0 +1,199 @@
+package access
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/state"
+	"github.com/authfi/authfi/fsm/wire"
+)
+
+// Log is what access needs of the cluster. Its errors are directory errors or
+// the world's; a write whose fate is not known is KindUnknownOutcome.
+type Log interface {
+	// Propose returns this node's own result once this node has applied it.
+	Propose(ctx context.Context, entry []byte) (fsm.Result, error)
+	ReadIndex(ctx context.Context) (directory.Index, error)
+	WaitApplied(ctx context.Context, index directory.Index) error
+}
+
+// Verifier checks an access token against a root and names the session behind
+// it. Its error is always KindUnauthenticated.
+type Verifier interface {
+	Verify(root *state.Root, token string) (Session, error)
+}
+
+// Session is a verified user's session.
+type Session struct {
+	Org  directory.OrgID
+	User directory.UserID
+	ID   directory.SessionID
+}
+
+// Gate admits credentials to operations.
+type Gate struct {
+	log      Log
+	root     func() *state.Root
+	verifier Verifier
+	now      func() time.Time
+}
+
+// NewGate wires the gate; now is the clock that stamps proposals.
+func NewGate(log Log, root func() *state.Root, verifier Verifier, now func() time.Time) *Gate {
+	return &Gate{log: log, root: root, verifier: verifier, now: now}
+}
+
+// Caller is an authenticated credential.
+type Caller struct {
+	Actor  directory.Actor
+	Org    directory.OrgID // zero for an operator
+	Source string          // what the sync log calls the caller
+}
+
+// Freshness says which state a request must be answered from.
+type Freshness struct {
+	AtLeast      directory.Index // wait until this index is applied
+	Linearizable bool            // no acknowledged write may be missing
+}
+
+// Authenticate finds out who is asking. Every failure looks the same.
+func (g *Gate) Authenticate(token string) (Caller, error) {
+	root := g.root()
+	caller, ok := Caller{}, false
+	switch {
+	case len(token) > CredentialMax:
+	case strings.HasPrefix(token, operatorPrefix):
+		caller, ok = operator(root, token)
+	case strings.HasPrefix(token, connectionPrefix):
+		caller, ok = connection(root, token)
+	case token != "" && g.verifier != nil:
+		s, err := g.verifier.Verify(root, token)
+		caller = Caller{
+			Actor:  directory.Actor{Kind: directory.ActorUser, ID: s.User},
+			Org:    s.Org,
+			Source: "api",
+		}
+		ok = err == nil
+	}
+	if !ok {
+		return Caller{}, directory.Unauthenticated("a valid bearer token is required")
+	}
+	return caller, nil
+}
+
+func operator(root *state.Root, token string) (Caller, bool) {
+	var id directory.OperatorID
+	if !parseOpaque(operatorPrefix, token, (*[16]byte)(&id)) {
+		return Caller{}, false
+	}
+	o, ok := root.System().Operator(id)
+	if !ok || !matches(token, o.Token) {
+		return Caller{}, false
+	}
+	return Caller{Actor: directory.Actor{Kind: directory.ActorOperator, ID: id}, Source: "api"}, true
+}
+
+func connection(root *state.Root, token string) (Caller, bool) {
+	var org directory.OrgID
+	var id directory.ConnectionID
+	if !parseOpaque(connectionPrefix, token, (*[16]byte)(&org), (*[16]byte)(&id)) {
+		return Caller{}, false
+	}
+	o, ok := root.Org(org)
+	if !ok || o.Record().Status != directory.OrganizationActive {
+		return Caller{}, false
+	}
+	c, ok := o.Connection(id)
+	if !ok || !matches(token, c.Token) {
+		return Caller{}, false
+	}
+	actor := directory.Actor{Kind: directory.ActorConnection, ID: id}
+	return Caller{Actor: actor, Org: org, Source: string(c.Provider)}, true
+}
+
+// Admit gives a pass for one operation in one organization. An organization
+// that the caller does not belong to does not exist for them.
+func (g *Gate) Admit(ctx context.Context, caller Caller, org directory.OrgID, op Operation, fresh Freshness) (*Pass, error) {
+	rule, ok := RuleOf(op)
+	if !ok || rule.Scope != Organization {
+		return nil, directory.Denied("operation %s is not open to anybody", op)
+	}
+	if caller.Actor.Kind != directory.ActorOperator && caller.Org != org {
+		return nil, directory.NotFound("organization")
+	}
+	if err := g.settle(ctx, fresh); err != nil {
+		return nil, err
+	}
+	view, ok := g.root().Org(org)
+	if !ok {
+		return nil, directory.NotFound("organization")
+	}
+	p := &Pass{gate: g, caller: caller, op: op, rule: rule, view: view}
+	if err := p.allowed(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// AdmitSystem gives a pass for one operation on the instance.
+func (g *Gate) AdmitSystem(ctx context.Context, caller Caller, op Operation, fresh Freshness) (*SystemPass, error) {
+	rule, ok := RuleOf(op)
+	if !ok || rule.Scope != Instance || !rule.Operator || caller.Actor.Kind != directory.ActorOperator {
+		return nil, directory.Denied("operation %s is for operators", op)
+	}
+	if err := g.settle(ctx, fresh); err != nil {
+		return nil, err
+	}
+	return &SystemPass{gate: g, caller: caller, root: g.root()}, nil
+}
+
+// settle waits until this node's state is as new as the request demands.
+func (g *Gate) settle(ctx context.Context, fresh Freshness) error {
+	index := fresh.AtLeast
+	if fresh.Linearizable {
+		read, err := g.log.ReadIndex(ctx)
+		if err != nil {
+			return err
+		}
+		index = max(index, read)
+	}
+	if index <= g.root().Applied() {
+		return nil
+	}
+	return g.log.WaitApplied(ctx, index)
+}
+
+// Locate finds the organization of an object by its id, for operators, whose
+// requests name none. Everybody else's organization is known. It asks each
+// organization: at 10,000 of them a few milliseconds.
+func (g *Gate) Locate(caller Caller, has func(*state.Org) bool) (directory.OrgID, bool) {
+	root := g.root()
+	if caller.Actor.Kind != directory.ActorOperator {
+		org, ok := root.Org(caller.Org)
+		return caller.Org, ok && has(org)
+	}
+	var found directory.OrgID
+	root.EachOrg(directory.OrgID{}, func(o *state.Org) bool {
+		if has(o) {
+			found = o.ID()
+		}
+		return found.IsZero()
+	})
+	return found, !found.IsZero()
+}
+
+func (g *Gate) propose(ctx context.Context, env *fsm.Envelope) (fsm.Result, error) {
+	env.Now = directory.TimeOf(g.now())
+	entry, err := wire.Encode(env)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	result, err := g.log.Propose(ctx, entry)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	return result, result.Err
+}

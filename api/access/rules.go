@@ -1,0 +1,95 @@
+package access
+
+import "github.com/authfi/authfi/directory"
+
+// Operation is a thing the API can be asked to do.
+type Operation string
+
+// Scope says what an operation is about.
+type Scope uint8
+
+const (
+	_            Scope = iota
+	Instance           // the instance itself; operators only
+	Organization       // one organization
+)
+
+// Rule is a row of the table. Operators may do everything below except what
+// only an identity provider does; users need the permission.
+type Rule struct {
+	Scope      Scope
+	Permission directory.Permission // what a user must hold; empty: no user may
+	Connection bool                 // an identity provider's connection may, too
+	Operator   bool
+	Self       bool // a user may, about themselves, without the permission
+}
+
+// rules is THE table. An operation without a row is refused.
+var rules = map[Operation]Rule{
+	"organizations.create": {Scope: Instance, Operator: true},
+	"organizations.list":   {Scope: Instance, Operator: true},
+	"organizations.get":    {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"join-tokens.create":   {Scope: Instance, Operator: true},
+	"cluster.status":       {Scope: Instance, Operator: true},
+	"enforcement.get":      {Scope: Instance, Operator: true},
+
+	"users.list":       {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"users.get":        {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
+	"users.create":     {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
+	"users.update":     {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
+	"users.delete":     {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
+	"users.deactivate": {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
+	"users.activate":   {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
+
+	"groups.list":   {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"groups.get":    {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"groups.create": {Scope: Organization, Operator: true, Permission: directory.ManageGroups},
+	"groups.update": {Scope: Organization, Operator: true, Permission: directory.ManageGroups},
+	"groups.delete": {Scope: Organization, Operator: true, Permission: directory.ManageGroups},
+
+	"roles.list":     {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"roles.get":      {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"roles.create":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.update":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.delete":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.assign":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.unassign": {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+
+	"permissions.list":  {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
+	"permissions.check": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
+	"permissions.who":   {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+
+	"connections.list":   {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.create": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.delete": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+
+	"sessions.list":     {Scope: Organization, Operator: true, Permission: directory.ManageSessions, Self: true},
+	"sessions.start":    {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
+	"sessions.end":      {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
+	"sessions.end-user": {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
+
+	"services.list":         {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.get":          {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.create":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.set-policies": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.delete":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+
+	"sync-log.read": {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
+	"events.watch":  {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
+
+	"scim.discovery":     {Scope: Organization, Connection: true},
+	"scim.users.read":    {Scope: Organization, Connection: true},
+	"scim.users.create":  {Scope: Organization, Connection: true},
+	"scim.users.update":  {Scope: Organization, Connection: true},
+	"scim.users.delete":  {Scope: Organization, Connection: true},
+	"scim.groups.read":   {Scope: Organization, Connection: true},
+	"scim.groups.create": {Scope: Organization, Connection: true},
+	"scim.groups.update": {Scope: Organization, Connection: true},
+	"scim.groups.delete": {Scope: Organization, Connection: true},
+}
+
+// RuleOf is the row of an operation; the zero Rule admits nobody.
+func RuleOf(op Operation) (Rule, bool) {
+	r, ok := rules[op]
+	return r, ok
+}

@@ -1,0 +1,77 @@
+package fsm
+
+import (
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// authorize asks again, at apply, what admission asked before the proposal: a
+// right lost at index n is not usable by any entry after n. There is no actor
+// that is not asked.
+func (m *Machine) authorize(tx *state.OrgTx, env *Envelope) error {
+	switch env.Actor.Kind {
+	case directory.ActorOperator:
+		var known bool
+		m.writer.Peek(func(s *state.System) { _, known = s.Operator(directory.OperatorID(env.Actor.ID)) })
+		if !known {
+			return denied()
+		}
+		return nil
+	case directory.ActorNode:
+		return authorizeNode(env.Command)
+	}
+	if tx.Record().Status != directory.OrganizationActive {
+		return denied()
+	}
+	switch env.Actor.Kind {
+	case directory.ActorConnection:
+		return authorizeConnection(tx, env)
+	case directory.ActorUser:
+		if env.Required != "" && tx.Edges().Has(directory.UserID(env.Actor.ID), env.Required) {
+			return nil
+		}
+	}
+	return denied()
+}
+
+func denied() error { return directory.Denied("the caller may not do this, or no longer") }
+
+// A connection provisions users and groups of its organization and nothing else.
+func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
+	if _, ok := tx.Connection(directory.ConnectionID(env.Actor.ID)); !ok {
+		return denied()
+	}
+	switch env.Command.Kind() {
+	case KindCreateUser, KindUpdateUser, KindSetUserActive, KindDeleteUser,
+		KindCreateGroup, KindChangeGroup, KindDeleteGroup:
+		return nil
+	}
+	return denied()
+}
+
+// A node acts for a credential that it has verified itself (a refresh token)
+// or for its timers.
+func authorizeNode(c Command) error {
+	switch c.Kind() {
+	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken:
+		return nil
+	}
+	return denied()
+}
+
+// authorizeSystem lets operators through, a node that redeems a join token,
+// and whoever initialises an instance that has no operator yet.
+func authorizeSystem(tx *state.SystemTx, env *Envelope) error {
+	switch env.Actor.Kind {
+	case directory.ActorOperator:
+		if _, ok := tx.Operator(directory.OperatorID(env.Actor.ID)); ok {
+			return nil
+		}
+	case directory.ActorNode:
+		if tx.Operators() == 0 && (env.Command.Kind() == KindCreateOperator || env.Command.Kind() == KindPutTokenSecret) {
+			return nil
+		}
+		return authorizeNode(env.Command)
+	}
+	return denied()
+}

@@ -1,0 +1,158 @@
+package fsm
+
+import (
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// Kind numbers a command in the log. Frozen: numbers are appended, never
+// reused. A node that meets a kind it does not know stops.
+type Kind uint16
+
+const (
+	KindCreateOrganization Kind = iota + 1
+	KindCreateOperator
+	KindPutTokenSecret
+	KindCreateJoinToken
+	KindRedeemJoinToken
+	KindCreateUser
+	KindUpdateUser
+	KindSetUserActive
+	KindDeleteUser
+	KindCreateGroup
+	KindChangeGroup
+	KindDeleteGroup
+	KindCreateRole
+	KindUpdateRole
+	KindDeleteRole
+	KindAssignRole
+	KindUnassignRole
+	KindStartSession
+	KindRefreshSession
+	KindEndSession
+	KindEndUserSessions
+	KindExpireSessions
+	KindCreateConnection
+	KindDeleteConnection
+	KindCreateService
+	KindSetPolicies
+	KindDeleteService
+	KindPutKey
+)
+
+// Command is a request for change. The two kinds of command are closed sets:
+// their apply methods are unexported, so that commands exist only here.
+type Command interface{ Kind() Kind }
+
+// OrgCommand changes one organization and can reach no other.
+type OrgCommand interface {
+	Command
+	apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error)
+}
+
+// SystemCommand changes the instance.
+type SystemCommand interface {
+	Command
+	applySystem(tx *state.SystemTx, env *Envelope, e *effects) (Outcome, error)
+}
+
+// Envelope is a command with everything that it must not find out by itself.
+type Envelope struct {
+	Org      directory.OrgID      // zero for a SystemCommand
+	Actor    directory.Actor      // who asks
+	Required directory.Permission // what the actor must still hold at apply
+	Source   string               // "entra", "okta", "generic", "api", "node": for the log
+	Now      directory.Time       // the proposing node's clock
+	Request  directory.RequestID  // zero: not remembered
+	Digest   [32]byte             // SHA-256 of what was asked, with Request
+	Command  Command
+}
+
+// Outcome is what a command did: the object it made or touched, and whether
+// anything changed. Everything else is read from the state at the index.
+type Outcome struct {
+	Object  [16]byte
+	Changed bool
+}
+
+// Result answers one entry.
+type Result struct {
+	Index   directory.Index
+	Ordinal uint32
+	Outcome Outcome
+	Err     error // nil or *directory.Error
+	Events  []directory.Event
+	Delta   directory.Delta
+}
+
+// New returns an empty command of the kind, or nil for a kind that this build
+// does not know.
+func New(kind Kind) Command {
+	switch kind {
+	case KindCreateOrganization:
+		return new(CreateOrganization)
+	case KindCreateOperator:
+		return new(CreateOperator)
+	case KindPutTokenSecret:
+		return new(PutTokenSecret)
+	case KindCreateJoinToken:
+		return new(CreateJoinToken)
+	case KindRedeemJoinToken:
+		return new(RedeemJoinToken)
+	case KindCreateUser:
+		return new(CreateUser)
+	case KindUpdateUser:
+		return new(UpdateUser)
+	case KindSetUserActive:
+		return new(SetUserActive)
+	case KindDeleteUser:
+		return new(DeleteUser)
+	case KindCreateGroup:
+		return new(CreateGroup)
+	case KindChangeGroup:
+		return new(ChangeGroup)
+	case KindDeleteGroup:
+		return new(DeleteGroup)
+	case KindCreateRole:
+		return new(CreateRole)
+	case KindUpdateRole:
+		return new(UpdateRole)
+	case KindDeleteRole:
+		return new(DeleteRole)
+	case KindAssignRole:
+		return new(AssignRole)
+	case KindUnassignRole:
+		return new(UnassignRole)
+	}
+	return newAccess(kind)
+}
+
+// newAccess continues New with the commands of sessions, connections, services
+// and keys.
+func newAccess(kind Kind) Command {
+	switch kind {
+	case KindStartSession:
+		return new(StartSession)
+	case KindRefreshSession:
+		return new(RefreshSession)
+	case KindEndSession:
+		return new(EndSession)
+	case KindEndUserSessions:
+		return new(EndUserSessions)
+	case KindExpireSessions:
+		return new(ExpireSessions)
+	case KindCreateConnection:
+		return new(CreateConnection)
+	case KindDeleteConnection:
+		return new(DeleteConnection)
+	case KindCreateService:
+		return new(CreateService)
+	case KindSetPolicies:
+		return new(SetPolicies)
+	case KindDeleteService:
+		return new(DeleteService)
+	case KindPutKey:
+		return new(PutKey)
+	}
+	return nil
+}

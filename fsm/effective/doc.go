@@ -1,0 +1,15 @@
+// Package effective is the index of the effective permissions of one
+// organization. It meets in the middle, in role space: a user row names groups
+// and direct roles, a permission row names the roles that grant it, and a check
+// looks for a role that is in both. Nothing is stored per user and permission,
+// so no change costs as much as its number of users, and the grant sources fall
+// out of the same rows.
+//
+// An Index is immutable: readers share it without locks. An Editor is one
+// writer's private copy that shares everything it has not touched. Membership
+// and assignments live here and nowhere else in memory.
+//
+// Rows are named by ordinals that are handed out in order and never reused; an
+// ordinal never leaves the package, since nodes may number differently after a
+// reload. The package knows no storage, no routes and no API.
+package effective

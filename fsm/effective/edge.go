@@ -1,0 +1,174 @@
+package effective
+
+import (
+	"slices"
+
+	"github.com/authfi/authfi/directory"
+)
+
+// The methods of this file keep the two sides of every edge. Each reports
+// whether anything changed.
+
+// AddMember puts a user into a group.
+func (e *Editor) AddMember(groupID directory.GroupID, userID directory.UserID) (bool, error) {
+	g, u, err := e.memberEnds(groupID, userID)
+	if err != nil || g.members.Contains(u.ordinal) {
+		return false, err
+	}
+	if len(u.groups) >= GroupsPerUserMax {
+		return false, directory.Exhausted("members", "user %s is in %d groups", userID, GroupsPerUserMax)
+	}
+	e.setMember(g.ordinal, u.ordinal, true)
+	e.setUserGroup(u.ordinal, g.ordinal, true)
+	return true, nil
+}
+
+// RemoveMember takes a user out of a group; an unknown user is in none.
+func (e *Editor) RemoveMember(groupID directory.GroupID, userID directory.UserID) (bool, error) {
+	g, err := e.findGroup(groupID)
+	if err != nil {
+		return false, err
+	}
+	u := e.user(userID)
+	if u == nil || !g.members.Contains(u.ordinal) {
+		return false, nil
+	}
+	e.setMember(g.ordinal, u.ordinal, false)
+	e.setUserGroup(u.ordinal, g.ordinal, false)
+	return true, nil
+}
+
+func (e *Editor) memberEnds(groupID directory.GroupID, userID directory.UserID) (*group, *user, error) {
+	g, err := e.findGroup(groupID)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := e.findUser(userID)
+	return g, u, err
+}
+
+// AssignUser gives a role to a user.
+func (e *Editor) AssignUser(roleID directory.RoleID, userID directory.UserID) (bool, error) {
+	r, u, err := e.userEnds(roleID, userID)
+	if err != nil || r.users.Contains(u.ordinal) {
+		return false, err
+	}
+	if len(u.roles) >= RolesPerUserMax {
+		return false, directory.Exhausted("roles", "user %s has %d roles", userID, RolesPerUserMax)
+	}
+	e.setRoleUser(r.ordinal, u.ordinal, true)
+	e.setUserRole(u.ordinal, r.ordinal, true)
+	return true, nil
+}
+
+// UnassignUser takes a role from a user.
+func (e *Editor) UnassignUser(roleID directory.RoleID, userID directory.UserID) (bool, error) {
+	r, u, err := e.userEnds(roleID, userID)
+	if err != nil || !r.users.Contains(u.ordinal) {
+		return false, err
+	}
+	e.setRoleUser(r.ordinal, u.ordinal, false)
+	e.setUserRole(u.ordinal, r.ordinal, false)
+	return true, nil
+}
+
+func (e *Editor) userEnds(roleID directory.RoleID, userID directory.UserID) (*role, *user, error) {
+	r, err := e.findRole(roleID)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := e.findUser(userID)
+	return r, u, err
+}
+
+// AssignGroup gives a role to a group, whatever its size, by writing two rows.
+func (e *Editor) AssignGroup(roleID directory.RoleID, groupID directory.GroupID) (bool, error) {
+	r, g, err := e.groupEnds(roleID, groupID)
+	if err != nil || r.groups.Contains(g.ordinal) {
+		return false, err
+	}
+	if len(g.roles) >= RolesPerGroupMax {
+		return false, directory.Exhausted("roles", "group %s has %d roles", groupID, RolesPerGroupMax)
+	}
+	e.setRoleGroup(r.ordinal, g.ordinal, true)
+	e.setGroupRole(g.ordinal, r.ordinal, true)
+	return true, nil
+}
+
+// UnassignGroup takes a role from a group.
+func (e *Editor) UnassignGroup(roleID directory.RoleID, groupID directory.GroupID) (bool, error) {
+	r, g, err := e.groupEnds(roleID, groupID)
+	if err != nil || !r.groups.Contains(g.ordinal) {
+		return false, err
+	}
+	e.setRoleGroup(r.ordinal, g.ordinal, false)
+	e.setGroupRole(g.ordinal, r.ordinal, false)
+	return true, nil
+}
+
+func (e *Editor) groupEnds(roleID directory.RoleID, groupID directory.GroupID) (*role, *group, error) {
+	r, err := e.findRole(roleID)
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := e.findGroup(groupID)
+	return r, g, err
+}
+
+func (e *Editor) setMember(g, u uint32, on bool) {
+	changed := *e.groups.at(g)
+	changed.members = e.toggle(changed.members, u, on)
+	e.setGroup(&changed)
+}
+
+func (e *Editor) setRoleUser(r, u uint32, on bool) {
+	changed := *e.roles.at(r)
+	changed.users = e.toggle(changed.users, u, on)
+	e.setRole(&changed)
+}
+
+func (e *Editor) setRoleGroup(r, g uint32, on bool) {
+	changed := *e.roles.at(r)
+	changed.groups = e.toggle(changed.groups, g, on)
+	e.setRole(&changed)
+}
+
+func (e *Editor) setUserGroup(u, g uint32, on bool) {
+	changed := *e.users.at(u)
+	changed.groups = with(changed.groups, g, on)
+	e.setUser(&changed)
+}
+
+func (e *Editor) setUserRole(u, r uint32, on bool) {
+	changed := *e.users.at(u)
+	changed.roles = with(changed.roles, r, on)
+	e.setUser(&changed)
+}
+
+func (e *Editor) setGroupRole(g, r uint32, on bool) {
+	changed := *e.groups.at(g)
+	changed.roles = with(changed.roles, r, on)
+	e.setGroup(&changed)
+}
+
+func (e *Editor) toggle(s *set, o uint32, on bool) *set {
+	s = e.writable(s)
+	if on {
+		s.Insert(o)
+	} else {
+		s.Delete(o)
+	}
+	return s
+}
+
+// with returns a new sorted slice, since the old one may be published.
+func with(list []uint32, o uint32, on bool) []uint32 {
+	i, has := slices.BinarySearch(list, o)
+	if has == on {
+		return list
+	}
+	if on {
+		return slices.Insert(slices.Clip(slices.Clone(list)), i, o)
+	}
+	return slices.Delete(slices.Clone(list), i, i+1)
+}

@@ -1,0 +1,315 @@
+package effective
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/authfi/authfi/directory"
+)
+
+// twin is the slow, obvious index: assignments as they were made, and every
+// answer recomputed from all of them.
+type twin struct {
+	active  map[directory.UserID]bool
+	groups  map[directory.GroupID]bool
+	roles   map[directory.RoleID][]directory.Permission
+	members map[[2][16]byte]bool // group, user
+	toUser  map[[2][16]byte]bool // role, user
+	toGroup map[[2][16]byte]bool // role, group
+}
+
+func newTwin() *twin {
+	return &twin{
+		active: map[directory.UserID]bool{}, groups: map[directory.GroupID]bool{},
+		roles:   map[directory.RoleID][]directory.Permission{},
+		members: map[[2][16]byte]bool{}, toUser: map[[2][16]byte]bool{}, toGroup: map[[2][16]byte]bool{},
+	}
+}
+
+func (w *twin) list(u directory.UserID) (grants []Grant) {
+	if !w.active[u] {
+		return nil
+	}
+	for r, ps := range w.roles {
+		for _, p := range ps {
+			if w.toUser[[2][16]byte{r, u}] {
+				grants = append(grants, Grant{p, Source{Role: r}})
+			}
+			for g := range w.groups {
+				if w.toGroup[[2][16]byte{r, g}] && w.members[[2][16]byte{g, u}] {
+					grants = append(grants, Grant{p, Source{r, g}})
+				}
+			}
+		}
+	}
+	slices.SortFunc(grants, func(a, b Grant) int {
+		if a.Permission != b.Permission {
+			if a.Permission < b.Permission {
+				return -1
+			}
+			return 1
+		}
+		return compareSources(a.Source, b.Source)
+	})
+	return grants
+}
+
+func (w *twin) clone() *twin {
+	c := newTwin()
+	for k, v := range w.active {
+		c.active[k] = v
+	}
+	for k, v := range w.groups {
+		c.groups[k] = v
+	}
+	for k, v := range w.roles {
+		c.roles[k] = v
+	}
+	for k := range w.members {
+		c.members[k] = true
+	}
+	for k := range w.toUser {
+		c.toUser[k] = true
+	}
+	for k := range w.toGroup {
+		c.toGroup[k] = true
+	}
+	return c
+}
+
+func id[ID ~[16]byte](n int) (id ID) {
+	binary.BigEndian.PutUint64(id[:], uint64(n)+1)
+	return id
+}
+
+const (
+	nUsers, nGroups, nRoles, nPerms = 24, 8, 7, 9
+)
+
+func perm(n int) directory.Permission { return directory.Permission(fmt.Sprintf("do:thing-%d", n)) }
+
+// step makes one random change to both; refused changes must change neither.
+func step(rng *rand.Rand, e *Editor, w *twin) {
+	u, g, r := id[directory.UserID](rng.Intn(nUsers)), id[directory.GroupID](rng.Intn(nGroups)), id[directory.RoleID](rng.Intn(nRoles))
+	_, hasUser := w.active[u]
+	_, hasRole := w.roles[r]
+	hasGroup := w.groups[g]
+	switch rng.Intn(13) {
+	case 0, 1:
+		e.PutUser(u)
+		w.active[u] = w.active[u]
+	case 2, 3:
+		on := rng.Intn(3) > 0
+		if e.SetActive(u, on) == nil {
+			w.active[u] = on
+		}
+	case 4:
+		e.PutGroup(g)
+		w.groups[g] = true
+	case 5:
+		var ps []directory.Permission
+		for range rng.Intn(4) {
+			ps = append(ps, perm(rng.Intn(nPerms)))
+		}
+		e.PutRole(r, ps)
+		slices.Sort(ps)
+		w.roles[r] = slices.Compact(ps)
+	case 6, 7, 8:
+		e.AddMember(g, u)
+		if hasUser && hasGroup {
+			w.members[[2][16]byte{g, u}] = true
+		}
+	case 9:
+		e.RemoveMember(g, u)
+		delete(w.members, [2][16]byte{g, u})
+	case 10:
+		stepAssign(rng, e, w, u, g, r, hasUser, hasGroup, hasRole)
+	case 11:
+		stepUnassign(rng, e, w, u, g, r)
+	case 12:
+		stepDelete(rng, e, w, u, g, r)
+	}
+}
+
+func stepAssign(rng *rand.Rand, e *Editor, w *twin, u directory.UserID, g directory.GroupID, r directory.RoleID, hasUser, hasGroup, hasRole bool) {
+	if rng.Intn(2) == 0 {
+		e.AssignUser(r, u)
+		if hasUser && hasRole {
+			w.toUser[[2][16]byte{r, u}] = true
+		}
+		return
+	}
+	e.AssignGroup(r, g)
+	if hasGroup && hasRole {
+		w.toGroup[[2][16]byte{r, g}] = true
+	}
+}
+
+func stepUnassign(rng *rand.Rand, e *Editor, w *twin, u directory.UserID, g directory.GroupID, r directory.RoleID) {
+	if rng.Intn(2) == 0 {
+		e.UnassignUser(r, u)
+		delete(w.toUser, [2][16]byte{r, u})
+		return
+	}
+	e.UnassignGroup(r, g)
+	delete(w.toGroup, [2][16]byte{r, g})
+}
+
+func stepDelete(rng *rand.Rand, e *Editor, w *twin, u directory.UserID, g directory.GroupID, r directory.RoleID) {
+	drop := func(edges map[[2][16]byte]bool, side int, gone [16]byte) {
+		for k := range edges {
+			if k[side] == gone {
+				delete(edges, k)
+			}
+		}
+	}
+	switch rng.Intn(3) {
+	case 0:
+		e.DeleteUser(u)
+		delete(w.active, u)
+		drop(w.members, 1, u)
+		drop(w.toUser, 1, u)
+	case 1:
+		e.DeleteGroup(g)
+		delete(w.groups, g)
+		drop(w.members, 0, g)
+		drop(w.toGroup, 1, g)
+	case 2:
+		e.DeleteRole(r)
+		delete(w.roles, r)
+		drop(w.toUser, 0, r)
+		drop(w.toGroup, 0, r)
+	}
+}
+
+// The ids of users and groups in this test overlap, which is the point: a group
+// must never be found by a user's id.
+func compare(t *testing.T, x *Index, w *twin, seed int64, at int) {
+	t.Helper()
+	holders := map[directory.Permission][]directory.UserID{}
+	for i := range nUsers {
+		u := id[directory.UserID](i)
+		want := w.list(u)
+		if got := x.List(u); !slices.Equal(got, want) {
+			t.Fatalf("seed %d step %d: user %d lists %v, recomputed %v", seed, at, i, got, want)
+		}
+		for n := range nPerms {
+			p := perm(n)
+			var sources []Source
+			for _, g := range want {
+				if g.Permission == p {
+					sources = append(sources, g.Source)
+				}
+			}
+			if x.Has(u, p) != (len(sources) > 0) || !slices.Equal(x.Why(u, p), sources) {
+				t.Fatalf("seed %d step %d: user %d and %s: has %v, why %v, recomputed %v", seed, at, i, p, x.Has(u, p), x.Why(u, p), sources)
+			}
+			if len(sources) > 0 {
+				holders[p] = append(holders[p], u)
+			}
+		}
+	}
+	for n := range nPerms {
+		got, total := x.Who(perm(n), directory.UserID{}, -1)
+		if !slices.Equal(got, holders[perm(n)]) || total != len(got) {
+			t.Fatalf("seed %d step %d: who has %s: %v of %d, recomputed %v", seed, at, perm(n), got, total, holders[perm(n)])
+		}
+	}
+}
+
+func TestIndexEqualsItsRecomputationAfterRandomHistories(t *testing.T) {
+	for seed := int64(1); seed <= 20; seed++ {
+		rng := rand.New(rand.NewSource(seed))
+		e, w := New().Edit(), newTwin()
+		var old *Index
+		var oldTwin *twin
+		for at := range 600 {
+			mark, before := e.Mark(), w.clone()
+			for range 1 + rng.Intn(3) {
+				step(rng, e, w)
+			}
+			if rng.Intn(5) == 0 { // a refused command leaves no trace
+				e.Rollback(mark)
+				w = before
+			}
+			if at%40 == 0 {
+				if old != nil {
+					compare(t, old, oldTwin, seed, at) // a published index never changes
+				}
+				old, oldTwin = e.Published(), w.clone()
+				compare(t, old, w, seed, at)
+			}
+		}
+	}
+}
+
+func TestReadersNeverSeeHalfOfAMove(t *testing.T) {
+	e := New().Edit()
+	u, a, b := id[directory.UserID](1), id[directory.GroupID](1), id[directory.GroupID](2)
+	r := id[directory.RoleID](1)
+	e.PutUser(u)
+	e.SetActive(u, true)
+	e.PutGroup(a)
+	e.PutGroup(b)
+	e.PutRole(r, []directory.Permission{"read:patients"})
+	e.AssignGroup(r, a)
+	e.AssignGroup(r, b)
+	e.AddMember(a, u)
+	var mu sync.RWMutex
+	current := e.Published()
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				mu.RLock()
+				x := current
+				mu.RUnlock()
+				if !x.Has(u, "read:patients") || len(x.Groups(u)) != 1 {
+					t.Error("a reader saw the user between two groups")
+					return
+				}
+			}
+		})
+	}
+	for i := range 3000 {
+		from, to := a, b
+		if i%2 == 1 {
+			from, to = b, a
+		}
+		e.RemoveMember(from, u)
+		e.AddMember(to, u)
+		x := e.Published()
+		mu.Lock()
+		current = x
+		mu.Unlock()
+	}
+	close(done)
+	readers.Wait()
+}
+
+func TestLimitsRefuseBeforeAnythingIsWritten(t *testing.T) {
+	e := New().Edit()
+	u := id[directory.UserID](0)
+	e.PutUser(u)
+	for i := range GroupsPerUserMax + 1 {
+		g := id[directory.GroupID](i)
+		e.PutGroup(g)
+		changed, err := e.AddMember(g, u)
+		if full := i == GroupsPerUserMax; full != (err != nil) || changed == full {
+			t.Fatalf("group %d: changed %v, %v", i, changed, err)
+		}
+	}
+	if n := len(e.Groups(u)); n != GroupsPerUserMax {
+		t.Fatalf("user is in %d groups", n)
+	}
+}

@@ -1,0 +1,227 @@
+package fsm
+
+import (
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// MembersPerChangeMax bounds one entry: 100,000 ids are 1.6 MB, the largest
+// full push that facts have seen of one group.
+const MembersPerChangeMax = 100_000
+
+// CreateGroup adds a group whose name is free, with its first members.
+type CreateGroup struct {
+	Group       directory.Group    `cbor:"1,keyasint"`
+	Members     []directory.UserID `cbor:"2,keyasint,omitempty"`
+	SkipUnknown bool               `cbor:"3,keyasint,omitempty"`
+}
+
+func (*CreateGroup) Kind() Kind { return KindCreateGroup }
+
+func (c *CreateGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	g := c.Group
+	if err := g.Check(); err != nil {
+		return Outcome{}, err
+	}
+	if _, taken := tx.Group(g.ID); taken {
+		return Outcome{}, directory.Conflict("id", "is taken")
+	}
+	if _, taken := tx.GroupByName(g.Name); taken {
+		return Outcome{}, directory.Conflict("name", "%q is taken", g.Name)
+	}
+	g.Created, g.Modified, g.Version = env.Now, env.Now, e.index
+	if err := tx.PutGroup(&g); err != nil {
+		return Outcome{}, err
+	}
+	e.event(directory.GroupCreated, g.ID, "%s", g.Name)
+	e.row(directory.RowGroup, g.ID)
+	change := memberChange{group: &g, skipUnknown: c.SkipUnknown, add: c.Members}
+	if err := change.apply(tx, e); err != nil {
+		return Outcome{}, err
+	}
+	return changed(g.ID)
+}
+
+// ChangeGroup changes fields and members of a group as deltas against the state
+// at apply: two changes that were made at the same time both count. Set, when
+// SetMembers is true, replaces all members first; then Remove, then Add.
+type ChangeGroup struct {
+	Group       directory.GroupID  `cbor:"1,keyasint"`
+	Name        *string            `cbor:"2,keyasint,omitempty"`
+	Description *string            `cbor:"3,keyasint,omitempty"`
+	ExternalID  *string            `cbor:"4,keyasint,omitempty"`
+	SetMembers  bool               `cbor:"5,keyasint,omitempty"`
+	Set         []directory.UserID `cbor:"6,keyasint,omitempty"`
+	Remove      []directory.UserID `cbor:"7,keyasint,omitempty"`
+	Add         []directory.UserID `cbor:"8,keyasint,omitempty"`
+	SkipUnknown bool               `cbor:"9,keyasint,omitempty"` // unknown users are left out instead of refusing the change
+	IfVersion   directory.Index    `cbor:"10,keyasint,omitempty"`
+}
+
+func (*ChangeGroup) Kind() Kind { return KindChangeGroup }
+
+func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	old, ok := tx.Group(c.Group)
+	if !ok {
+		return Outcome{}, directory.NotFound("group")
+	}
+	if c.IfVersion != 0 && c.IfVersion != old.Version {
+		return Outcome{}, directory.Precondition("version", "the group has changed since it was read")
+	}
+	g := *old
+	c.fields(&g)
+	renamed := g != *old
+	if renamed {
+		if err := g.Check(); err != nil {
+			return Outcome{}, err
+		}
+		if other, taken := tx.GroupByName(g.Name); taken && other.ID != g.ID {
+			return Outcome{}, directory.Conflict("name", "%q is taken", g.Name)
+		}
+		e.event(directory.GroupUpdated, g.ID, "%s", g.Name)
+	}
+	change := memberChange{
+		group: &g, skipUnknown: c.SkipUnknown,
+		replace: c.SetMembers, set: c.Set, remove: c.Remove, add: c.Add,
+	}
+	if err := change.apply(tx, e); err != nil {
+		return Outcome{}, err
+	}
+	if !renamed && change.joined+change.left == 0 {
+		return unchanged(g.ID)
+	}
+	g.Modified, g.Version = env.Now, e.index
+	if err := tx.PutGroup(&g); err != nil {
+		return Outcome{}, err
+	}
+	e.row(directory.RowGroup, g.ID)
+	return changed(g.ID)
+}
+
+func (c *ChangeGroup) fields(g *directory.Group) {
+	if c.Name != nil {
+		g.Name = *c.Name
+	}
+	if c.Description != nil {
+		g.Description = *c.Description
+	}
+	if c.ExternalID != nil {
+		g.ExternalID = *c.ExternalID
+	}
+}
+
+// memberChange applies member deltas and counts what really changed.
+type memberChange struct {
+	group            *directory.Group
+	replace          bool
+	set, remove, add []directory.UserID
+	skipUnknown      bool
+	joined, left     int
+}
+
+func (m *memberChange) apply(tx *state.OrgTx, e *effects) error {
+	if len(m.set)+len(m.remove)+len(m.add) > MembersPerChangeMax {
+		return directory.Invalid("members", "more than %d in one request", MembersPerChangeMax)
+	}
+	if err := m.replaceAll(tx, e); err != nil {
+		return err
+	}
+	for _, u := range m.remove {
+		if err := m.drop(tx, e, u); err != nil {
+			return err
+		}
+	}
+	for _, u := range m.add {
+		if err := m.join(tx, e, u); err != nil {
+			return err
+		}
+	}
+	if m.joined+m.left > 0 {
+		e.event(directory.GroupMembersChanged, m.group.ID, "%s: %d joined, %d left", m.group.Name, m.joined, m.left)
+	}
+	return nil
+}
+
+// replaceAll leaves members who stay untouched, so that a full push of an
+// unchanged group changes nothing.
+func (m *memberChange) replaceAll(tx *state.OrgTx, e *effects) error {
+	if !m.replace {
+		return nil
+	}
+	keep := make(map[directory.UserID]bool, len(m.set))
+	for _, u := range m.set {
+		keep[u] = true
+	}
+	var gone []directory.UserID
+	tx.Edges().EachMember(m.group.ID, func(u directory.UserID) bool {
+		if !keep[u] {
+			gone = append(gone, u)
+		}
+		return true
+	})
+	for _, u := range gone {
+		if err := m.drop(tx, e, u); err != nil {
+			return err
+		}
+	}
+	for _, u := range m.set {
+		if err := m.join(tx, e, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) error {
+	if _, ok := tx.User(u); !ok {
+		if m.skipUnknown {
+			return nil
+		}
+		return directory.Invalid("members", "no such user %s", u)
+	}
+	joined, err := tx.AddMember(m.group.ID, u)
+	if joined {
+		m.joined++
+		e.row(directory.RowMember, u)
+	}
+	return err
+}
+
+func (m *memberChange) drop(tx *state.OrgTx, e *effects, u directory.UserID) error {
+	left, err := tx.RemoveMember(m.group.ID, u)
+	if left {
+		m.left++
+		e.row(directory.RowMember, u)
+	}
+	return err
+}
+
+// DeleteGroup removes a group; its members stay, what it gave them is gone.
+type DeleteGroup struct {
+	Group     directory.GroupID `cbor:"1,keyasint"`
+	IfVersion directory.Index   `cbor:"2,keyasint,omitempty"`
+}
+
+func (*DeleteGroup) Kind() Kind { return KindDeleteGroup }
+
+func (c *DeleteGroup) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome, error) {
+	g, ok := tx.Group(c.Group)
+	if !ok {
+		return Outcome{}, directory.NotFound("group")
+	}
+	if c.IfVersion != 0 && c.IfVersion != g.Version {
+		return Outcome{}, directory.Precondition("version", "the group has changed since it was read")
+	}
+	// The rows of the members are named one by one, because the group that
+	// would expand to them is gone from the root of this index.
+	tx.Edges().EachMember(g.ID, func(u directory.UserID) bool {
+		e.row(directory.RowMember, u)
+		return true
+	})
+	if err := tx.DeleteGroup(g); err != nil {
+		return Outcome{}, err
+	}
+	e.event(directory.GroupDeleted, g.ID, "%s", g.Name)
+	e.row(directory.RowGroup, g.ID)
+	return changed(g.ID)
+}

@@ -1,0 +1,87 @@
+package fsm
+
+import (
+	"crypto/subtle"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// CreateOperator adds an operator. The first one is made when the instance is
+// initialised; afterwards only an operator makes another.
+type CreateOperator struct {
+	Operator directory.Operator `cbor:"1,keyasint"`
+}
+
+func (*CreateOperator) Kind() Kind { return KindCreateOperator }
+
+func (c *CreateOperator) applySystem(tx *state.SystemTx, env *Envelope, _ *effects) (Outcome, error) {
+	o := c.Operator
+	if err := directory.CheckText("name", o.Name, directory.NameMax, true); err != nil {
+		return Outcome{}, err
+	}
+	if _, taken := tx.Operator(o.ID); taken {
+		return Outcome{}, directory.Conflict("id", "is taken")
+	}
+	o.Created = env.Now
+	tx.PutOperator(&o)
+	return changed(o.ID)
+}
+
+// PutTokenSecret sets the secret under which token keys are made. It is set
+// once; replacing it would orphan every live token.
+type PutTokenSecret struct {
+	Secret directory.TokenSecret `cbor:"1,keyasint"`
+}
+
+func (*PutTokenSecret) Kind() Kind { return KindPutTokenSecret }
+
+func (c *PutTokenSecret) applySystem(tx *state.SystemTx, env *Envelope, e *effects) (Outcome, error) {
+	if _, set := tx.TokenSecret(); set {
+		return Outcome{}, directory.Conflict("token_secret", "is set already")
+	}
+	c.Secret.Created = env.Now
+	tx.PutTokenSecret(&c.Secret)
+	e.row(directory.RowTokenSecret, [16]byte{})
+	return Outcome{Changed: true}, nil
+}
+
+// CreateJoinToken lets one node join.
+type CreateJoinToken struct {
+	Token directory.JoinToken `cbor:"1,keyasint"`
+}
+
+func (*CreateJoinToken) Kind() Kind { return KindCreateJoinToken }
+
+func (c *CreateJoinToken) applySystem(tx *state.SystemTx, env *Envelope, _ *effects) (Outcome, error) {
+	if _, taken := tx.JoinToken(c.Token.ID); taken || c.Token.ID == "" {
+		return Outcome{}, directory.Conflict("id", "is taken")
+	}
+	c.Token.Created, c.Token.Redeemed = env.Now, 0
+	tx.PutJoinToken(&c.Token)
+	return Outcome{Changed: true}, nil
+}
+
+// RedeemJoinToken uses a join token up. The same node may repeat it, since its
+// first answer may have been lost.
+type RedeemJoinToken struct {
+	ID     string   `cbor:"1,keyasint"`
+	Secret [32]byte `cbor:"2,keyasint"` // SHA-256
+	Node   string   `cbor:"3,keyasint"`
+}
+
+func (*RedeemJoinToken) Kind() Kind { return KindRedeemJoinToken }
+
+func (c *RedeemJoinToken) applySystem(tx *state.SystemTx, env *Envelope, _ *effects) (Outcome, error) {
+	t, ok := tx.JoinToken(c.ID)
+	if !ok || subtle.ConstantTimeCompare(t.Secret[:], c.Secret[:]) != 1 || env.Now >= t.Expires {
+		return Outcome{}, directory.Denied("join token is unknown or has expired")
+	}
+	if t.Redeemed != 0 && t.Node != c.Node {
+		return Outcome{}, directory.Denied("join token was used by another node")
+	}
+	used := *t
+	used.Redeemed, used.Node = env.Now, c.Node
+	tx.PutJoinToken(&used)
+	return Outcome{Changed: true}, nil
+}

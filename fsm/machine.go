@@ -1,0 +1,206 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// Machine holds one copy of the state. One goroutine applies; any number read.
+type Machine struct {
+	storage state.Storage
+	writer  *state.Writer
+	root    atomic.Pointer[state.Root]
+}
+
+// ErrDamaged means that the storage does not hold a state that can be trusted;
+// the machine then starts empty and must be filled from elsewhere.
+var ErrDamaged = errors.New("stored state is damaged")
+
+// Open loads the state. When the stored rows do not add up it returns an empty
+// machine together with ErrDamaged.
+func Open(storage state.Storage) (*Machine, error) {
+	m := &Machine{storage: storage}
+	writer, err := state.LoadWriter(storage.Load)
+	if err != nil {
+		writer, err = state.NewWriter(), fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	m.writer = writer
+	meta := writer.Meta()
+	root, _ := writer.Publish(meta.Applied, meta.Term)
+	m.root.Store(root)
+	return m, err
+}
+
+// Root is the newest published state. It is durable: a root is published after
+// its rows are stored.
+func (m *Machine) Root() *state.Root { return m.root.Load() }
+
+// Applied is the index of Root.
+func (m *Machine) Applied() directory.Index { return m.Root().Applied() }
+
+// Entry is one committed log entry: envelopes that share an index, in order.
+type Entry struct {
+	Index     directory.Index
+	Term      uint64
+	Envelopes []*Envelope
+}
+
+// Apply applies entries in order, stores their rows in one durable write and
+// publishes one root. It returns one result per envelope. A storage failure is
+// the world's: nothing was published, and the caller must stop the node,
+// because the log says that the entries happened.
+func (m *Machine) Apply(entries []Entry) ([][]Result, error) {
+	results := make([][]Result, len(entries))
+	for i, entry := range entries {
+		if want := m.writer.Meta().Applied + 1; i == 0 && entry.Index < want {
+			return nil, fmt.Errorf("entry %d after %d", entry.Index, want-1)
+		}
+		results[i] = m.applyEntry(entry)
+	}
+	last := entries[len(entries)-1]
+	root, writes := m.writer.Publish(last.Index, last.Term)
+	if err := m.storage.Commit(root.Meta(), writes); err != nil {
+		return nil, fmt.Errorf("store index %d: %w", last.Index, err)
+	}
+	m.root.Store(root)
+	return results, nil
+}
+
+func (m *Machine) applyEntry(entry Entry) []Result {
+	results := make([]Result, len(entry.Envelopes))
+	var ordinal uint32
+	for i, env := range entry.Envelopes {
+		e := &effects{index: entry.Index, ordinal: ordinal, env: env}
+		results[i] = m.applyOne(e, uint32(i))
+		ordinal = e.ordinal
+	}
+	return results
+}
+
+func (m *Machine) applyOne(e *effects, place uint32) Result {
+	r := Result{Index: e.index, Ordinal: place}
+	switch c := e.env.Command.(type) {
+	case OrgCommand:
+		r.Outcome, r.Err = m.applyOrg(c, e, place)
+	case SystemCommand:
+		r.Outcome, r.Err = m.applySystem(c, e, place)
+	default:
+		panic(fmt.Sprintf("fsm: command %T belongs to nobody", c))
+	}
+	if r.Err == nil {
+		r.Events = e.events
+		r.Delta = directory.Delta{Index: e.index, Org: e.env.Org, Rows: e.rows}
+	}
+	return r
+}
+
+func (m *Machine) applyOrg(c OrgCommand, e *effects, place uint32) (out Outcome, err error) {
+	exists, err := m.writer.Org(e.env.Org, func(tx *state.OrgTx) (err error) {
+		if known, ok := tx.Request(e.env.Request); ok && !e.env.Request.IsZero() {
+			out, err = repeat(known, e.env)
+			return err
+		}
+		if err := m.authorize(tx, e.env); err != nil {
+			return err
+		}
+		if out, err = c.apply(tx, e.env, e); err != nil {
+			return callers(err)
+		}
+		for i := range e.events {
+			tx.AppendEvent(&e.events[i])
+		}
+		return nil
+	})
+	if !exists {
+		return Outcome{}, directory.NotFound("organization")
+	}
+	if known := remembered(e, place, out, err); known != nil {
+		m.writer.Org(e.env.Org, func(tx *state.OrgTx) error { return keep(tx, e.env.Request, known) })
+	}
+	return out, err
+}
+
+// remembered is the answer to keep for a request that carries an id, errors
+// too: a repeat of a refused request is refused alike.
+func remembered(e *effects, place uint32, out Outcome, err error) *state.Remembered {
+	if e.env.Request.IsZero() {
+		return nil
+	}
+	known := &state.Remembered{
+		Index: e.index, Ordinal: place, Object: out.Object, Changed: out.Changed, Command: e.env.Digest,
+	}
+	if err != nil && !errors.As(err, &known.Err) {
+		panic("fsm: a command failed with an error that is not the caller's: " + err.Error())
+	}
+	return known
+}
+
+func keep(tx *state.OrgTx, id directory.RequestID, known *state.Remembered) error {
+	if _, ok := tx.Request(id); !ok {
+		tx.Remember(id, known)
+	}
+	return nil
+}
+
+func repeat(known *state.Remembered, env *Envelope) (Outcome, error) {
+	if known.Command != env.Digest {
+		return Outcome{}, directory.Conflict("Idempotency-Key", "was used for another request")
+	}
+	if known.Err != nil {
+		return Outcome{}, known.Err
+	}
+	return Outcome{Object: known.Object}, nil
+}
+
+func (m *Machine) applySystem(c SystemCommand, e *effects, place uint32) (out Outcome, err error) {
+	request := e.env.Request
+	err = m.writer.System(func(tx *state.SystemTx) (err error) {
+		if known, ok := tx.Request(request); ok && !request.IsZero() {
+			out, err = repeat(known, e.env)
+			return err
+		}
+		if err := authorizeSystem(tx, e.env); err != nil {
+			return err
+		}
+		out, err = c.applySystem(tx, e.env, e)
+		return callers(err)
+	})
+	if known := remembered(e, place, out, err); known != nil {
+		m.writer.System(func(tx *state.SystemTx) error { return keep(tx.OrgTx, request, known) })
+	}
+	return out, err
+}
+
+// callers passes errors of the caller on. Any other error inside a command
+// means that a row which must exist does not: ours, and the node stops.
+func callers(err error) error {
+	var own *directory.Error
+	if err == nil || errors.As(err, &own) && own.Kind != directory.KindInternal {
+		return err
+	}
+	panic("fsm: broken invariant: " + err.Error())
+}
+
+// Replace drops the state and takes over the one that fill streams; see
+// ReadSnapshot.
+func (m *Machine) Replace(fill func(put func(key, value []byte) error) (state.Meta, error)) error {
+	if err := m.storage.Replace(fill); err != nil {
+		return err
+	}
+	writer, err := state.LoadWriter(m.storage.Load)
+	if err != nil {
+		return err
+	}
+	m.writer = writer
+	meta := writer.Meta()
+	root, _ := writer.Publish(meta.Applied, meta.Term)
+	m.root.Store(root)
+	return nil
+}
+
+// Close closes the storage.
+func (m *Machine) Close() error { return m.storage.Close() }

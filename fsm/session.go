@@ -1,0 +1,221 @@
+package fsm
+
+import (
+	"crypto/subtle"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// StartSession opens a session with its first access token.
+type StartSession struct {
+	ID        directory.SessionID   `cbor:"1,keyasint"`
+	User      directory.UserID      `cbor:"2,keyasint"`
+	Methods   []string              `cbor:"3,keyasint,omitempty"`
+	Refresh   [32]byte              `cbor:"4,keyasint"`
+	Successor []byte                `cbor:"5,keyasint,omitempty"`
+	Token     directory.AccessToken `cbor:"6,keyasint"`
+}
+
+func (*StartSession) Kind() Kind { return KindStartSession }
+
+func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	u, ok := tx.User(c.User)
+	if !ok {
+		return Outcome{}, directory.NotFound("user")
+	}
+	if !u.Active {
+		return Outcome{}, directory.Precondition("user_id", "the user is deactivated")
+	}
+	if len(c.Methods) > directory.SessionMethodsMax {
+		return Outcome{}, directory.Invalid("amr", "more than %d methods", directory.SessionMethodsMax)
+	}
+	if _, taken := tx.Session(c.ID); taken || c.ID.IsZero() {
+		return Outcome{}, directory.Conflict("id", "is taken")
+	}
+	if err := makeRoom(tx, env, u.ID); err != nil {
+		return Outcome{}, err
+	}
+	s := &directory.Session{
+		ID: c.ID, User: c.User, Methods: c.Methods, Refresh: c.Refresh, Successor: c.Successor,
+		Refreshed: env.Now, Created: env.Now, Tokens: []directory.AccessToken{c.Token}, Version: e.index,
+	}
+	tx.PutSession(s)
+	e.event(directory.SessionStarted, s.ID, "%s", u.UserName)
+	e.row(directory.RowSession, s.ID)
+	return changed(s.ID)
+}
+
+// makeRoom forgets the user's dead sessions whose tokens have run out, and
+// refuses one more above the limit of live ones.
+func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
+	var live int
+	var dead []*directory.Session
+	tx.EachUserSession(user, func(s *directory.Session) bool {
+		if forgettable(s, env.Now) {
+			dead = append(dead, s)
+		} else if s.Live(env.Now) {
+			live++
+		}
+		return true
+	})
+	for _, s := range dead {
+		tx.DeleteSession(s)
+	}
+	if live >= directory.SessionsPerUser {
+		return directory.Exhausted("sessions", "the user has %d live sessions", live)
+	}
+	return nil
+}
+
+// forgettable: nothing can be proved or abused with the session any more.
+func forgettable(s *directory.Session, now directory.Time) bool {
+	if s.Live(now) {
+		return false
+	}
+	for _, t := range s.Tokens {
+		if now < t.Expires {
+			return false
+		}
+	}
+	return true
+}
+
+// RefreshSession rotates the refresh token. Presenting the previous token again
+// within the grace answers with the successor (the outcome is unchanged and the
+// session holds the successor sealed); later it is theft, and the session ends.
+type RefreshSession struct {
+	ID        directory.SessionID   `cbor:"1,keyasint"`
+	Presented [32]byte              `cbor:"2,keyasint"` // SHA-256 of what the client sent
+	Refresh   [32]byte              `cbor:"3,keyasint"` // SHA-256 of the next one
+	Successor []byte                `cbor:"4,keyasint,omitempty"`
+	Token     directory.AccessToken `cbor:"5,keyasint"`
+}
+
+func (*RefreshSession) Kind() Kind { return KindRefreshSession }
+
+func (c *RefreshSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	old, ok := tx.Session(c.ID)
+	if !ok || !old.Live(env.Now) {
+		return Outcome{}, directory.Unauthenticated("refresh token is not valid")
+	}
+	if u, ok := tx.User(old.User); !ok || !u.Active || tx.Record().Status != directory.OrganizationActive {
+		return Outcome{}, directory.Unauthenticated("refresh token is not valid")
+	}
+	s := *old
+	s.Version = e.index
+	s.Tokens = append(liveTokens(old, env.Now), c.Token)
+	switch {
+	case same(c.Presented, old.Refresh):
+		s.Previous, s.Refresh, s.Successor, s.Refreshed = old.Refresh, c.Refresh, c.Successor, env.Now
+		tx.PutSession(&s)
+		e.event(directory.SessionRefreshed, s.ID, "refresh token rotated")
+		e.row(directory.RowSession, s.ID)
+		return changed(s.ID)
+	case same(c.Presented, old.Previous) && env.Now < old.Refreshed.Add(directory.RefreshGrace):
+		tx.PutSession(&s)
+		e.row(directory.RowSession, s.ID)
+		return unchanged(s.ID)
+	case same(c.Presented, old.Previous):
+		endSession(tx, env, e, old, "refresh token was used again")
+		return Outcome{Object: s.ID, Changed: true}, nil
+	}
+	return Outcome{}, directory.Unauthenticated("refresh token is not valid")
+}
+
+func same(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
+
+// liveTokens keeps the newest tokens that have not expired. The bound drops the
+// oldest first, and a dropped token is unknown to the enforcer: it is refused.
+func liveTokens(s *directory.Session, now directory.Time) []directory.AccessToken {
+	var live []directory.AccessToken
+	for _, t := range s.Tokens {
+		if now < t.Expires {
+			live = append(live, t)
+		}
+	}
+	if spare := len(live) + 1 - directory.AccessTokensMax; spare > 0 {
+		live = live[spare:]
+	}
+	return live
+}
+
+// EndSession ends one session; ending it twice is no change.
+type EndSession struct {
+	ID     directory.SessionID `cbor:"1,keyasint"`
+	Reason string              `cbor:"2,keyasint,omitempty"`
+}
+
+func (*EndSession) Kind() Kind { return KindEndSession }
+
+func (c *EndSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	s, ok := tx.Session(c.ID)
+	if !ok {
+		return Outcome{}, directory.NotFound("session")
+	}
+	if s.Ended != 0 {
+		return unchanged(s.ID)
+	}
+	endSession(tx, env, e, s, c.Reason)
+	return changed(s.ID)
+}
+
+func endSession(tx *state.OrgTx, env *Envelope, e *effects, old *directory.Session, reason string) {
+	s := *old
+	s.Ended, s.Reason, s.Version, s.Successor = max(env.Now, 1), reason, e.index, nil
+	tx.PutSession(&s)
+	e.event(directory.SessionEnded, s.ID, "%s", reason)
+	e.row(directory.RowSession, s.ID)
+}
+
+func endUserSessions(tx *state.OrgTx, env *Envelope, e *effects, user directory.UserID, reason string) (n int) {
+	var open []*directory.Session
+	tx.EachUserSession(user, func(s *directory.Session) bool {
+		if s.Ended == 0 {
+			open = append(open, s)
+		}
+		return true
+	})
+	for _, s := range open {
+		endSession(tx, env, e, s, reason)
+	}
+	return len(open)
+}
+
+// EndUserSessions ends all sessions of one user.
+type EndUserSessions struct {
+	User   directory.UserID `cbor:"1,keyasint"`
+	Reason string           `cbor:"2,keyasint,omitempty"`
+}
+
+func (*EndUserSessions) Kind() Kind { return KindEndUserSessions }
+
+func (c *EndUserSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	if _, ok := tx.User(c.User); !ok {
+		return Outcome{}, directory.NotFound("user")
+	}
+	if endUserSessions(tx, env, e, c.User, c.Reason) == 0 {
+		return unchanged(c.User)
+	}
+	return changed(c.User)
+}
+
+// ExpireSessions forgets dead sessions. The leader's timer proposes it with the
+// ids it found; the machine looks again.
+type ExpireSessions struct {
+	IDs []directory.SessionID `cbor:"1,keyasint"`
+}
+
+func (*ExpireSessions) Kind() Kind { return KindExpireSessions }
+
+func (c *ExpireSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	var out Outcome
+	for _, id := range c.IDs {
+		if s, ok := tx.Session(id); ok && forgettable(s, env.Now) {
+			tx.DeleteSession(s)
+			e.row(directory.RowSession, id)
+			out.Changed = true
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,68 @@
+package state
+
+import "github.com/authfi/authfi/directory"
+
+// System reads what belongs to the instance and to no organization: operators,
+// join tokens, the token secret and the names of the organizations. It has no
+// way to an organization's data.
+type System struct {
+	rows
+	applied directory.Index
+}
+
+// Applied is the index that every answer of this handle belongs to.
+func (s *System) Applied() directory.Index { return s.applied }
+
+// Operator and its siblings return the record; callers must not modify it.
+func (r *rows) Operator(id directory.OperatorID) (*directory.Operator, bool) {
+	return get[directory.Operator](r, idKey(tableOperator, id))
+}
+func (r *rows) Operators() int { return r.counts[tableOperator] }
+
+func (r *rows) JoinToken(id string) (*directory.JoinToken, bool) {
+	return get[directory.JoinToken](r, textKey(tableJoinToken, id))
+}
+func (r *rows) TokenSecret() (*directory.TokenSecret, bool) {
+	return get[directory.TokenSecret](r, string(rune(tableTokenSecret)))
+}
+
+// OrganizationBySlug resolves the one instance-wide name.
+func (r *rows) OrganizationBySlug(slug string) (directory.OrgID, bool) {
+	id, ok := r.tree.Get(textKey(derivedSlug, slug))
+	if !ok {
+		return directory.OrgID{}, false
+	}
+	return id.(directory.OrgID), true
+}
+
+// SystemTx writes the instance's tables and creates organizations.
+type SystemTx struct {
+	*OrgTx // bound to the zero organization: the instance's own tables
+	writer *Writer
+}
+
+// PutOperator and its siblings create or replace.
+func (tx *SystemTx) PutOperator(o *directory.Operator) { tx.put(idKey(tableOperator, o.ID), o) }
+func (tx *SystemTx) PutJoinToken(t *directory.JoinToken) {
+	tx.put(textKey(tableJoinToken, t.ID), t)
+}
+func (tx *SystemTx) PutTokenSecret(s *directory.TokenSecret) {
+	tx.put(string(rune(tableTokenSecret)), s)
+}
+
+// HasOrganization reports whether the organization exists.
+func (tx *SystemTx) HasOrganization(id directory.OrgID) bool {
+	_, ok := tx.writer.orgs[id]
+	return ok
+}
+
+// CreateOrganization opens the tables of a new organization under its slug.
+// The caller has decided that id and slug are free, and makes no further check
+// afterwards: a new organization is not undone.
+func (tx *SystemTx) CreateOrganization(o *directory.Organization) *OrgTx {
+	w := tx.writer.open(o.ID)
+	tx.derive(textKey(derivedSlug, o.Slug), o.ID)
+	org := &OrgTx{working: w}
+	org.PutOrganization(o)
+	return org
+}

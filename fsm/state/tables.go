@@ -1,0 +1,145 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/codec"
+)
+
+// A key is one table byte and the row's name inside the organization. Stored
+// keys are frozen with the store format; derived ones may change.
+const (
+	tableOrganization = 'o' // → Organization, one row
+	tableUser         = 'u' // UserID → User
+	tableGroup        = 'g' // GroupID → Group
+	tableMember       = 'm' // GroupID UserID → no value; in memory the permission index holds the edge
+	tableRole         = 'r' // RoleID → Role
+	tableAssignment   = 'a' // AssignmentID → Assignment
+	tableSession      = 's' // SessionID → Session
+	tableConnection   = 'c' // ConnectionID → Connection
+	tableService      = 'v' // ServiceID → Service
+	tableKey          = 'k' // kid → SigningKey
+	tableEvent        = 'e' // Index Ordinal → Event
+	tableRequest      = 'q' // RequestID → Remembered
+	tableOperator     = 'p' // instance: OperatorID → Operator
+	tableJoinToken    = 'j' // instance: id → JoinToken
+	tableTokenSecret  = 't' // instance: → TokenSecret, one row
+
+	derivedUserName    = 'U' // folded user name → UserID
+	derivedUserExtern  = 'X' // external id, UserID → nothing
+	derivedUserEmail   = 'E' // folded e-mail, UserID → nothing
+	derivedGroupName   = 'G' // folded name → GroupID
+	derivedGroupExtern = 'Y' // external id, GroupID → nothing
+	derivedRoleName    = 'R' // folded name → RoleID
+	derivedAssignment  = 'A' // RoleID, holder kind, holder id → AssignmentID
+	derivedUserSession = 'S' // UserID SessionID → nothing
+	derivedServiceName = 'V' // folded name → ServiceID
+	derivedRequestAge  = 'Q' // Index Ordinal → RequestID
+	derivedSlug        = 'L' // instance: slug → OrgID
+)
+
+// tables is the number of distinct table bytes; counts are kept per byte.
+const tables = 128
+
+func idKey(table byte, id [16]byte) string {
+	var k [17]byte
+	k[0] = table
+	copy(k[1:], id[:])
+	return string(k[:])
+}
+
+func pairKey(table byte, a, b [16]byte) string {
+	var k [33]byte
+	k[0] = table
+	copy(k[1:], a[:])
+	copy(k[17:], b[:])
+	return string(k[:])
+}
+
+func textKey(table byte, text string) string { return string(table) + text }
+
+// textIDKey ends the text with a byte that CheckText never lets through, so
+// that no text can run into the id of another.
+func textIDKey(table byte, text string, id [16]byte) string {
+	return string(table) + text + "\x00" + string(id[:])
+}
+
+func placeKey(table byte, index directory.Index, ordinal uint32) string {
+	var k [13]byte
+	k[0] = table
+	binary.BigEndian.PutUint64(k[1:], uint64(index))
+	binary.BigEndian.PutUint32(k[9:], ordinal)
+	return string(k[:])
+}
+
+// holderKey names an assignment by what it joins: at most one per pair.
+func holderKey(a *directory.Assignment) string {
+	if !a.Group.IsZero() {
+		return pairKey(derivedAssignment, a.Role, a.Group) + "g"
+	}
+	return pairKey(derivedAssignment, a.Role, a.User) + "u"
+}
+
+// prefixEnd is the first key after all keys with this prefix.
+func prefixEnd(prefix string) string {
+	b := []byte(prefix)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i]++; b[i] != 0 {
+			return string(b[:i+1])
+		}
+	}
+	return ""
+}
+
+// storedKey is the key as Storage sees it: the organization comes first, with
+// a fixed width, so that one organization is one range.
+func storedKey(org directory.OrgID, key string) []byte {
+	return append(append(make([]byte, 0, len(org)+len(key)), org[:]...), key...)
+}
+
+func splitKey(stored []byte) (org directory.OrgID, key string, err error) {
+	if len(stored) < len(org)+1 {
+		return org, "", fmt.Errorf("stored key of %d bytes", len(stored))
+	}
+	copy(org[:], stored)
+	return org, string(stored[len(org):]), nil
+}
+
+// decodeRow is total over the stored tables: an unknown table is an error,
+// never skipped.
+func decodeRow(key string, value []byte) (any, error) {
+	into := func(record any) (any, error) { return record, codec.Decode(value, record) }
+	switch key[0] {
+	case tableOrganization:
+		return into(new(directory.Organization))
+	case tableUser:
+		return into(new(directory.User))
+	case tableGroup:
+		return into(new(directory.Group))
+	case tableRole:
+		return into(new(directory.Role))
+	case tableAssignment:
+		return into(new(directory.Assignment))
+	case tableSession:
+		return into(new(directory.Session))
+	case tableConnection:
+		return into(new(directory.Connection))
+	case tableService:
+		return into(new(directory.Service))
+	case tableKey:
+		return into(new(directory.SigningKey))
+	case tableEvent:
+		return into(new(directory.Event))
+	case tableRequest:
+		return into(new(Remembered))
+	case tableOperator:
+		return into(new(directory.Operator))
+	case tableJoinToken:
+		return into(new(directory.JoinToken))
+	case tableTokenSecret:
+		return into(new(directory.TokenSecret))
+	}
+	return nil, fmt.Errorf("unknown table %q", key[0])
+}
