@@ -53,7 +53,8 @@ func InitIdentity(dir, nodeID string, hosts []string) (*Identity, error) {
 
 // issueTo signs a certificate for another node and stores it under dir/pki.
 func (id *Identity) issueTo(dir, nodeID string, hosts []string) (*Identity, error) {
-	cert, err := id.issue(nodeID, append([]string{nodeID}, hosts...))
+	cert, err := id.issue(nodeID, append([]string{nodeID}, hosts...),
+		x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return nil, err
 	}
@@ -61,23 +62,24 @@ func (id *Identity) issueTo(dir, nodeID string, hosts []string) (*Identity, erro
 	return node, node.save(filepath.Join(dir, "pki"))
 }
 
-// IssueServerCertificate signs a certificate for the API of this node.
+// IssueServerCertificate signs a certificate for the API of this node. It does
+// not serve to dial a peer.
 func (id *Identity) IssueServerCertificate(hosts []string) (tls.Certificate, []byte, error) {
-	cert, err := id.issue("authfi api", hosts)
+	cert, err := id.issue("authfi api", hosts, x509.ExtKeyUsageServerAuth)
 	return cert, pemBlock("CERTIFICATE", id.ca.Raw), err
 }
 
 // CASPKI is the DER-encoded public key of the CA, which join tokens pin.
 func (id *Identity) CASPKI() []byte { return id.ca.RawSubjectPublicKeyInfo }
 
-func (id *Identity) issue(name string, hosts []string) (tls.Certificate, error) {
+func (id *Identity) issue(name string, hosts []string, usage ...x509.ExtKeyUsage) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	t := template(name, leafLifetime)
 	t.KeyUsage = x509.KeyUsageDigitalSignature
-	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+	t.ExtKeyUsage = usage
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
 			t.IPAddresses = append(t.IPAddresses, ip)

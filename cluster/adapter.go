@@ -1,0 +1,118 @@
+package cluster
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// outcome is what a waiter learns when its own node applies its command.
+type outcome struct {
+	position Position
+	result   any
+}
+
+// adapter drives the machine from raft's log and answers this node's waiters.
+type adapter struct {
+	machine StateMachine
+
+	mu      sync.Mutex
+	waiters map[proposalID]chan outcome // guarded by mu; each channel holds one
+}
+
+var _ raft.BatchingFSM = (*adapter)(nil)
+
+func newAdapter(m StateMachine) *adapter {
+	return &adapter{machine: m, waiters: make(map[proposalID]chan outcome)}
+}
+
+// await registers a waiter. It precedes the proposal, so no result is missed.
+func (a *adapter) await(id proposalID) <-chan outcome {
+	ch := make(chan outcome, 1)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiters[id] = ch
+	return ch
+}
+
+func (a *adapter) forget(id proposalID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.waiters, id)
+}
+
+func (a *adapter) Apply(log *raft.Log) any { return a.ApplyBatch([]*raft.Log{log})[0] }
+
+// ApplyBatch skips what the machine made durable before a restart.
+func (a *adapter) ApplyBatch(logs []*raft.Log) []any {
+	applied := a.machine.Applied()
+	var batches []Batch
+	var entries [][]proposal
+	for _, log := range logs {
+		if log.Index <= applied {
+			continue
+		}
+		batch, entry := unpack(log)
+		batches, entries = append(batches, batch), append(entries, entry)
+	}
+	if len(batches) > 0 {
+		a.deliver(batches, entries, a.machine.ApplyBatch(batches))
+	}
+	return make([]any, len(logs))
+}
+
+// unpack stops the node at an entry that it cannot read.
+func unpack(log *raft.Log) (Batch, []proposal) {
+	batch := Batch{Index: log.Index, Term: log.Term}
+	if log.Type != raft.LogCommand {
+		return batch, nil
+	}
+	entry, err := decodeEntry(log.Data)
+	if err != nil {
+		panic(fmt.Sprintf("entry %d: %v", log.Index, err))
+	}
+	for _, p := range entry {
+		batch.Commands = append(batch.Commands, p.command)
+	}
+	return batch, entry
+}
+
+func (a *adapter) deliver(batches []Batch, entries [][]proposal, results [][]any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, entry := range entries {
+		for j, p := range entry {
+			if ch, ok := a.waiters[p.id]; ok {
+				ch <- outcome{Position{batches[i].Index, j}, results[i][j]}
+				delete(a.waiters, p.id)
+			}
+		}
+	}
+}
+
+func (a *adapter) Snapshot() (raft.FSMSnapshot, error) {
+	s, err := a.machine.Snapshot()
+	if err != nil {
+		return nil, fmt.Errorf("capturing the machine: %w", err)
+	}
+	return persister{s}, nil
+}
+
+func (a *adapter) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	return a.machine.Restore(r)
+}
+
+type persister struct{ Snapshot }
+
+func (p persister) Persist(sink raft.SnapshotSink) error {
+	if _, err := p.WriteTo(sink); err != nil {
+		_ = sink.Cancel() // the write's error says more
+		return fmt.Errorf("writing snapshot %d: %w", p.Index(), err)
+	}
+	return sink.Close()
+}
+
+func (persister) Release() {}
