@@ -12,11 +12,11 @@ import (
 // AddMember puts a user into a group.
 func (e *Editor) AddMember(groupID directory.GroupID, userID directory.UserID) (bool, error) {
 	g, u, err := e.memberEnds(groupID, userID)
-	if err != nil || g.members.Contains(u.ordinal) {
+	if err != nil || g.members.has(u.ordinal) {
 		return false, err
 	}
 	if len(u.groups) >= GroupsPerUserMax {
-		return false, directory.Exhausted("members", "user %s is in %d groups", userID, GroupsPerUserMax)
+		return false, tooManyGroups(userID)
 	}
 	e.setMember(g.ordinal, u.ordinal, true)
 	e.setUserGroup(u.ordinal, g.ordinal, true)
@@ -30,7 +30,7 @@ func (e *Editor) RemoveMember(groupID directory.GroupID, userID directory.UserID
 		return false, err
 	}
 	u := e.user(userID)
-	if u == nil || !g.members.Contains(u.ordinal) {
+	if u == nil || !g.members.has(u.ordinal) {
 		return false, nil
 	}
 	e.setMember(g.ordinal, u.ordinal, false)
@@ -50,11 +50,11 @@ func (e *Editor) memberEnds(groupID directory.GroupID, userID directory.UserID) 
 // AssignUser gives a role to a user.
 func (e *Editor) AssignUser(roleID directory.RoleID, userID directory.UserID) (bool, error) {
 	r, u, err := e.userEnds(roleID, userID)
-	if err != nil || r.users.Contains(u.ordinal) {
+	if err != nil || r.users.has(u.ordinal) {
 		return false, err
 	}
 	if len(u.roles) >= RolesPerUserMax {
-		return false, directory.Exhausted("roles", "user %s has %d roles", userID, RolesPerUserMax)
+		return false, tooManyUserRoles(userID)
 	}
 	e.setRoleUser(r.ordinal, u.ordinal, true)
 	e.setUserRole(u.ordinal, r.ordinal, true)
@@ -64,7 +64,7 @@ func (e *Editor) AssignUser(roleID directory.RoleID, userID directory.UserID) (b
 // UnassignUser takes a role from a user.
 func (e *Editor) UnassignUser(roleID directory.RoleID, userID directory.UserID) (bool, error) {
 	r, u, err := e.userEnds(roleID, userID)
-	if err != nil || !r.users.Contains(u.ordinal) {
+	if err != nil || !r.users.has(u.ordinal) {
 		return false, err
 	}
 	e.setRoleUser(r.ordinal, u.ordinal, false)
@@ -81,10 +81,18 @@ func (e *Editor) userEnds(roleID directory.RoleID, userID directory.UserID) (*ro
 	return r, u, err
 }
 
+func tooManyGroups(id directory.UserID) error {
+	return directory.Exhausted("members", "user %s is in %d groups", id, GroupsPerUserMax)
+}
+
+func tooManyUserRoles(id directory.UserID) error {
+	return directory.Exhausted("roles", "user %s has %d roles", id, RolesPerUserMax)
+}
+
 // AssignGroup gives a role to a group, whatever its size, by writing two rows.
 func (e *Editor) AssignGroup(roleID directory.RoleID, groupID directory.GroupID) (bool, error) {
 	r, g, err := e.groupEnds(roleID, groupID)
-	if err != nil || r.groups.Contains(g.ordinal) {
+	if err != nil || r.groups.has(g.ordinal) {
 		return false, err
 	}
 	if len(g.roles) >= RolesPerGroupMax {
@@ -98,7 +106,7 @@ func (e *Editor) AssignGroup(roleID directory.RoleID, groupID directory.GroupID)
 // UnassignGroup takes a role from a group.
 func (e *Editor) UnassignGroup(roleID directory.RoleID, groupID directory.GroupID) (bool, error) {
 	r, g, err := e.groupEnds(roleID, groupID)
-	if err != nil || !r.groups.Contains(g.ordinal) {
+	if err != nil || !r.groups.has(g.ordinal) {
 		return false, err
 	}
 	e.setRoleGroup(r.ordinal, g.ordinal, false)
@@ -117,19 +125,19 @@ func (e *Editor) groupEnds(roleID directory.RoleID, groupID directory.GroupID) (
 
 func (e *Editor) setMember(g, u uint32, on bool) {
 	changed := *e.groups.at(g)
-	changed.members = e.toggle(changed.members, u, on)
+	changed.members.put(u, on, e.token)
 	e.setGroup(&changed)
 }
 
 func (e *Editor) setRoleUser(r, u uint32, on bool) {
 	changed := *e.roles.at(r)
-	changed.users = e.toggle(changed.users, u, on)
+	changed.users.put(u, on, e.token)
 	e.setRole(&changed)
 }
 
 func (e *Editor) setRoleGroup(r, g uint32, on bool) {
 	changed := *e.roles.at(r)
-	changed.groups = e.toggle(changed.groups, g, on)
+	changed.groups.put(g, on, e.token)
 	e.setRole(&changed)
 }
 
@@ -149,16 +157,6 @@ func (e *Editor) setGroupRole(g, r uint32, on bool) {
 	changed := *e.groups.at(g)
 	changed.roles = with(changed.roles, r, on)
 	e.setGroup(&changed)
-}
-
-func (e *Editor) toggle(s *set, o uint32, on bool) *set {
-	s = e.writable(s)
-	if on {
-		s.Insert(o)
-	} else {
-		s.Delete(o)
-	}
-	return s
 }
 
 // with returns a new sorted slice, since the old one may be published.

@@ -1,28 +1,24 @@
 package effective
 
 import (
+	"slices"
+
 	"github.com/authfi/authfi/directory"
-	"github.com/tidwall/btree"
 )
 
 // Index answers questions about one organization at one moment. The zero value
-// is not usable; New is empty.
+// and the nil pointer are empty.
 type Index struct {
 	users  vector[user]
 	groups vector[group]
 	roles  vector[role]
 	perms  vector[permission]
 
-	userByID  trie[user]
-	groupByID trie[group]
-	roleByID  trie[role]
-	permNames *ordinals // permission names are chosen by people, so no hash trie
+	userByID   trie[idKey, *user]
+	groupByID  trie[idKey, *group]
+	roleByID   trie[idKey, *role]
+	permByName trie[nameKey, *permission]
 }
-
-type (
-	ordinals = btree.Map[string, uint32]
-	set      = btree.Set[uint32]
-)
 
 // Rows are immutable once published. Slices are sorted and without repeats.
 type user struct {
@@ -37,21 +33,28 @@ type group struct {
 	ordinal uint32
 	id      directory.GroupID
 	roles   []uint32
-	members *set
+	members set
 }
 
 type role struct {
 	ordinal uint32
 	id      directory.RoleID
 	perms   []uint32
-	groups  *set
-	users   *set // direct
+	groups  set
+	users   set // direct
 }
 
+// permission exists as long as a role grants it.
 type permission struct {
-	name  directory.Permission
-	roles []uint64 // bit set of role ordinals
+	ordinal uint32
+	name    directory.Permission
+	roles   []uint64 // bit set of role ordinals; its last word is not zero
 }
+
+func (u *user) key() idKey         { return idKey(u.id) }
+func (g *group) key() idKey        { return idKey(g.id) }
+func (r *role) key() idKey         { return idKey(r.id) }
+func (p *permission) key() nameKey { return nameKey(p.name) }
 
 func (p *permission) grantedBy(r uint32) bool {
 	w := r >> 6
@@ -59,25 +62,34 @@ func (p *permission) grantedBy(r uint32) bool {
 }
 
 // New is an index of nothing.
-func New() *Index {
-	return &Index{
-		userByID:  trie[user]{id: func(u *user) *[16]byte { return (*[16]byte)(&u.id) }},
-		groupByID: trie[group]{id: func(g *group) *[16]byte { return (*[16]byte)(&g.id) }},
-		roleByID:  trie[role]{id: func(r *role) *[16]byte { return (*[16]byte)(&r.id) }},
-		permNames: new(ordinals),
-	}
-}
+func New() *Index { return new(Index) }
 
-func (x *Index) user(id directory.UserID) *user    { return x.userByID.get((*[16]byte)(&id)) }
-func (x *Index) group(id directory.GroupID) *group { return x.groupByID.get((*[16]byte)(&id)) }
-func (x *Index) role(id directory.RoleID) *role    { return x.roleByID.get((*[16]byte)(&id)) }
-
-func (x *Index) permission(p directory.Permission) *permission {
-	o, ok := x.permNames.Get(string(p))
-	if !ok {
+func (x *Index) user(id directory.UserID) *user {
+	if x == nil {
 		return nil
 	}
-	return x.perms.at(o)
+	return x.userByID.get(idKey(id))
+}
+
+func (x *Index) group(id directory.GroupID) *group {
+	if x == nil {
+		return nil
+	}
+	return x.groupByID.get(idKey(id))
+}
+
+func (x *Index) role(id directory.RoleID) *role {
+	if x == nil {
+		return nil
+	}
+	return x.roleByID.get(idKey(id))
+}
+
+func (x *Index) permission(p directory.Permission) *permission {
+	if x == nil {
+		return nil
+	}
+	return x.permByName.get(nameKey(p))
 }
 
 // Has reports whether an active user holds a permission. It allocates nothing.
@@ -90,6 +102,11 @@ func (x *Index) Has(id directory.UserID, p directory.Permission) bool {
 	if granting == nil {
 		return false
 	}
+	return x.holds(u, granting)
+}
+
+// holds looks for a role that the user has and that grants the permission.
+func (x *Index) holds(u *user, granting *permission) bool {
 	for _, r := range u.roles {
 		if granting.grantedBy(r) {
 			return true
@@ -103,6 +120,21 @@ func (x *Index) Has(id directory.UserID, p directory.Permission) bool {
 		}
 	}
 	return false
+}
+
+// HasMany answers Has for each permission into the same place of out, which
+// must be as long; all answers belong to one moment.
+func (x *Index) HasMany(id directory.UserID, ps []directory.Permission, out []bool) {
+	clear(out[:len(ps)])
+	u := x.user(id)
+	if u == nil || !u.active {
+		return
+	}
+	for i, p := range ps {
+		if granting := x.permission(p); granting != nil {
+			out[i] = x.holds(u, granting)
+		}
+	}
 }
 
 // Groups are the groups of a user, also of a deactivated one.
@@ -148,7 +180,7 @@ func (x *Index) roleIDs(ordinals []uint32) []directory.RoleID {
 func (x *Index) IsMember(g directory.GroupID, u directory.UserID) bool {
 	row := x.group(g)
 	member := x.user(u)
-	return row != nil && member != nil && row.members.Contains(member.ordinal)
+	return row != nil && member != nil && row.members.has(member.ordinal)
 }
 
 // MemberCount counts the members of a group, deactivated ones included.
@@ -157,16 +189,54 @@ func (x *Index) MemberCount(g directory.GroupID) int {
 	if row == nil {
 		return 0
 	}
-	return row.members.Len()
+	return row.members.len()
 }
 
-// EachMember walks the members of a group in no order that a client may see.
+// EachMember walks the members of a group in id order, so that what a caller
+// derives from the walk is the same on every node. It collects them first: yield
+// may change the group.
 func (x *Index) EachMember(g directory.GroupID, yield func(directory.UserID) bool) {
 	row := x.group(g)
 	if row == nil {
 		return
 	}
-	row.members.Scan(func(o uint32) bool { return yield(x.users.at(o).id) })
+	for _, u := range x.userIDs(&row.members) {
+		if !yield(u) {
+			return
+		}
+	}
+}
+
+// EachRoleUser walks the users that have a role, directly or through a group,
+// deactivated ones included, each once and in id order.
+func (x *Index) EachRoleUser(id directory.RoleID, yield func(directory.UserID) bool) {
+	r := x.role(id)
+	if r == nil {
+		return
+	}
+	holders := newBits(x.users.n)
+	x.addHolders(r, holders)
+	var ids []directory.UserID
+	holders.each(func(o uint32) { ids = append(ids, x.users.at(o).id) })
+	for _, u := range sorted(ids) {
+		if !yield(u) {
+			return
+		}
+	}
+}
+
+// RolePermissions are the permissions of a role.
+func (x *Index) RolePermissions(id directory.RoleID) []directory.Permission {
+	r := x.role(id)
+	if r == nil {
+		return nil
+	}
+	ps := make([]directory.Permission, len(r.perms))
+	for i, p := range r.perms {
+		ps[i] = x.perms.at(p).name
+	}
+	slices.Sort(ps)
+	return ps
 }
 
 // RoleHolders are the groups and the users that a role is assigned to.
@@ -175,7 +245,12 @@ func (x *Index) RoleHolders(id directory.RoleID) (groups []directory.GroupID, us
 	if r == nil {
 		return nil, nil
 	}
-	r.groups.Scan(func(g uint32) bool { groups = append(groups, x.groups.at(g).id); return true })
-	r.users.Scan(func(u uint32) bool { users = append(users, x.users.at(u).id); return true })
-	return sorted(groups), sorted(users)
+	r.groups.each(func(g uint32) bool { groups = append(groups, x.groups.at(g).id); return true })
+	return sorted(groups), x.userIDs(&r.users)
+}
+
+func (x *Index) userIDs(s *set) []directory.UserID {
+	ids := make([]directory.UserID, 0, s.len())
+	s.each(func(o uint32) bool { ids = append(ids, x.users.at(o).id); return true })
+	return sorted(ids)
 }

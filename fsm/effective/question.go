@@ -97,17 +97,15 @@ func (x *Index) Permissions(id directory.UserID) (ps []directory.Permission) {
 // Who lists the active users that hold a permission, in id order after the
 // given id, and counts all of them.
 func (x *Index) Who(p directory.Permission, after directory.UserID, limit int) (page []directory.UserID, total int) {
-	holders := newBits(x.users.n)
-	if granting := x.permission(p); granting != nil {
-		for w, word := range granting.roles {
-			for ; word != 0; word &= word - 1 {
-				x.addHolders(x.roles.at(uint32(w*64+bits.TrailingZeros64(word))), holders)
-			}
-		}
+	granting := x.permission(p)
+	if granting == nil {
+		return nil, 0
 	}
+	holders := newBits(x.users.n)
+	bitSet(granting.roles).each(func(r uint32) { x.addHolders(x.roles.at(r), holders) })
 	return x.page(after, limit, func(yield func(*user)) {
 		holders.each(func(o uint32) {
-			if u := x.users.at(o); u != nil && u.active {
+			if u := x.users.at(o); u.active {
 				yield(u)
 			}
 		})
@@ -115,9 +113,9 @@ func (x *Index) Who(p directory.Permission, after directory.UserID, limit int) (
 }
 
 func (x *Index) addHolders(r *role, holders bitSet) {
-	r.users.Scan(func(u uint32) bool { holders.add(u); return true })
-	r.groups.Scan(func(g uint32) bool {
-		x.groups.at(g).members.Scan(func(u uint32) bool { holders.add(u); return true })
+	r.users.each(func(u uint32) bool { holders.add(u); return true })
+	r.groups.each(func(g uint32) bool {
+		x.groups.at(g).members.each(func(u uint32) bool { holders.add(u); return true })
 		return true
 	})
 }
@@ -130,17 +128,24 @@ func (x *Index) Members(g directory.GroupID, after directory.UserID, limit int) 
 		return nil, 0
 	}
 	return x.page(after, limit, func(yield func(*user)) {
-		row.members.Scan(func(o uint32) bool { yield(x.users.at(o)); return true })
+		row.members.each(func(o uint32) bool { yield(x.users.at(o)); return true })
 	})
 }
 
 // page orders by id, which every node agrees on, not by ordinal, which they
-// need not. Sorting what is left costs 10 ms for 70,000 holders.
+// need not. It keeps at most two pages of candidates and drops the larger half
+// when they are full. A negative limit is none.
 func (x *Index) page(after directory.UserID, limit int, each func(yield func(*user))) (page []directory.UserID, total int) {
+	last := directory.UserID{} // of a full page: larger ids are not on it
 	each(func(u *user) {
 		total++
-		if bytes.Compare(u.id[:], after[:]) > 0 {
-			page = append(page, u.id)
+		if compareIDs(u.id, after) <= 0 || !last.IsZero() && compareIDs(u.id, last) > 0 {
+			return
+		}
+		page = append(page, u.id)
+		if limit > 0 && len(page) == 2*limit {
+			page = sorted(page)[:limit]
+			last = page[limit-1]
 		}
 	})
 	page = sorted(page)
@@ -151,11 +156,13 @@ func (x *Index) page(after directory.UserID, limit int, each func(yield func(*us
 }
 
 func sorted[ID ~[16]byte](ids []ID) []ID {
-	slices.SortFunc(ids, func(a, b ID) int {
-		left, right := [16]byte(a), [16]byte(b)
-		return bytes.Compare(left[:], right[:])
-	})
+	slices.SortFunc(ids, compareIDs)
 	return ids
+}
+
+func compareIDs[ID ~[16]byte](a, b ID) int {
+	left, right := [16]byte(a), [16]byte(b)
+	return bytes.Compare(left[:], right[:])
 }
 
 // bitSet is a dense set of ordinals: OR-ing postings into one beats merging

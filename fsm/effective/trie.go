@@ -1,108 +1,138 @@
 package effective
 
-import "encoding/binary"
+import (
+	"hash/maphash"
+	"math/bits"
+	"slices"
+)
 
-// trie finds rows by id: a persistent hash trie with 64 slots a level, so that
-// a directory of 100,000 users is three hops deep. The ids are made by the
-// server, from random bits, so nobody outside can choose ones that collide.
-type trie[T any] struct {
-	root *twig[T]
-	id   func(*T) *[16]byte
+// trie finds rows by key: a persistent hash trie, 64 ways at each level, whose
+// levels hold only the slots in use. The hash is keyed by the process, so that
+// nobody can choose keys that collide; no order of a trie is ever visible.
+type trie[K key, R keyed[K]] struct{ root *twig[K, R] }
+
+type key interface {
+	comparable
+	hash(round int) uint64
 }
 
-type twig[T any] struct {
+// keyed is a pointer to a row that knows its key; the nil pointer is no row.
+type keyed[K key] interface {
+	comparable
+	key() K
+}
+
+type twig[K key, R keyed[K]] struct {
 	token uint64
-	slots [fanout]slot[T]
+	used  uint64 // one bit for each slot that exists
+	slots []slot[K, R]
 }
 
-// slot is empty, a row, or a level further down.
-type slot[T any] struct {
-	row  *T
-	down *twig[T]
+// slot has a row, a level further down, or both. A row sits in the first slot
+// on its path that was free when it came.
+type slot[K key, R keyed[K]] struct {
+	row  R
+	down *twig[K, R]
 }
 
-func hash(id *[16]byte) uint64 {
-	a, b := binary.LittleEndian.Uint64(id[:8]), binary.LittleEndian.Uint64(id[8:])
-	h := (a ^ b>>31) * 0x9e3779b97f4a7c15
-	h = (h ^ h>>32 ^ b) * 0xd6e8feb86659fd93
-	return h ^ h>>29
+type (
+	idKey   [16]byte
+	nameKey string
+)
+
+var seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+func (k idKey) hash(round int) uint64   { return maphash.Bytes(seeds[round&1], k[:]) }
+func (k nameKey) hash(round int) uint64 { return maphash.String(seeds[round&1], string(k)) }
+
+// levelsPerHash is how many levels one hash of 64 bits decides; below them the
+// other seed parts the keys that the first could not.
+const levelsPerHash = 10
+
+func further[K key](k K, h uint64, level int) uint64 {
+	if level%levelsPerHash == 0 {
+		return k.hash(level / levelsPerHash)
+	}
+	return h >> fanoutBits
 }
 
-// level turns the hash so that after its 64 bits the same ones come again: two
-// ids with one hash never part, and are kept apart by levels below levelsMax.
-const levelsMax = 10
+// find is where the slot of a hash is, or where it would be.
+func (n *twig[K, R]) find(h uint64) (i int, ok bool) {
+	bit := uint64(1) << (h & (fanout - 1))
+	return bits.OnesCount64(n.used & (bit - 1)), n.used&bit != 0
+}
 
-func (t *trie[T]) get(id *[16]byte) *T {
-	h := hash(id)
-	for n := t.root; n != nil; h >>= fanoutBits {
-		s := &n.slots[h&(fanout-1)]
-		if s.row != nil && *t.id(s.row) == *id {
+func (t *trie[K, R]) get(k K) (none R) {
+	h := k.hash(0)
+	for n, level := t.root, 1; n != nil; level++ {
+		i, ok := n.find(h)
+		if !ok {
+			return none
+		}
+		s := &n.slots[i]
+		if s.row != none && s.row.key() == k {
 			return s.row
 		}
-		n = s.down
+		n, h = s.down, further(k, h, level)
 	}
-	return nil
+	return none
 }
 
-// put adds or replaces the row of an id.
-func (t *trie[T]) put(row *T, token uint64) {
-	id := t.id(row)
-	h := hash(id)
-	at := &t.root
-	for level := 0; ; level++ {
-		n := own(at, token)
-		s := &n.slots[h&(fanout-1)]
-		if s.row == nil && !t.below(s.down, id, h>>fanoutBits) || s.row != nil && *t.id(s.row) == *id {
+// put adds or replaces the row of a key.
+func (t *trie[K, R]) put(row R, token uint64) {
+	var none R
+	k := row.key()
+	replaces := t.get(k) != none
+	h, at := k.hash(0), &t.root
+	for level := 1; ; level++ {
+		s := own(at, token).grow(h)
+		fits := s.row == none
+		if replaces {
+			fits = s.row != none && s.row.key() == k
+		}
+		if fits {
 			s.row = row
 			return
 		}
-		if level == levelsMax {
-			panic("effective: ids with one hash")
-		}
-		at, h = &s.down, h>>fanoutBits
+		at, h = &s.down, further(k, h, level)
 	}
 }
 
-// below reports whether the id has a row further down, left there by one that
-// was removed above it.
-func (t *trie[T]) below(n *twig[T], id *[16]byte, h uint64) bool {
-	for ; n != nil; h >>= fanoutBits {
-		s := &n.slots[h&(fanout-1)]
-		if s.row != nil && *t.id(s.row) == *id {
-			return true
-		}
-		n = s.down
+// grow makes the slot of a hash exist.
+func (n *twig[K, R]) grow(h uint64) *slot[K, R] {
+	i, ok := n.find(h)
+	if !ok {
+		n.slots = slices.Insert(n.slots, i, slot[K, R]{})
+		n.used |= 1 << (h & (fanout - 1))
 	}
-	return false
+	return &n.slots[i]
 }
 
-// drop forgets the row of an id.
-func (t *trie[T]) drop(id *[16]byte, token uint64) {
-	if t.get(id) == nil {
+// drop forgets the row of a key. Levels that become empty stay for the next.
+func (t *trie[K, R]) drop(k K, token uint64) {
+	var none R
+	if t.get(k) == none {
 		return
 	}
-	h := hash(id)
-	at := &t.root
-	for {
-		s := &own(at, token).slots[h&(fanout-1)]
-		if s.row != nil && *t.id(s.row) == *id {
-			s.row = nil
+	h, at := k.hash(0), &t.root
+	for level := 1; ; level++ {
+		s := own(at, token).grow(h)
+		if s.row != none && s.row.key() == k {
+			s.row = none
 			return
 		}
-		at, h = &s.down, h>>fanoutBits
+		at, h = &s.down, further(k, h, level)
 	}
 }
 
 // own makes the twig writable for the edit that holds token.
-func own[T any](at **twig[T], token uint64) *twig[T] {
+func own[K key, R keyed[K]](at **twig[K, R], token uint64) *twig[K, R] {
 	n := *at
 	switch {
 	case n == nil:
-		n = &twig[T]{token: token}
+		n = &twig[K, R]{token: token}
 	case n.token != token:
-		copied := *n
-		copied.token = token
-		n = &copied
+		n = &twig[K, R]{token: token, used: n.used, slots: slices.Clone(n.slots)}
 	}
 	*at = n
 	return n

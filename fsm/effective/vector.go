@@ -6,7 +6,16 @@ package effective
 type vector[T any] struct {
 	top   []*branch[T]
 	token uint64 // edit that owns top
-	n     uint32 // rows handed out
+	n     uint32 // ordinals below n have been handed out
+	live  int    // rows
+	free  *hole  // ordinals to hand out again
+}
+
+// hole is an immutable stack of ordinals whose rows are gone. They may be reused
+// at once: whoever drops a row first clears every row that names it.
+type hole struct {
+	ordinal uint32
+	next    *hole
 }
 
 const (
@@ -67,8 +76,20 @@ func (v *vector[T]) set(i uint32, row *T, token uint64) {
 	l.rows[i&(fanout-1)] = row
 }
 
-// next hands out an ordinal.
+// next hands out an ordinal for a row that is about to be set.
 func (v *vector[T]) next() uint32 {
+	v.live++
+	if h := v.free; h != nil {
+		v.free = h.next
+		return h.ordinal
+	}
 	v.n++
 	return v.n - 1
+}
+
+// drop takes row i away and its ordinal back.
+func (v *vector[T]) drop(i uint32, token uint64) {
+	v.set(i, nil, token)
+	v.live--
+	v.free = &hole{i, v.free}
 }
