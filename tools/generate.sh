@@ -1,27 +1,26 @@
 #!/bin/sh
-# Rewrites everything under proto/gen from proto/authfi. What it needs is pinned
-# and kept in .cache/; a second run changes nothing.
+# Regenerates all generated code of the API with pinned tools, which it keeps
+# under .cache/ of the tree. Needs Go and npm.
 set -eu
+
+buf_version=1.75.0
+protoc_gen_go_version=v1.36.12
+protoc_gen_connect_go_version=v1.21.1
+
 cd "$(dirname "$0")/.."
+root=$PWD
+bin=$root/.cache/generate
+mkdir -p "$bin"
 
-BUF_VERSION=1.75.0 # released under Apache-2.0; its registry package holds the binary
+GOBIN=$bin go install "google.golang.org/protobuf/cmd/protoc-gen-go@$protoc_gen_go_version"
+GOBIN=$bin go install "connectrpc.com/connect/cmd/protoc-gen-connect-go@$protoc_gen_connect_go_version"
 
-cache=$PWD/.cache/generate
-export GOBIN="$cache/bin"
-export BUF_CACHE_DIR="$cache/buf"
-mkdir -p "$GOBIN" "$BUF_CACHE_DIR"
-
-# The plugins come from the versions in go.mod, so that generated code and
-# runtime never differ.
-go install google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/connect/cmd/protoc-gen-connect-go
-
-buf=$cache/npm-$BUF_VERSION/node_modules/.bin/buf
-if [ ! -x "$buf" ]; then
-	npm install --silent --no-audit --no-fund --prefix "$cache/npm-$BUF_VERSION" "@bufbuild/buf@$BUF_VERSION"
+if [ "$("$bin/node_modules/.bin/buf" --version 2>/dev/null || true)" != "$buf_version" ]; then
+	npm install --prefix "$bin" --no-save --no-audit --no-fund --silent "@bufbuild/buf@$buf_version"
 fi
 
 cd proto
-PATH="$GOBIN:$PATH"
-"$buf" format --exit-code >/dev/null || { echo "proto: run buf format" >&2; exit 1; }
-"$buf" lint
-"$buf" generate
+PATH=$bin:$bin/node_modules/.bin:$PATH
+# buf keeps its cache in the home directory unless it is told otherwise.
+BUF_CACHE_DIR=$root/.cache/buf buf lint
+BUF_CACHE_DIR=$root/.cache/buf buf generate

@@ -12,7 +12,6 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -68,7 +67,6 @@ type GetStatusResponse struct {
 	AppliedIndex  uint64                 `protobuf:"varint,3,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
 	Digest        string                 `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"` // of the state at the applied index, hexadecimal
 	Members       []*Member              `protobuf:"bytes,5,rep,name=members,proto3" json:"members,omitempty"`
-	Version       string                 `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"` // of the software
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -138,18 +136,12 @@ func (x *GetStatusResponse) GetMembers() []*Member {
 	return nil
 }
 
-func (x *GetStatusResponse) GetVersion() string {
-	if x != nil {
-		return x.Version
-	}
-	return ""
-}
-
 type Member struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"` // of peer traffic, host:port
 	Voter         bool                   `protobuf:"varint,3,opt,name=voter,proto3" json:"voter,omitempty"`
+	Leader        bool                   `protobuf:"varint,4,opt,name=leader,proto3" json:"leader,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +197,13 @@ func (x *Member) GetVoter() bool {
 	return false
 }
 
+func (x *Member) GetLeader() bool {
+	if x != nil {
+		return x.Leader
+	}
+	return false
+}
+
 type CreateJoinTokenRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -244,7 +243,6 @@ func (*CreateJoinTokenRequest) Descriptor() ([]byte, []int) {
 type CreateJoinTokenResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"` // shown once
-	Expires       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,34 +284,26 @@ func (x *CreateJoinTokenResponse) GetToken() string {
 	return ""
 }
 
-func (x *CreateJoinTokenResponse) GetExpires() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Expires
-	}
-	return nil
-}
-
 var File_authfi_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x17authfi/v1/cluster.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
-	"\x10GetStatusRequest\"\xc8\x01\n" +
+	"\x17authfi/v1/cluster.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\"\x12\n" +
+	"\x10GetStatusRequest\"\xae\x01\n" +
 	"\x11GetStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12#\n" +
 	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12+\n" +
-	"\amembers\x18\x05 \x03(\v2\x11.authfi.v1.MemberR\amembers\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\tR\aversion\"H\n" +
+	"\amembers\x18\x05 \x03(\v2\x11.authfi.v1.MemberR\amembers\"`\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
-	"\x05voter\x18\x03 \x01(\bR\x05voter\"\x18\n" +
-	"\x16CreateJoinTokenRequest\"e\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\x12\x16\n" +
+	"\x06leader\x18\x04 \x01(\bR\x06leader\"\x18\n" +
+	"\x16CreateJoinTokenRequest\"/\n" +
 	"\x17CreateJoinTokenResponse\x12\x14\n" +
-	"\x05token\x18\x01 \x01(\tR\x05token\x124\n" +
-	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires2\xed\x01\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token2\xed\x01\n" +
 	"\x0eClusterService\x12a\n" +
 	"\tGetStatus\x12\x1b.authfi.v1.GetStatusRequest\x1a\x1c.authfi.v1.GetStatusResponse\"\x19\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/status\x90\x02\x01\x12x\n" +
 	"\x0fCreateJoinToken\x12!.authfi.v1.CreateJoinTokenRequest\x1a\".authfi.v1.CreateJoinTokenResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/api/v1/join-tokensB7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
@@ -337,20 +327,18 @@ var file_authfi_v1_cluster_proto_goTypes = []any{
 	(*Member)(nil),                  // 2: authfi.v1.Member
 	(*CreateJoinTokenRequest)(nil),  // 3: authfi.v1.CreateJoinTokenRequest
 	(*CreateJoinTokenResponse)(nil), // 4: authfi.v1.CreateJoinTokenResponse
-	(*timestamppb.Timestamp)(nil),   // 5: google.protobuf.Timestamp
 }
 var file_authfi_v1_cluster_proto_depIdxs = []int32{
 	2, // 0: authfi.v1.GetStatusResponse.members:type_name -> authfi.v1.Member
-	5, // 1: authfi.v1.CreateJoinTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	0, // 2: authfi.v1.ClusterService.GetStatus:input_type -> authfi.v1.GetStatusRequest
-	3, // 3: authfi.v1.ClusterService.CreateJoinToken:input_type -> authfi.v1.CreateJoinTokenRequest
-	1, // 4: authfi.v1.ClusterService.GetStatus:output_type -> authfi.v1.GetStatusResponse
-	4, // 5: authfi.v1.ClusterService.CreateJoinToken:output_type -> authfi.v1.CreateJoinTokenResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0, // 1: authfi.v1.ClusterService.GetStatus:input_type -> authfi.v1.GetStatusRequest
+	3, // 2: authfi.v1.ClusterService.CreateJoinToken:input_type -> authfi.v1.CreateJoinTokenRequest
+	1, // 3: authfi.v1.ClusterService.GetStatus:output_type -> authfi.v1.GetStatusResponse
+	4, // 4: authfi.v1.ClusterService.CreateJoinToken:output_type -> authfi.v1.CreateJoinTokenResponse
+	3, // [3:5] is the sub-list for method output_type
+	1, // [1:3] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_cluster_proto_init() }

@@ -205,7 +205,7 @@ func (x *CreateGroupRequest) GetDescription() string {
 type ListGroupsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 100
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
 	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -366,6 +366,263 @@ func (x *GetGroupRequest) GetId() string {
 	return ""
 }
 
+// UpdateGroupRequest has the bounds of CreateGroupRequest.
+type UpdateGroupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	Description   *string                `protobuf:"bytes,3,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateGroupRequest) Reset() {
+	*x = UpdateGroupRequest{}
+	mi := &file_authfi_v1_group_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateGroupRequest) ProtoMessage() {}
+
+func (x *UpdateGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateGroupRequest.ProtoReflect.Descriptor instead.
+func (*UpdateGroupRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpdateGroupRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateGroupRequest) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *UpdateGroupRequest) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+type ListGroupMembersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGroupMembersRequest) Reset() {
+	*x = ListGroupMembersRequest{}
+	mi := &file_authfi_v1_group_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGroupMembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGroupMembersRequest) ProtoMessage() {}
+
+func (x *ListGroupMembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGroupMembersRequest.ProtoReflect.Descriptor instead.
+func (*ListGroupMembersRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListGroupMembersRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListGroupMembersRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListGroupMembersRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ListGroupMembersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Members       []*GroupMember         `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	Total         int32                  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // empty on the last page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGroupMembersResponse) Reset() {
+	*x = ListGroupMembersResponse{}
+	mi := &file_authfi_v1_group_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGroupMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGroupMembersResponse) ProtoMessage() {}
+
+func (x *ListGroupMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGroupMembersResponse.ProtoReflect.Descriptor instead.
+func (*ListGroupMembersResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListGroupMembersResponse) GetMembers() []*GroupMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ListGroupMembersResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListGroupMembersResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type GroupMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // usr-…
+	UserName      string                 `protobuf:"bytes,2,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
+	DisplayName   string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Email         string                 `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	Active        bool                   `protobuf:"varint,5,opt,name=active,proto3" json:"active,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupMember) Reset() {
+	*x = GroupMember{}
+	mi := &file_authfi_v1_group_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupMember) ProtoMessage() {}
+
+func (x *GroupMember) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
+func (*GroupMember) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GroupMember) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GroupMember) GetUserName() string {
+	if x != nil {
+		return x.UserName
+	}
+	return ""
+}
+
+func (x *GroupMember) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *GroupMember) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *GroupMember) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
 type DeleteGroupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -375,7 +632,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_authfi_v1_group_proto_msgTypes[5]
+	mi := &file_authfi_v1_group_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +644,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_group_proto_msgTypes[5]
+	mi := &file_authfi_v1_group_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +657,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_group_proto_rawDescGZIP(), []int{5}
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteGroupRequest) GetId() string {
@@ -418,7 +675,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_authfi_v1_group_proto_msgTypes[6]
+	mi := &file_authfi_v1_group_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +687,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_group_proto_msgTypes[6]
+	mi := &file_authfi_v1_group_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +700,7 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_group_proto_rawDescGZIP(), []int{6}
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{10}
 }
 
 // AddGroupMembersRequest names one user or several, not both.
@@ -458,7 +715,7 @@ type AddGroupMembersRequest struct {
 
 func (x *AddGroupMembersRequest) Reset() {
 	*x = AddGroupMembersRequest{}
-	mi := &file_authfi_v1_group_proto_msgTypes[7]
+	mi := &file_authfi_v1_group_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +727,7 @@ func (x *AddGroupMembersRequest) String() string {
 func (*AddGroupMembersRequest) ProtoMessage() {}
 
 func (x *AddGroupMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_group_proto_msgTypes[7]
+	mi := &file_authfi_v1_group_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +740,7 @@ func (x *AddGroupMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddGroupMembersRequest.ProtoReflect.Descriptor instead.
 func (*AddGroupMembersRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_group_proto_rawDescGZIP(), []int{7}
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AddGroupMembersRequest) GetId() string {
@@ -517,7 +774,7 @@ type RemoveGroupMemberRequest struct {
 
 func (x *RemoveGroupMemberRequest) Reset() {
 	*x = RemoveGroupMemberRequest{}
-	mi := &file_authfi_v1_group_proto_msgTypes[8]
+	mi := &file_authfi_v1_group_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +786,7 @@ func (x *RemoveGroupMemberRequest) String() string {
 func (*RemoveGroupMemberRequest) ProtoMessage() {}
 
 func (x *RemoveGroupMemberRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_group_proto_msgTypes[8]
+	mi := &file_authfi_v1_group_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +799,7 @@ func (x *RemoveGroupMemberRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveGroupMemberRequest.ProtoReflect.Descriptor instead.
 func (*RemoveGroupMemberRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_group_proto_rawDescGZIP(), []int{8}
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RemoveGroupMemberRequest) GetId() string {
@@ -590,7 +847,27 @@ const file_authfi_v1_group_proto_rawDesc = "" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"!\n" +
 	"\x0fGetGroupRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"$\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"}\n" +
+	"\x12UpdateGroupRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12%\n" +
+	"\vdescription\x18\x03 \x01(\tH\x01R\vdescription\x88\x01\x01B\a\n" +
+	"\x05_nameB\x0e\n" +
+	"\f_description\"W\n" +
+	"\x17ListGroupMembersRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"z\n" +
+	"\x18ListGroupMembersResponse\x120\n" +
+	"\amembers\x18\x01 \x03(\v2\x16.authfi.v1.GroupMemberR\amembers\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\x8b\x01\n" +
+	"\vGroupMember\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\tuser_name\x18\x02 \x01(\tR\buserName\x12!\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x14\n" +
+	"\x05email\x18\x04 \x01(\tR\x05email\x12\x16\n" +
+	"\x06active\x18\x05 \x01(\bR\x06active\"$\n" +
 	"\x12DeleteGroupRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x15\n" +
 	"\x13DeleteGroupResponse\"\\\n" +
@@ -600,13 +877,15 @@ const file_authfi_v1_group_proto_rawDesc = "" +
 	"\buser_ids\x18\x03 \x03(\tR\auserIds\"C\n" +
 	"\x18RemoveGroupMemberRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
-	"\auser_id\x18\x02 \x01(\tR\x06userId2\xa2\x05\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId2\x88\a\n" +
 	"\fGroupService\x12Y\n" +
 	"\vCreateGroup\x12\x1d.authfi.v1.CreateGroupRequest\x1a\x10.authfi.v1.Group\"\x19\x82\xd3\xe4\x93\x02\x13:\x01*\"\x0e/api/v1/groups\x12d\n" +
 	"\n" +
 	"ListGroups\x12\x1c.authfi.v1.ListGroupsRequest\x1a\x1d.authfi.v1.ListGroupsResponse\"\x19\x82\xd3\xe4\x93\x02\x10\x12\x0e/api/v1/groups\x90\x02\x01\x12X\n" +
 	"\bGetGroup\x12\x1a.authfi.v1.GetGroupRequest\x1a\x10.authfi.v1.Group\"\x1e\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/groups/{id}\x90\x02\x01\x12i\n" +
-	"\vDeleteGroup\x12\x1d.authfi.v1.DeleteGroupRequest\x1a\x1e.authfi.v1.DeleteGroupResponse\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/api/v1/groups/{id}\x12n\n" +
+	"\vDeleteGroup\x12\x1d.authfi.v1.DeleteGroupRequest\x1a\x1e.authfi.v1.DeleteGroupResponse\"\x1b\x82\xd3\xe4\x93\x02\x15*\x13/api/v1/groups/{id}\x12^\n" +
+	"\vUpdateGroup\x12\x1d.authfi.v1.UpdateGroupRequest\x1a\x10.authfi.v1.Group\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*2\x13/api/v1/groups/{id}\x12\x83\x01\n" +
+	"\x10ListGroupMembers\x12\".authfi.v1.ListGroupMembersRequest\x1a#.authfi.v1.ListGroupMembersResponse\"&\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/groups/{id}/members\x90\x02\x01\x12n\n" +
 	"\x0fAddGroupMembers\x12!.authfi.v1.AddGroupMembersRequest\x1a\x10.authfi.v1.Group\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/groups/{id}/members\x12\x9b\x01\n" +
 	"\x11RemoveGroupMember\x12#.authfi.v1.RemoveGroupMemberRequest\x1a\x10.authfi.v1.Group\"O\x82\xd3\xe4\x93\x02I:\x01*Z'*%/api/v1/groups/{id}/members/{user_id}*\x1b/api/v1/groups/{id}/membersB7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
@@ -622,40 +901,49 @@ func file_authfi_v1_group_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_group_proto_rawDescData
 }
 
-var file_authfi_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_authfi_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_authfi_v1_group_proto_goTypes = []any{
 	(*Group)(nil),                    // 0: authfi.v1.Group
 	(*CreateGroupRequest)(nil),       // 1: authfi.v1.CreateGroupRequest
 	(*ListGroupsRequest)(nil),        // 2: authfi.v1.ListGroupsRequest
 	(*ListGroupsResponse)(nil),       // 3: authfi.v1.ListGroupsResponse
 	(*GetGroupRequest)(nil),          // 4: authfi.v1.GetGroupRequest
-	(*DeleteGroupRequest)(nil),       // 5: authfi.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),      // 6: authfi.v1.DeleteGroupResponse
-	(*AddGroupMembersRequest)(nil),   // 7: authfi.v1.AddGroupMembersRequest
-	(*RemoveGroupMemberRequest)(nil), // 8: authfi.v1.RemoveGroupMemberRequest
-	(*timestamppb.Timestamp)(nil),    // 9: google.protobuf.Timestamp
+	(*UpdateGroupRequest)(nil),       // 5: authfi.v1.UpdateGroupRequest
+	(*ListGroupMembersRequest)(nil),  // 6: authfi.v1.ListGroupMembersRequest
+	(*ListGroupMembersResponse)(nil), // 7: authfi.v1.ListGroupMembersResponse
+	(*GroupMember)(nil),              // 8: authfi.v1.GroupMember
+	(*DeleteGroupRequest)(nil),       // 9: authfi.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),      // 10: authfi.v1.DeleteGroupResponse
+	(*AddGroupMembersRequest)(nil),   // 11: authfi.v1.AddGroupMembersRequest
+	(*RemoveGroupMemberRequest)(nil), // 12: authfi.v1.RemoveGroupMemberRequest
+	(*timestamppb.Timestamp)(nil),    // 13: google.protobuf.Timestamp
 }
 var file_authfi_v1_group_proto_depIdxs = []int32{
-	9, // 0: authfi.v1.Group.created:type_name -> google.protobuf.Timestamp
-	9, // 1: authfi.v1.Group.modified:type_name -> google.protobuf.Timestamp
-	0, // 2: authfi.v1.ListGroupsResponse.groups:type_name -> authfi.v1.Group
-	1, // 3: authfi.v1.GroupService.CreateGroup:input_type -> authfi.v1.CreateGroupRequest
-	2, // 4: authfi.v1.GroupService.ListGroups:input_type -> authfi.v1.ListGroupsRequest
-	4, // 5: authfi.v1.GroupService.GetGroup:input_type -> authfi.v1.GetGroupRequest
-	5, // 6: authfi.v1.GroupService.DeleteGroup:input_type -> authfi.v1.DeleteGroupRequest
-	7, // 7: authfi.v1.GroupService.AddGroupMembers:input_type -> authfi.v1.AddGroupMembersRequest
-	8, // 8: authfi.v1.GroupService.RemoveGroupMember:input_type -> authfi.v1.RemoveGroupMemberRequest
-	0, // 9: authfi.v1.GroupService.CreateGroup:output_type -> authfi.v1.Group
-	3, // 10: authfi.v1.GroupService.ListGroups:output_type -> authfi.v1.ListGroupsResponse
-	0, // 11: authfi.v1.GroupService.GetGroup:output_type -> authfi.v1.Group
-	6, // 12: authfi.v1.GroupService.DeleteGroup:output_type -> authfi.v1.DeleteGroupResponse
-	0, // 13: authfi.v1.GroupService.AddGroupMembers:output_type -> authfi.v1.Group
-	0, // 14: authfi.v1.GroupService.RemoveGroupMember:output_type -> authfi.v1.Group
-	9, // [9:15] is the sub-list for method output_type
-	3, // [3:9] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	13, // 0: authfi.v1.Group.created:type_name -> google.protobuf.Timestamp
+	13, // 1: authfi.v1.Group.modified:type_name -> google.protobuf.Timestamp
+	0,  // 2: authfi.v1.ListGroupsResponse.groups:type_name -> authfi.v1.Group
+	8,  // 3: authfi.v1.ListGroupMembersResponse.members:type_name -> authfi.v1.GroupMember
+	1,  // 4: authfi.v1.GroupService.CreateGroup:input_type -> authfi.v1.CreateGroupRequest
+	2,  // 5: authfi.v1.GroupService.ListGroups:input_type -> authfi.v1.ListGroupsRequest
+	4,  // 6: authfi.v1.GroupService.GetGroup:input_type -> authfi.v1.GetGroupRequest
+	9,  // 7: authfi.v1.GroupService.DeleteGroup:input_type -> authfi.v1.DeleteGroupRequest
+	5,  // 8: authfi.v1.GroupService.UpdateGroup:input_type -> authfi.v1.UpdateGroupRequest
+	6,  // 9: authfi.v1.GroupService.ListGroupMembers:input_type -> authfi.v1.ListGroupMembersRequest
+	11, // 10: authfi.v1.GroupService.AddGroupMembers:input_type -> authfi.v1.AddGroupMembersRequest
+	12, // 11: authfi.v1.GroupService.RemoveGroupMember:input_type -> authfi.v1.RemoveGroupMemberRequest
+	0,  // 12: authfi.v1.GroupService.CreateGroup:output_type -> authfi.v1.Group
+	3,  // 13: authfi.v1.GroupService.ListGroups:output_type -> authfi.v1.ListGroupsResponse
+	0,  // 14: authfi.v1.GroupService.GetGroup:output_type -> authfi.v1.Group
+	10, // 15: authfi.v1.GroupService.DeleteGroup:output_type -> authfi.v1.DeleteGroupResponse
+	0,  // 16: authfi.v1.GroupService.UpdateGroup:output_type -> authfi.v1.Group
+	7,  // 17: authfi.v1.GroupService.ListGroupMembers:output_type -> authfi.v1.ListGroupMembersResponse
+	0,  // 18: authfi.v1.GroupService.AddGroupMembers:output_type -> authfi.v1.Group
+	0,  // 19: authfi.v1.GroupService.RemoveGroupMember:output_type -> authfi.v1.Group
+	12, // [12:20] is the sub-list for method output_type
+	4,  // [4:12] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_group_proto_init() }
@@ -663,13 +951,14 @@ func file_authfi_v1_group_proto_init() {
 	if File_authfi_v1_group_proto != nil {
 		return
 	}
+	file_authfi_v1_group_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_group_proto_rawDesc), len(file_authfi_v1_group_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -291,7 +291,7 @@ func (x *CreateServiceRequest) GetUpstream() string {
 type ListServicesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 100
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
 	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -504,6 +504,86 @@ func (x *SetPoliciesRequest) GetPolicies() []*RoutePolicy {
 	return nil
 }
 
+type DeleteServiceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteServiceRequest) Reset() {
+	*x = DeleteServiceRequest{}
+	mi := &file_authfi_v1_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteServiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteServiceRequest) ProtoMessage() {}
+
+func (x *DeleteServiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteServiceRequest.ProtoReflect.Descriptor instead.
+func (*DeleteServiceRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DeleteServiceRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type DeleteServiceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteServiceResponse) Reset() {
+	*x = DeleteServiceResponse{}
+	mi := &file_authfi_v1_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteServiceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteServiceResponse) ProtoMessage() {}
+
+func (x *DeleteServiceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteServiceResponse.ProtoReflect.Descriptor instead.
+func (*DeleteServiceResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{8}
+}
+
 var File_authfi_v1_service_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_service_proto_rawDesc = "" +
@@ -543,13 +623,17 @@ const file_authfi_v1_service_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"X\n" +
 	"\x12SetPoliciesRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
-	"\bpolicies\x18\x02 \x03(\v2\x16.authfi.v1.RoutePolicyR\bpolicies2\xba\x03\n" +
+	"\bpolicies\x18\x02 \x03(\v2\x16.authfi.v1.RoutePolicyR\bpolicies\"&\n" +
+	"\x14DeleteServiceRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x17\n" +
+	"\x15DeleteServiceResponse2\xad\x04\n" +
 	"\x0eServiceService\x12a\n" +
 	"\rCreateService\x12\x1f.authfi.v1.CreateServiceRequest\x1a\x12.authfi.v1.Service\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/api/v1/services\x12l\n" +
 	"\fListServices\x12\x1e.authfi.v1.ListServicesRequest\x1a\x1f.authfi.v1.ListServicesResponse\"\x1b\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/services\x90\x02\x01\x12`\n" +
 	"\n" +
 	"GetService\x12\x1c.authfi.v1.GetServiceRequest\x1a\x12.authfi.v1.Service\" \x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/services/{id}\x90\x02\x01\x12u\n" +
-	"\vSetPolicies\x12\x1d.authfi.v1.SetPoliciesRequest\x1a\x12.authfi.v1.Service\"3\x82\xd3\xe4\x93\x02*:\bpolicies\x1a\x1e/api/v1/services/{id}/policies\x90\x02\x02B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\vSetPolicies\x12\x1d.authfi.v1.SetPoliciesRequest\x1a\x12.authfi.v1.Service\"3\x82\xd3\xe4\x93\x02*:\bpolicies\x1a\x1e/api/v1/services/{id}/policies\x90\x02\x02\x12q\n" +
+	"\rDeleteService\x12\x1f.authfi.v1.DeleteServiceRequest\x1a .authfi.v1.DeleteServiceResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/api/v1/services/{id}B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_service_proto_rawDescOnce sync.Once
@@ -563,7 +647,7 @@ func file_authfi_v1_service_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_service_proto_rawDescData
 }
 
-var file_authfi_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_authfi_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_authfi_v1_service_proto_goTypes = []any{
 	(*Service)(nil),               // 0: authfi.v1.Service
 	(*RoutePolicy)(nil),           // 1: authfi.v1.RoutePolicy
@@ -572,27 +656,31 @@ var file_authfi_v1_service_proto_goTypes = []any{
 	(*ListServicesResponse)(nil),  // 4: authfi.v1.ListServicesResponse
 	(*GetServiceRequest)(nil),     // 5: authfi.v1.GetServiceRequest
 	(*SetPoliciesRequest)(nil),    // 6: authfi.v1.SetPoliciesRequest
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*DeleteServiceRequest)(nil),  // 7: authfi.v1.DeleteServiceRequest
+	(*DeleteServiceResponse)(nil), // 8: authfi.v1.DeleteServiceResponse
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
 }
 var file_authfi_v1_service_proto_depIdxs = []int32{
-	1, // 0: authfi.v1.Service.policies:type_name -> authfi.v1.RoutePolicy
-	7, // 1: authfi.v1.Service.created:type_name -> google.protobuf.Timestamp
-	7, // 2: authfi.v1.Service.modified:type_name -> google.protobuf.Timestamp
-	0, // 3: authfi.v1.ListServicesResponse.services:type_name -> authfi.v1.Service
-	1, // 4: authfi.v1.SetPoliciesRequest.policies:type_name -> authfi.v1.RoutePolicy
-	2, // 5: authfi.v1.ServiceService.CreateService:input_type -> authfi.v1.CreateServiceRequest
-	3, // 6: authfi.v1.ServiceService.ListServices:input_type -> authfi.v1.ListServicesRequest
-	5, // 7: authfi.v1.ServiceService.GetService:input_type -> authfi.v1.GetServiceRequest
-	6, // 8: authfi.v1.ServiceService.SetPolicies:input_type -> authfi.v1.SetPoliciesRequest
-	0, // 9: authfi.v1.ServiceService.CreateService:output_type -> authfi.v1.Service
-	4, // 10: authfi.v1.ServiceService.ListServices:output_type -> authfi.v1.ListServicesResponse
-	0, // 11: authfi.v1.ServiceService.GetService:output_type -> authfi.v1.Service
-	0, // 12: authfi.v1.ServiceService.SetPolicies:output_type -> authfi.v1.Service
-	9, // [9:13] is the sub-list for method output_type
-	5, // [5:9] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	1,  // 0: authfi.v1.Service.policies:type_name -> authfi.v1.RoutePolicy
+	9,  // 1: authfi.v1.Service.created:type_name -> google.protobuf.Timestamp
+	9,  // 2: authfi.v1.Service.modified:type_name -> google.protobuf.Timestamp
+	0,  // 3: authfi.v1.ListServicesResponse.services:type_name -> authfi.v1.Service
+	1,  // 4: authfi.v1.SetPoliciesRequest.policies:type_name -> authfi.v1.RoutePolicy
+	2,  // 5: authfi.v1.ServiceService.CreateService:input_type -> authfi.v1.CreateServiceRequest
+	3,  // 6: authfi.v1.ServiceService.ListServices:input_type -> authfi.v1.ListServicesRequest
+	5,  // 7: authfi.v1.ServiceService.GetService:input_type -> authfi.v1.GetServiceRequest
+	6,  // 8: authfi.v1.ServiceService.SetPolicies:input_type -> authfi.v1.SetPoliciesRequest
+	7,  // 9: authfi.v1.ServiceService.DeleteService:input_type -> authfi.v1.DeleteServiceRequest
+	0,  // 10: authfi.v1.ServiceService.CreateService:output_type -> authfi.v1.Service
+	4,  // 11: authfi.v1.ServiceService.ListServices:output_type -> authfi.v1.ListServicesResponse
+	0,  // 12: authfi.v1.ServiceService.GetService:output_type -> authfi.v1.Service
+	0,  // 13: authfi.v1.ServiceService.SetPolicies:output_type -> authfi.v1.Service
+	8,  // 14: authfi.v1.ServiceService.DeleteService:output_type -> authfi.v1.DeleteServiceResponse
+	10, // [10:15] is the sub-list for method output_type
+	5,  // [5:10] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_service_proto_init() }
@@ -606,7 +694,7 @@ func file_authfi_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_service_proto_rawDesc), len(file_authfi_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

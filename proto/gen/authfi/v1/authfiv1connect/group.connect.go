@@ -45,6 +45,12 @@ const (
 	// GroupServiceDeleteGroupProcedure is the fully-qualified name of the GroupService's DeleteGroup
 	// RPC.
 	GroupServiceDeleteGroupProcedure = "/authfi.v1.GroupService/DeleteGroup"
+	// GroupServiceUpdateGroupProcedure is the fully-qualified name of the GroupService's UpdateGroup
+	// RPC.
+	GroupServiceUpdateGroupProcedure = "/authfi.v1.GroupService/UpdateGroup"
+	// GroupServiceListGroupMembersProcedure is the fully-qualified name of the GroupService's
+	// ListGroupMembers RPC.
+	GroupServiceListGroupMembersProcedure = "/authfi.v1.GroupService/ListGroupMembers"
 	// GroupServiceAddGroupMembersProcedure is the fully-qualified name of the GroupService's
 	// AddGroupMembers RPC.
 	GroupServiceAddGroupMembersProcedure = "/authfi.v1.GroupService/AddGroupMembers"
@@ -59,6 +65,10 @@ type GroupServiceClient interface {
 	ListGroups(context.Context, *v1.ListGroupsRequest) (*v1.ListGroupsResponse, error)
 	GetGroup(context.Context, *v1.GetGroupRequest) (*v1.Group, error)
 	DeleteGroup(context.Context, *v1.DeleteGroupRequest) (*v1.DeleteGroupResponse, error)
+	// UpdateGroup changes the fields that are present. The header If-Match makes
+	// it conditional on the version.
+	UpdateGroup(context.Context, *v1.UpdateGroupRequest) (*v1.Group, error)
+	ListGroupMembers(context.Context, *v1.ListGroupMembersRequest) (*v1.ListGroupMembersResponse, error)
 	// AddGroupMembers adds all of them in one entry, or none. Who is a member
 	// already stays one.
 	AddGroupMembers(context.Context, *v1.AddGroupMembersRequest) (*v1.Group, error)
@@ -103,6 +113,19 @@ func NewGroupServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(groupServiceMethods.ByName("DeleteGroup")),
 			connect.WithClientOptions(opts...),
 		),
+		updateGroup: connect.NewClient[v1.UpdateGroupRequest, v1.Group](
+			httpClient,
+			baseURL+GroupServiceUpdateGroupProcedure,
+			connect.WithSchema(groupServiceMethods.ByName("UpdateGroup")),
+			connect.WithClientOptions(opts...),
+		),
+		listGroupMembers: connect.NewClient[v1.ListGroupMembersRequest, v1.ListGroupMembersResponse](
+			httpClient,
+			baseURL+GroupServiceListGroupMembersProcedure,
+			connect.WithSchema(groupServiceMethods.ByName("ListGroupMembers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		addGroupMembers: connect.NewClient[v1.AddGroupMembersRequest, v1.Group](
 			httpClient,
 			baseURL+GroupServiceAddGroupMembersProcedure,
@@ -124,6 +147,8 @@ type groupServiceClient struct {
 	listGroups        *connect.Client[v1.ListGroupsRequest, v1.ListGroupsResponse]
 	getGroup          *connect.Client[v1.GetGroupRequest, v1.Group]
 	deleteGroup       *connect.Client[v1.DeleteGroupRequest, v1.DeleteGroupResponse]
+	updateGroup       *connect.Client[v1.UpdateGroupRequest, v1.Group]
+	listGroupMembers  *connect.Client[v1.ListGroupMembersRequest, v1.ListGroupMembersResponse]
 	addGroupMembers   *connect.Client[v1.AddGroupMembersRequest, v1.Group]
 	removeGroupMember *connect.Client[v1.RemoveGroupMemberRequest, v1.Group]
 }
@@ -164,6 +189,24 @@ func (c *groupServiceClient) DeleteGroup(ctx context.Context, req *v1.DeleteGrou
 	return nil, err
 }
 
+// UpdateGroup calls authfi.v1.GroupService.UpdateGroup.
+func (c *groupServiceClient) UpdateGroup(ctx context.Context, req *v1.UpdateGroupRequest) (*v1.Group, error) {
+	response, err := c.updateGroup.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListGroupMembers calls authfi.v1.GroupService.ListGroupMembers.
+func (c *groupServiceClient) ListGroupMembers(ctx context.Context, req *v1.ListGroupMembersRequest) (*v1.ListGroupMembersResponse, error) {
+	response, err := c.listGroupMembers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AddGroupMembers calls authfi.v1.GroupService.AddGroupMembers.
 func (c *groupServiceClient) AddGroupMembers(ctx context.Context, req *v1.AddGroupMembersRequest) (*v1.Group, error) {
 	response, err := c.addGroupMembers.CallUnary(ctx, connect.NewRequest(req))
@@ -188,6 +231,10 @@ type GroupServiceHandler interface {
 	ListGroups(context.Context, *v1.ListGroupsRequest) (*v1.ListGroupsResponse, error)
 	GetGroup(context.Context, *v1.GetGroupRequest) (*v1.Group, error)
 	DeleteGroup(context.Context, *v1.DeleteGroupRequest) (*v1.DeleteGroupResponse, error)
+	// UpdateGroup changes the fields that are present. The header If-Match makes
+	// it conditional on the version.
+	UpdateGroup(context.Context, *v1.UpdateGroupRequest) (*v1.Group, error)
+	ListGroupMembers(context.Context, *v1.ListGroupMembersRequest) (*v1.ListGroupMembersResponse, error)
 	// AddGroupMembers adds all of them in one entry, or none. Who is a member
 	// already stays one.
 	AddGroupMembers(context.Context, *v1.AddGroupMembersRequest) (*v1.Group, error)
@@ -228,6 +275,19 @@ func NewGroupServiceHandler(svc GroupServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(groupServiceMethods.ByName("DeleteGroup")),
 		connect.WithHandlerOptions(opts...),
 	)
+	groupServiceUpdateGroupHandler := connect.NewUnaryHandlerSimple(
+		GroupServiceUpdateGroupProcedure,
+		svc.UpdateGroup,
+		connect.WithSchema(groupServiceMethods.ByName("UpdateGroup")),
+		connect.WithHandlerOptions(opts...),
+	)
+	groupServiceListGroupMembersHandler := connect.NewUnaryHandlerSimple(
+		GroupServiceListGroupMembersProcedure,
+		svc.ListGroupMembers,
+		connect.WithSchema(groupServiceMethods.ByName("ListGroupMembers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	groupServiceAddGroupMembersHandler := connect.NewUnaryHandlerSimple(
 		GroupServiceAddGroupMembersProcedure,
 		svc.AddGroupMembers,
@@ -250,6 +310,10 @@ func NewGroupServiceHandler(svc GroupServiceHandler, opts ...connect.HandlerOpti
 			groupServiceGetGroupHandler.ServeHTTP(w, r)
 		case GroupServiceDeleteGroupProcedure:
 			groupServiceDeleteGroupHandler.ServeHTTP(w, r)
+		case GroupServiceUpdateGroupProcedure:
+			groupServiceUpdateGroupHandler.ServeHTTP(w, r)
+		case GroupServiceListGroupMembersProcedure:
+			groupServiceListGroupMembersHandler.ServeHTTP(w, r)
 		case GroupServiceAddGroupMembersProcedure:
 			groupServiceAddGroupMembersHandler.ServeHTTP(w, r)
 		case GroupServiceRemoveGroupMemberProcedure:
@@ -277,6 +341,14 @@ func (UnimplementedGroupServiceHandler) GetGroup(context.Context, *v1.GetGroupRe
 
 func (UnimplementedGroupServiceHandler) DeleteGroup(context.Context, *v1.DeleteGroupRequest) (*v1.DeleteGroupResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.DeleteGroup is not implemented"))
+}
+
+func (UnimplementedGroupServiceHandler) UpdateGroup(context.Context, *v1.UpdateGroupRequest) (*v1.Group, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.UpdateGroup is not implemented"))
+}
+
+func (UnimplementedGroupServiceHandler) ListGroupMembers(context.Context, *v1.ListGroupMembersRequest) (*v1.ListGroupMembersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.ListGroupMembers is not implemented"))
 }
 
 func (UnimplementedGroupServiceHandler) AddGroupMembers(context.Context, *v1.AddGroupMembersRequest) (*v1.Group, error) {

@@ -47,6 +47,9 @@ const (
 	// ServiceServiceSetPoliciesProcedure is the fully-qualified name of the ServiceService's
 	// SetPolicies RPC.
 	ServiceServiceSetPoliciesProcedure = "/authfi.v1.ServiceService/SetPolicies"
+	// ServiceServiceDeleteServiceProcedure is the fully-qualified name of the ServiceService's
+	// DeleteService RPC.
+	ServiceServiceDeleteServiceProcedure = "/authfi.v1.ServiceService/DeleteService"
 )
 
 // ServiceServiceClient is a client for the authfi.v1.ServiceService service.
@@ -59,6 +62,8 @@ type ServiceServiceClient interface {
 	// SetPolicies replaces all route policies as one change. In REST the body is
 	// the array alone, or an object with the array as policies.
 	SetPolicies(context.Context, *v1.SetPoliciesRequest) (*v1.Service, error)
+	// DeleteService ends the protection: requests reach the service unchecked.
+	DeleteService(context.Context, *v1.DeleteServiceRequest) (*v1.DeleteServiceResponse, error)
 }
 
 // NewServiceServiceClient constructs a client for the authfi.v1.ServiceService service. By default,
@@ -99,6 +104,12 @@ func NewServiceServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithIdempotency(connect.IdempotencyIdempotent),
 			connect.WithClientOptions(opts...),
 		),
+		deleteService: connect.NewClient[v1.DeleteServiceRequest, v1.DeleteServiceResponse](
+			httpClient,
+			baseURL+ServiceServiceDeleteServiceProcedure,
+			connect.WithSchema(serviceServiceMethods.ByName("DeleteService")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -108,6 +119,7 @@ type serviceServiceClient struct {
 	listServices  *connect.Client[v1.ListServicesRequest, v1.ListServicesResponse]
 	getService    *connect.Client[v1.GetServiceRequest, v1.Service]
 	setPolicies   *connect.Client[v1.SetPoliciesRequest, v1.Service]
+	deleteService *connect.Client[v1.DeleteServiceRequest, v1.DeleteServiceResponse]
 }
 
 // CreateService calls authfi.v1.ServiceService.CreateService.
@@ -146,6 +158,15 @@ func (c *serviceServiceClient) SetPolicies(ctx context.Context, req *v1.SetPolic
 	return nil, err
 }
 
+// DeleteService calls authfi.v1.ServiceService.DeleteService.
+func (c *serviceServiceClient) DeleteService(ctx context.Context, req *v1.DeleteServiceRequest) (*v1.DeleteServiceResponse, error) {
+	response, err := c.deleteService.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ServiceServiceHandler is an implementation of the authfi.v1.ServiceService service.
 type ServiceServiceHandler interface {
 	// CreateService protects from now on: a service without policies refuses
@@ -156,6 +177,8 @@ type ServiceServiceHandler interface {
 	// SetPolicies replaces all route policies as one change. In REST the body is
 	// the array alone, or an object with the array as policies.
 	SetPolicies(context.Context, *v1.SetPoliciesRequest) (*v1.Service, error)
+	// DeleteService ends the protection: requests reach the service unchecked.
+	DeleteService(context.Context, *v1.DeleteServiceRequest) (*v1.DeleteServiceResponse, error)
 }
 
 // NewServiceServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -192,6 +215,12 @@ func NewServiceServiceHandler(svc ServiceServiceHandler, opts ...connect.Handler
 		connect.WithIdempotency(connect.IdempotencyIdempotent),
 		connect.WithHandlerOptions(opts...),
 	)
+	serviceServiceDeleteServiceHandler := connect.NewUnaryHandlerSimple(
+		ServiceServiceDeleteServiceProcedure,
+		svc.DeleteService,
+		connect.WithSchema(serviceServiceMethods.ByName("DeleteService")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.ServiceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ServiceServiceCreateServiceProcedure:
@@ -202,6 +231,8 @@ func NewServiceServiceHandler(svc ServiceServiceHandler, opts ...connect.Handler
 			serviceServiceGetServiceHandler.ServeHTTP(w, r)
 		case ServiceServiceSetPoliciesProcedure:
 			serviceServiceSetPoliciesHandler.ServeHTTP(w, r)
+		case ServiceServiceDeleteServiceProcedure:
+			serviceServiceDeleteServiceHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -225,4 +256,8 @@ func (UnimplementedServiceServiceHandler) GetService(context.Context, *v1.GetSer
 
 func (UnimplementedServiceServiceHandler) SetPolicies(context.Context, *v1.SetPoliciesRequest) (*v1.Service, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ServiceService.SetPolicies is not implemented"))
+}
+
+func (UnimplementedServiceServiceHandler) DeleteService(context.Context, *v1.DeleteServiceRequest) (*v1.DeleteServiceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ServiceService.DeleteService is not implemented"))
 }
