@@ -1,0 +1,246 @@
+package node_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/authfi/authfi/"
+
+// arrows is the import table: a package may import the packages of ours in its
+// row and no others, and a package without a row may not exist. A pattern that
+// ends in /* stands for everything below it. A change that needs a new arrow
+// changes this table in the same commit and says why.
+var arrows = map[string][]string{
+	"directory": {},
+
+	"fsm/codec":             {},
+	"fsm/effective":         {"directory"},
+	"fsm/state":             {"directory", "fsm/codec", "fsm/effective"},
+	"fsm/state/storagetest": {"directory", "fsm/state"},
+	"fsm":                   {"directory", "fsm/codec", "fsm/effective", "fsm/state"},
+	"fsm/wire":              {"directory", "fsm", "fsm/codec"},
+	"fsm/disk":              {"fsm/codec", "fsm/state"},
+
+	"cluster":             {},
+	"cluster/clustertest": {"cluster"},
+	"keyring":             {},
+
+	"bpf/policy": {"directory"},
+	"bpf/obj":    {},
+	"bpf":        {"bpf/policy", "bpf/obj"},
+	"bpf/gate":   {"bpf/policy"},
+
+	"api/access":      {"directory", "fsm", "fsm/codec", "fsm/state", "fsm/wire"},
+	"api/scim/filter": {},
+	"api/scim/patch":  {"api/scim/filter"},
+	"api/scim":        {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/patch"},
+	// login mints tokens, so it knows how the kernel names one (bpf/policy).
+	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
+	"api/rest":  {"directory", "fsm", "fsm/state", "api/access", "api/login", "proto/gen/*"},
+	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
+	"api":       {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
+
+	"node/feed":    {"directory"},
+	"node/enforce": {"directory", "fsm/state", "bpf/policy"},
+	"node": {
+		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
+		"api", "api/access", "api/login", "api/rest", "api/scim", "api/watch",
+		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
+	},
+	"node/nodetest": {"node"},
+
+	// The development cluster talks to nodes as processes, over the public API.
+	"dev":        {"proto/gen/*"},
+	"cmd/authfi": {"node", "dev"},
+	"bench":      {"directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
+
+	"proto/gen/*": {"proto/gen/*"},
+	"tools/*":     {},
+}
+
+// guests are the foreign libraries and the packages that know their names: one
+// each, and generated code where the generator leaves no choice. A library
+// named here includes the packages below it; the longest name decides.
+var guests = map[string][]string{
+	"github.com/fxamacker/cbor/v2":        {"fsm/codec"},
+	"github.com/tidwall/btree":            {"fsm/effective", "fsm/state"},
+	"github.com/dgraph-io/badger/v4":      {"fsm/disk"},
+	"github.com/hashicorp/raft":           {"cluster", "cluster/clustertest"},
+	"github.com/hashicorp/raft-boltdb":    {"cluster"},
+	"github.com/hashicorp/go-hclog":       {"cluster"},
+	"go.etcd.io/bbolt":                    {"cluster"},
+	"github.com/cilium/ebpf":              {"bpf", "bpf/obj"},
+	"golang.org/x/sys":                    {"bpf", "bpf/gate"},
+	"github.com/lestrrat-go/jwx/v3":       {"api/login"},
+	"github.com/elimity-com/scim":         {"api/scim"},
+	"connectrpc.com/vanguard":             {"api/rest"},
+	"connectrpc.com/connect":              {"api/rest", "api/watch", "proto/gen/*"},
+	"google.golang.org/protobuf":          {"api/rest", "api/watch", "proto/gen/*"},
+	"google.golang.org/genproto":          {"proto/gen/*"},
+	"github.com/prometheus/client_golang": {"node"},
+	"github.com/spf13/cobra":              {"cmd/authfi"},
+}
+
+// still are the packages that take values and return values: none of their own
+// imports, direct or through our other packages, may name one of unstill. What
+// foreign and standard packages import for themselves is theirs: math/big, for
+// one, imports math/rand without making arithmetic random.
+var (
+	still = []string{
+		"directory", "fsm", "fsm/codec", "fsm/effective", "fsm/state", "fsm/wire",
+		"bpf/policy", "api/scim/filter", "api/scim/patch",
+	}
+	unstill = []string{"net", "net/http", "os/exec", "crypto/rand", "math/rand", "math/rand/v2"}
+)
+
+// imports lists, for each package of the module by its path below the module,
+// what its non-test files import.
+type imports map[string][]string
+
+func TestArrows(t *testing.T) {
+	for _, finding := range listImports(t).violations() {
+		t.Error(finding)
+	}
+}
+
+// TestArrowsRefuse shows that each rule can fail.
+func TestArrowsRefuse(t *testing.T) {
+	for name, tree := range map[string]imports{
+		"no row in the table":         {"newcomer": nil},
+		"arrow not in the table":      {"directory": {module + "fsm"}},
+		"library that nobody invited": {"fsm": {"example.org/guest"}},
+		"library in another's house":  {"directory": {"github.com/hashicorp/raft"}},
+		"still package, directly":     {"fsm": {"crypto/rand"}},
+		"still package, through ours": {"fsm": {module + "fsm/state"}, "fsm/state": {"net/http"}},
+	} {
+		if len(tree.violations()) == 0 {
+			t.Errorf("%s: not found in %v", name, tree)
+		}
+	}
+}
+
+func (all imports) violations() []string {
+	var found []string
+	for pkg, list := range all {
+		row, known := lookUp(arrows, pkg)
+		if !known {
+			found = append(found, pkg+" has no row in the import table")
+		}
+		for _, path := range list {
+			if problem := judge(pkg, row, path); problem != "" {
+				found = append(found, pkg+" "+problem)
+			}
+		}
+	}
+	for _, pkg := range still {
+		found = append(found, all.reaches(pkg, pkg, map[string]bool{})...)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// judge says what is wrong with one import, or nothing.
+func judge(pkg string, row []string, path string) string {
+	if ours, ok := strings.CutPrefix(path, module); ok {
+		if !matchesAny(row, ours) {
+			return "may not import " + ours
+		}
+		return ""
+	}
+	if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") {
+		return "" // standard library
+	}
+	for library := path; library != ""; library = parent(library) {
+		if homes, ok := guests[library]; ok {
+			if !matchesAny(homes, pkg) {
+				return "may not know the library " + library
+			}
+			return ""
+		}
+	}
+	return "imports " + path + ", which is not in the table of guests"
+}
+
+// reaches reports the unstill packages that from arrives at through ours.
+func (all imports) reaches(pkg, from string, seen map[string]bool) []string {
+	if seen[pkg] {
+		return nil
+	}
+	seen[pkg] = true
+	var found []string
+	for _, path := range all[pkg] {
+		if slices.Contains(unstill, path) {
+			found = append(found, from+" reaches "+path+" in "+pkg)
+		}
+		if ours, ok := strings.CutPrefix(path, module); ok {
+			found = append(found, all.reaches(ours, from, seen)...)
+		}
+	}
+	return found
+}
+
+func lookUp(table map[string][]string, pkg string) ([]string, bool) {
+	if row, ok := table[pkg]; ok {
+		return row, true
+	}
+	for dir := parent(pkg); dir != ""; dir = parent(dir) {
+		if row, ok := table[dir+"/*"]; ok {
+			return row, true
+		}
+	}
+	return nil, false
+}
+
+func matchesAny(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		if dir, ok := strings.CutSuffix(pattern, "*"); ok {
+			return strings.HasPrefix(pkg, dir)
+		}
+		return pattern == pkg
+	})
+}
+
+func parent(path string) string {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ""
+	}
+	return path[:i]
+}
+
+func listImports(t *testing.T) imports {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go list: %s", exit.Stderr)
+		}
+		t.Fatalf("go list: %v", err)
+	}
+	all := imports{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&pkg); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		all[strings.TrimPrefix(pkg.ImportPath, module)] = pkg.Imports
+	}
+	if len(all) == 0 {
+		t.Fatal("go list names no package: the table was not compared with anything")
+	}
+	return all
+}
