@@ -17,6 +17,7 @@ type outcome struct {
 // adapter drives the machine from raft's log and answers this node's waiters.
 type adapter struct {
 	machine StateMachine
+	moved   func(applied uint64) // told after each publication; may be nil
 
 	mu      sync.Mutex
 	waiters map[proposalID]chan outcome // guarded by mu; each channel holds one
@@ -29,7 +30,7 @@ func newAdapter(m StateMachine) *adapter {
 }
 
 // await registers a waiter. It precedes the proposal, so no result is missed.
-func (a *adapter) await(id proposalID) <-chan outcome {
+func (a *adapter) await(id proposalID) chan outcome {
 	ch := make(chan outcome, 1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,8 +60,15 @@ func (a *adapter) ApplyBatch(logs []*raft.Log) []any {
 	}
 	if len(batches) > 0 {
 		a.deliver(batches, entries, a.machine.ApplyBatch(batches))
+		a.announce()
 	}
 	return make([]any, len(logs))
+}
+
+func (a *adapter) announce() {
+	if a.moved != nil {
+		a.moved(a.machine.Applied())
+	}
 }
 
 // unpack stops the node at an entry that it cannot read.
@@ -102,7 +110,11 @@ func (a *adapter) Snapshot() (raft.FSMSnapshot, error) {
 
 func (a *adapter) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	return a.machine.Restore(r)
+	if err := a.machine.Restore(r); err != nil {
+		return fmt.Errorf("restoring the machine: %w", err)
+	}
+	a.announce()
+	return nil
 }
 
 type persister struct{ Snapshot }

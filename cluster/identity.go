@@ -77,6 +77,16 @@ func (id *Identity) issue(name string, hosts []string, usage ...x509.ExtKeyUsage
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	der, err := id.sign(name, hosts, key.Public(), usage...)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	// The CA goes along: a joining node pins it before it knows it.
+	return tls.Certificate{Certificate: [][]byte{der, id.ca.Raw}, PrivateKey: key}, nil
+}
+
+// sign makes a certificate for a public key whose private half may be elsewhere.
+func (id *Identity) sign(name string, hosts []string, public any, usage ...x509.ExtKeyUsage) ([]byte, error) {
 	t := template(name, leafLifetime)
 	t.KeyUsage = x509.KeyUsageDigitalSignature
 	t.ExtKeyUsage = usage
@@ -87,11 +97,11 @@ func (id *Identity) issue(name string, hosts []string, usage ...x509.ExtKeyUsage
 			t.DNSNames = append(t.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, id.ca, key.Public(), id.caKey)
+	der, err := x509.CreateCertificate(rand.Reader, t, id.ca, public, id.caKey)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("signing the certificate of %s: %w", name, err)
+		return nil, fmt.Errorf("signing the certificate of %s: %w", name, err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	return der, nil
 }
 
 func template(name string, lifetime time.Duration) *x509.Certificate {
@@ -139,6 +149,7 @@ func LoadIdentity(dir string) (*Identity, error) {
 	if !ok {
 		return nil, errors.New("cluster: the CA key is not ECDSA")
 	}
+	cert.Certificate = append(cert.Certificate, ca.Certificate[0])
 	return &Identity{NodeID: cert.Leaf.Subject.CommonName, cert: cert, ca: ca.Leaf, caKey: caKey}, nil
 }
 

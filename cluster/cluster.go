@@ -1,0 +1,287 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// Timings and sizes of the log, each measured before it was chosen
+// (DESIGN.md): a killed leader costs about a second, a follower sees a write
+// about 8 ms after its acknowledgement.
+const (
+	heartbeatTimeout  = 500 * time.Millisecond
+	leaderLease       = 300 * time.Millisecond
+	commitTimeout     = 5 * time.Millisecond
+	snapshotInterval  = 30 * time.Second
+	snapshotThreshold = 16384
+	trailingLogs      = 16384
+	snapshotsKept     = 2
+	logCache          = 512
+	appendEntriesMax  = 64
+	rpcTimeout        = 5 * time.Second
+	boltTimeout       = time.Second
+)
+
+// Config is what a node's part of the cluster needs.
+type Config struct {
+	NodeID    string
+	Dir       string
+	Listen    string // peer address to listen on
+	Advertise string // peer address that the others dial; empty means Listen
+	Identity  *Identity
+	Machine   StateMachine
+	Bootstrap bool // this node begins the cluster; ignored once there is a log
+	Logger    *slog.Logger
+
+	// WriteAllowed refuses proposals with ErrReadOnly, before they are made,
+	// while it returns an error; nil means always.
+	WriteAllowed func() error
+	// AdmitJoin redeems a join token through the log; nil refuses every join.
+	AdmitJoin func(ctx context.Context, tokenID string, secret []byte, nodeID string) error
+	// Secrets are bytes of the layer above that a joining node receives.
+	Secrets func() []byte
+}
+
+// Cluster is this node's part. Run serves it; Close may be called twice.
+type Cluster struct {
+	cfg      Config
+	log      *slog.Logger
+	raft     *raft.Raft
+	adapter  *adapter
+	store    *raftboltdb.BoltStore
+	peers    *peers
+	proposer *proposer
+	reader   *reader
+	applied  *position
+	calls    *calls
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	running   sync.WaitGroup
+}
+
+// Open starts the node's log. The peer port answers from now on; a restarted
+// node replays what its machine does not hold yet.
+func Open(cfg Config) (*Cluster, error) {
+	if cfg.Advertise == "" {
+		cfg.Advertise = cfg.Listen
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, "raft"), 0o700); err != nil {
+		return nil, fmt.Errorf("raft directory: %w", err)
+	}
+	c := &Cluster{cfg: cfg, log: cfg.Logger, closing: make(chan struct{})}
+	c.adapter = newAdapter(cfg.Machine)
+	c.applied = newPosition(cfg.Machine.Applied())
+	c.adapter.moved = c.applied.set
+	var err error
+	if c.peers, err = listen(cfg, c.log); err != nil {
+		return nil, err
+	}
+	if err := c.openRaft(); err != nil {
+		return nil, errors.Join(err, c.peers.close())
+	}
+	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]net.Conn{}}
+	c.peers.rpc, c.peers.join = c.calls.serve, c.serveJoin
+	c.proposer = newProposer(c)
+	c.reader = newReader(c)
+	c.handlePeers()
+	c.running.Go(c.peers.serve)
+	c.running.Go(c.proposer.run)
+	c.running.Go(c.reader.run)
+	c.running.Go(c.lead)
+	return c, nil
+}
+
+func (c *Cluster) openRaft() error {
+	bolt, err := raftboltdb.New(raftboltdb.Options{
+		Path:                    filepath.Join(c.cfg.Dir, "raft", "log.db"),
+		NoSync:                  false,
+		BoltOptions:             &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: boltTimeout},
+		MsgpackUseNewTimeFormat: true,
+	})
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	c.store = bolt
+	stalled := &stallGuard{LogStore: chunkedLog{bolt}}
+	cached, err := raft.NewLogCache(logCache, stalled)
+	if err != nil {
+		return err
+	}
+	hl := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: logWriter{c.log}})
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(c.cfg.Dir, "raft"), snapshotsKept, hl)
+	if err != nil {
+		return fmt.Errorf("open snapshots: %w", err)
+	}
+	config, err := c.raftConfig(snapshots, hl)
+	if err != nil {
+		return err
+	}
+	transport := guardedTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:                  c.peers.stream,
+		MaxPool:                 3,
+		MaxRPCsInFlight:         1, // pipelining was seen to wedge a follower for good
+		Timeout:                 rpcTimeout,
+		Logger:                  hl,
+		MsgpackUseNewTimeFormat: true,
+	}), stalled}
+	if err := c.bootstrap(config, cached, bolt, snapshots, transport); err != nil {
+		return err
+	}
+	if c.raft, err = raft.NewRaft(config, c.adapter, cached, bolt, snapshots, transport); err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) raftConfig(snapshots raft.SnapshotStore, hl hclog.Logger) (*raft.Config, error) {
+	config := raft.DefaultConfig()
+	config.LocalID = raft.ServerID(c.cfg.NodeID)
+	config.HeartbeatTimeout, config.ElectionTimeout = heartbeatTimeout, heartbeatTimeout
+	config.LeaderLeaseTimeout, config.CommitTimeout = leaderLease, commitTimeout
+	config.MaxAppendEntries, config.BatchApplyCh = appendEntriesMax, true
+	config.SnapshotInterval, config.SnapshotThreshold = snapshotInterval, snapshotThreshold
+	config.TrailingLogs = trailingLogs
+	config.NoLegacyTelemetry = true
+	config.Logger = hl
+	newest, err := newestSnapshot(snapshots)
+	if err != nil {
+		return nil, err
+	}
+	// A machine that is at or beyond the newest snapshot keeps its state; one
+	// that was wiped takes the snapshot and replays the log after it.
+	config.NoSnapshotRestoreOnStart = c.cfg.Machine.Applied() >= newest
+	return config, nil
+}
+
+func newestSnapshot(snapshots raft.SnapshotStore) (uint64, error) {
+	list, err := snapshots.List()
+	if err != nil {
+		return 0, fmt.Errorf("list snapshots: %w", err)
+	}
+	if len(list) == 0 {
+		return 0, nil
+	}
+	return list[0].Index, nil
+}
+
+func (c *Cluster) bootstrap(config *raft.Config, logs raft.LogStore, stable raft.StableStore, snapshots raft.SnapshotStore, transport raft.Transport) error {
+	exists, err := raft.HasExistingState(logs, stable, snapshots)
+	if err != nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	if exists || !c.cfg.Bootstrap {
+		return nil
+	}
+	self := raft.Server{ID: config.LocalID, Address: raft.ServerAddress(c.cfg.Advertise)}
+	err = raft.BootstrapCluster(config, logs, stable, snapshots, transport, raft.Configuration{Servers: []raft.Server{self}})
+	if err != nil {
+		return fmt.Errorf("begin cluster: %w", err)
+	}
+	return nil
+}
+
+// lead puts an entry of this node's own into the log whenever it becomes the
+// leader. Until that entry is applied the node answers no linearizable read:
+// its commit index may still be that of an earlier term.
+func (c *Cluster) lead() {
+	for {
+		select {
+		case leads := <-c.raft.LeaderCh():
+			c.reader.lost()
+			if leads {
+				c.begin()
+			}
+		case <-c.closing:
+			return
+		}
+	}
+}
+
+func (c *Cluster) begin() {
+	term := c.raft.CurrentTerm()
+	future := c.raft.Apply(encodeEntry(nil), rpcTimeout)
+	if err := future.Error(); err != nil {
+		c.log.Warn("leadership was lost before its first entry", "error", err)
+		return
+	}
+	c.reader.ready(term)
+}
+
+// Close leaves the log. A leader hands over first, so that a planned stop costs
+// milliseconds instead of an election.
+func (c *Cluster) Close() error {
+	var err error
+	c.closeOnce.Do(func() {
+		if c.IsLeader() && len(c.Members()) > 1 {
+			if failed := c.raft.LeadershipTransfer().Error(); failed != nil {
+				c.log.Warn("could not hand over leadership", "error", failed)
+			}
+		}
+		close(c.closing)
+		err = errors.Join(c.raft.Shutdown().Error(), c.peers.close())
+		c.running.Wait()
+		err = errors.Join(err, c.store.Close())
+	})
+	return err
+}
+
+// Leader names the leader that this node knows of.
+func (c *Cluster) Leader() (id string, ok bool) {
+	_, server := c.raft.LeaderWithID()
+	return string(server), server != ""
+}
+
+// IsLeader reports what this node believes; only ReadIndex proves it.
+func (c *Cluster) IsLeader() bool { return c.raft.State() == raft.Leader }
+
+// Transfer hands leadership to another voter.
+func (c *Cluster) Transfer(ctx context.Context) error {
+	return wait(ctx, c.raft.LeadershipTransfer())
+}
+
+// Applied is the index that this node's machine has published.
+func (c *Cluster) Applied() uint64 { return c.applied.get() }
+
+// Snapshot writes a snapshot now instead of at the next interval.
+func (c *Cluster) Snapshot(ctx context.Context) error { return wait(ctx, c.raft.Snapshot()) }
+
+// WaitApplied returns once this node's machine has published index.
+func (c *Cluster) WaitApplied(ctx context.Context, index uint64) error {
+	return c.applied.wait(ctx, c.closing, index)
+}
+
+// wait waits for a raft future no longer than the context allows.
+func wait(ctx context.Context, future raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- future.Error() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// logWriter sends the library's lines to our logger.
+type logWriter struct{ log *slog.Logger }
+
+func (w logWriter) Write(p []byte) (int, error) {
+	w.log.Debug(string(p))
+	return len(p), nil
+}
+
+var _ io.Writer = logWriter{}

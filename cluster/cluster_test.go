@@ -1,0 +1,380 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// journal is a machine that keeps every command in order; its result is the
+// command's place. It survives a closed node, as a durable machine does.
+type journal struct {
+	mu      sync.Mutex
+	applied uint64
+	lines   []string
+}
+
+func (j *journal) ApplyBatch(batches []Batch) [][]any {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make([][]any, len(batches))
+	for i, b := range batches {
+		for _, c := range b.Commands {
+			j.lines = append(j.lines, string(c))
+			out[i] = append(out[i], len(j.lines))
+		}
+		j.applied = b.Index
+	}
+	return out
+}
+
+func (j *journal) Applied() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.applied
+}
+
+type captured struct {
+	Applied uint64
+	Lines   []string
+}
+
+func (c captured) Index() uint64 { return c.Applied }
+
+func (c captured) WriteTo(w io.Writer) (int64, error) {
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(c); err != nil {
+		return 0, err
+	}
+	return b.WriteTo(w)
+}
+
+func (j *journal) Snapshot() (Snapshot, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return captured{j.applied, slices.Clone(j.lines)}, nil
+}
+
+func (j *journal) Restore(r io.Reader) error {
+	var c captured
+	if err := gob.NewDecoder(r).Decode(&c); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.applied, j.lines = c.Applied, c.Lines
+	return nil
+}
+
+func (j *journal) count(line string) (n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, l := range j.lines {
+		if l == line {
+			n++
+		}
+	}
+	return n
+}
+
+type testNode struct {
+	*Cluster
+	cfg     Config
+	journal *journal
+}
+
+// trio is three real nodes on loopback; nodes 2 and 3 join with tokens.
+func trio(t *testing.T) []*testNode {
+	t.Helper()
+	nodes := make([]*testNode, 3)
+	for i := range nodes {
+		nodes[i] = &testNode{journal: &journal{}, cfg: testConfig(t, fmt.Sprintf("n%d", i+1))}
+		nodes[i].cfg.Machine = nodes[i].journal
+	}
+	first := nodes[0]
+	id, err := InitIdentity(first.cfg.Dir, first.cfg.NodeID, []string{"127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.cfg.Identity, first.cfg.Bootstrap = id, true
+	token := NewJoinToken(id.CASPKI())
+	first.cfg.AdmitJoin = func(_ context.Context, tokenID string, secret []byte, _ string) error {
+		if tokenID != token.ID || !bytes.Equal(secret, token.Secret) {
+			return errors.New("unknown token")
+		}
+		return nil
+	}
+	first.cfg.Secrets = func() []byte { return []byte("keyring") }
+	first.open(t)
+	for _, n := range nodes[1:] {
+		id, secrets, err := Join(t.Context(), n.cfg.Dir, n.cfg.NodeID, n.cfg.Listen, first.cfg.Listen, token.String())
+		if err != nil || string(secrets) != "keyring" {
+			t.Fatalf("join: %v, secrets %q", err, secrets)
+		}
+		n.cfg.Identity = id
+		n.open(t)
+		if err := n.EnsureVoter(within(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return nodes
+}
+
+func testConfig(t *testing.T, id string) Config {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return Config{NodeID: id, Dir: t.TempDir(), Listen: l.Addr().String(), Logger: slog.New(slog.DiscardHandler)}
+}
+
+func (n *testNode) open(t *testing.T) {
+	t.Helper()
+	c, err := Open(n.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Cluster = c
+	t.Cleanup(func() { c.Close() })
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func (n *testNode) propose(t *testing.T, line string) any {
+	t.Helper()
+	_, result, err := n.Propose(within(t), []byte(line))
+	if err != nil {
+		t.Fatalf("%s proposes %q: %v", n.cfg.NodeID, line, err)
+	}
+	return result
+}
+
+func TestAnyNodeTakesAWriteAndAnswersFromItself(t *testing.T) {
+	nodes := trio(t)
+	for i, n := range nodes {
+		line := fmt.Sprintf("line %d", i)
+		place := n.propose(t, line).(int)
+		n.journal.mu.Lock()
+		got := n.journal.lines[place-1]
+		n.journal.mu.Unlock()
+		if got != line {
+			t.Fatalf("%s answers with place %d, where its own machine holds %q", n.cfg.NodeID, place, got)
+		}
+	}
+}
+
+func TestLinearizableReadSeesEveryAcknowledgedWrite(t *testing.T) {
+	nodes := trio(t)
+	for i := range 30 {
+		line := fmt.Sprintf("line %d", i)
+		nodes[i%3].propose(t, line)
+		reader := nodes[(i+1)%3]
+		index, err := reader.ReadIndex(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reader.WaitApplied(within(t), index); err != nil {
+			t.Fatal(err)
+		}
+		if reader.journal.count(line) != 1 {
+			t.Fatalf("%s at index %d does not hold %q", reader.cfg.NodeID, index, line)
+		}
+	}
+}
+
+// TestKilledLeaderLosesAndDoublesNothing closes the leader under concurrent
+// writers of both other nodes.
+func TestKilledLeaderLosesAndDoublesNothing(t *testing.T) {
+	nodes := trio(t)
+	leader := slices.IndexFunc(nodes, func(n *testNode) bool { return n.IsLeader() })
+	var survivors []*testNode
+	for i, n := range nodes {
+		if i != leader {
+			survivors = append(survivors, n)
+		}
+	}
+	var mu sync.Mutex
+	var acknowledged []string
+	var writers sync.WaitGroup
+	half := make(chan struct{})
+	for w := range 8 {
+		writers.Go(func() {
+			for i := range 40 {
+				line := fmt.Sprintf("w%d-%d", w, i)
+				if _, _, err := survivors[w%2].Propose(within(t), []byte(line)); err == nil {
+					mu.Lock()
+					acknowledged = append(acknowledged, line)
+					if len(acknowledged) == 80 {
+						close(half)
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	<-half
+	nodes[leader].raft.Shutdown() // without handing over, as a crash
+	nodes[leader].peers.close()
+	writers.Wait()
+	if len(acknowledged) < 200 {
+		t.Fatalf("only %d writes were acknowledged", len(acknowledged))
+	}
+	for _, n := range survivors {
+		index, err := n.ReadIndex(within(t))
+		if err == nil {
+			err = n.WaitApplied(within(t), index)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range acknowledged {
+			if c := n.journal.count(line); c != 1 {
+				t.Fatalf("%s holds %q %d times", n.cfg.NodeID, line, c)
+			}
+		}
+	}
+}
+
+func TestWithoutAQuorumNothingIsAcknowledged(t *testing.T) {
+	nodes := trio(t)
+	nodes[1].Close()
+	nodes[2].Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if _, _, err := nodes[0].Propose(ctx, []byte("lonely")); !errors.Is(err, ErrUnknownOutcome) && !errors.Is(err, ErrNoLeader) {
+		t.Fatalf("proposal ended with %v", err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := nodes[0].ReadIndex(ctx); err == nil {
+		t.Fatal("a linearizable read was answered")
+	}
+}
+
+// TestWipedMachineIsFilledAgain restarts a node whose machine lost everything,
+// once from its own snapshot and log, and once after the log it would need is
+// gone, from the others.
+func TestWipedMachineIsFilledAgain(t *testing.T) {
+	nodes := trio(t)
+	for i := range 20 {
+		nodes[0].propose(t, fmt.Sprintf("before %d", i))
+	}
+	n := nodes[2]
+	if err := n.Snapshot(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	nodes[0].propose(t, "after")
+	for _, wipe := range []string{"machine", "machine and raft"} {
+		n.Close()
+		n.journal = &journal{}
+		n.cfg.Machine = n.journal
+		if wipe == "machine and raft" {
+			if err := os.RemoveAll(filepath.Join(n.cfg.Dir, "raft", "snapshots")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.open(t)
+		index, err := n.ReadIndex(within(t))
+		if err == nil {
+			err = n.WaitApplied(within(t), index)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", wipe, err)
+		}
+		if n.journal.count("after") != 1 || n.journal.count("before 0") != 1 {
+			t.Fatalf("%s: the node holds %v", wipe, n.journal.lines)
+		}
+	}
+}
+
+func TestRestartedNodeAppliesNothingTwice(t *testing.T) {
+	nodes := trio(t)
+	nodes[0].propose(t, "once")
+	n := nodes[1]
+	n.Close()
+	nodes[0].propose(t, "meanwhile")
+	n.open(t)
+	n.propose(t, "again")
+	for _, line := range []string{"once", "meanwhile", "again"} {
+		if c := n.journal.count(line); c != 1 {
+			t.Fatalf("%q was applied %d times", line, c)
+		}
+	}
+}
+
+func TestJoinWithoutTheRightTokenIsRefused(t *testing.T) {
+	nodes := trio(t)
+	stranger := testConfig(t, "n4")
+	other, err := InitIdentity(t.TempDir(), "elsewhere", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, token := range map[string]JoinToken{
+		"a secret that was never made": NewJoinToken(nodes[0].cfg.Identity.CASPKI()),
+		"a pin of another cluster":     NewJoinToken(other.CASPKI()),
+	} {
+		_, _, err := Join(within(t), stranger.Dir, "n4", stranger.Listen, nodes[0].cfg.Listen, token.String())
+		if err == nil {
+			t.Fatalf("joined with %s", name)
+		}
+	}
+	if len(nodes[0].Members()) != 3 {
+		t.Fatalf("members %v", nodes[0].Members())
+	}
+}
+
+func TestPeerPortSurvivesGarbage(t *testing.T) {
+	nodes := trio(t)
+	for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\xff\xff", string(make([]byte, 4096))} {
+		conn, err := net.Dial("tcp", nodes[0].cfg.Listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Write([]byte(garbage))
+		conn.Close()
+	}
+	nodes[1].propose(t, "still here")
+}
+
+func TestCallOfAnUnknownMethodIsRefused(t *testing.T) {
+	nodes := trio(t)
+	if _, err := nodes[0].Call(within(t), "n2", "no.such", nil); err == nil {
+		t.Fatal("answered")
+	}
+	nodes[1].Handle("echo", func(_ context.Context, from string, body []byte) ([]byte, error) {
+		return append([]byte(from+" "), body...), nil
+	})
+	if got, err := nodes[0].Call(within(t), "n2", "echo", []byte("hello")); err != nil || string(got) != "n1 hello" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
+func TestReadOnlyNodeProposesNothing(t *testing.T) {
+	nodes := trio(t)
+	nodes[0].cfg.WriteAllowed = func() error { return errors.New("disk is full") }
+	nodes[0].Cluster.cfg.WriteAllowed = nodes[0].cfg.WriteAllowed
+	if _, _, err := nodes[0].Propose(within(t), []byte("x")); !errors.Is(err, ErrReadOnly) {
+		t.Fatal(err)
+	}
+	nodes[1].propose(t, "y")
+	if nodes[1].journal.count("x") != 0 {
+		t.Fatal("the refused command was applied")
+	}
+}

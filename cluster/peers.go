@@ -1,0 +1,237 @@
+package cluster
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// The peer port speaks three protocols, told apart by ALPN before a byte of
+// them is read. Only a join comes without a certificate.
+const (
+	protocolRaft = "authfi-raft"
+	protocolRPC  = "authfi-rpc"
+	protocolJoin = "authfi-join"
+)
+
+// Bounds of the peer port: whoever has no certificate can hold a connection
+// only for as long as a handshake takes.
+const (
+	handshakeTimeout = 5 * time.Second
+	peerConnsMax     = 1024
+)
+
+// peers is the peer port of a node.
+type peers struct {
+	identity *Identity
+	log      *slog.Logger
+	listener net.Listener
+	stream   *stream
+	slots    chan struct{}
+
+	mu     sync.Mutex
+	open   map[net.Conn]bool // guarded by mu
+	closed bool              // guarded by mu
+	rpc    func(from string, conn net.Conn)
+	join   func(conn net.Conn)
+}
+
+func listen(cfg Config, log *slog.Logger) (*peers, error) {
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for peers: %w", err)
+	}
+	p := &peers{
+		identity: cfg.Identity, log: log, listener: listener,
+		slots: make(chan struct{}, peerConnsMax), open: map[net.Conn]bool{},
+	}
+	p.stream = &stream{peers: p, address: advertised(cfg.Advertise), accepted: make(chan net.Conn), done: make(chan struct{})}
+	return p, nil
+}
+
+// serve accepts until the port is closed.
+func (p *peers) serve() {
+	config := p.identity.peerTLS(protocolRaft, protocolRPC, protocolJoin)
+	config.ClientAuth = tls.VerifyClientCertIfGiven // join has none; the others are checked below
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		select {
+		case p.slots <- struct{}{}:
+			go func() {
+				defer func() { <-p.slots }()
+				p.admit(tls.Server(conn, config))
+			}()
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// admit finishes the handshake and hands the connection to its protocol.
+func (p *peers) admit(conn *tls.Conn) {
+	if !p.track(conn) {
+		return
+	}
+	conn.SetDeadline(time.Now().Add(handshakeTimeout))
+	if err := conn.Handshake(); err != nil {
+		p.forget(conn)
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	state := conn.ConnectionState()
+	from, err := peerName(state)
+	switch {
+	case state.NegotiatedProtocol == protocolJoin:
+		conn.SetDeadline(time.Now().Add(joinTimeout))
+		p.join(conn)
+		p.forget(conn)
+	case err != nil:
+		p.log.Warn("peer connection refused", "from", conn.RemoteAddr(), "error", err)
+		p.forget(conn)
+	case state.NegotiatedProtocol == protocolRaft:
+		p.stream.offer(conn)
+	case state.NegotiatedProtocol == protocolRPC:
+		p.rpc(from, conn)
+		p.forget(conn)
+	default:
+		p.forget(conn)
+	}
+}
+
+// peerName is the node that the verified certificate belongs to.
+func peerName(state tls.ConnectionState) (string, error) {
+	if len(state.VerifiedChains) == 0 {
+		return "", errors.New("no certificate of this cluster")
+	}
+	leaf := state.PeerCertificates[0]
+	if !usableBy(leaf, x509.ExtKeyUsageClientAuth) {
+		return "", errors.New("the certificate is not a node's")
+	}
+	return leaf.Subject.CommonName, nil
+}
+
+func usableBy(leaf *x509.Certificate, usage x509.ExtKeyUsage) bool {
+	for _, u := range leaf.ExtKeyUsage {
+		if u == usage {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *peers) track(conn net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		conn.Close()
+		return false
+	}
+	p.open[conn] = true
+	return true
+}
+
+func (p *peers) forget(conn net.Conn) {
+	conn.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, conn)
+}
+
+func (p *peers) close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	open := p.open
+	p.open = map[net.Conn]bool{}
+	p.mu.Unlock()
+	p.stream.Close()
+	err := p.listener.Close()
+	for conn := range open {
+		conn.Close()
+	}
+	return err
+}
+
+// dial connects to the node with this id and to no other.
+func (p *peers) dial(address, nodeID, protocol string, timeout time.Duration) (net.Conn, error) {
+	config := p.identity.peerTLS(protocol)
+	config.ServerName = nodeID
+	if nodeID == "" { // raft knows addresses only; any node of the cluster will do
+		config.InsecureSkipVerify = true
+		config.VerifyConnection = p.verifyNode
+	}
+	return tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", address, config)
+}
+
+// verifyNode accepts any node of this cluster, and nobody else.
+func (p *peers) verifyNode(state tls.ConnectionState) error {
+	pool := x509.NewCertPool()
+	pool.AddCert(p.identity.ca)
+	leaf := state.PeerCertificates[0]
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	if err == nil && !usableBy(leaf, x509.ExtKeyUsageClientAuth) {
+		err = errors.New("the certificate is not a node's")
+	}
+	return err
+}
+
+// stream is the part of the peer port that raft uses.
+type stream struct {
+	peers    *peers
+	address  advertised
+	accepted chan net.Conn
+	done     chan struct{}
+	once     sync.Once
+}
+
+type advertised string
+
+func (advertised) Network() string  { return "tcp" }
+func (a advertised) String() string { return string(a) }
+
+func (s *stream) offer(conn net.Conn) {
+	select {
+	case s.accepted <- conn:
+	case <-s.done:
+		s.peers.forget(conn)
+	}
+}
+
+// Accept implements net.Listener.
+func (s *stream) Accept() (net.Conn, error) {
+	select {
+	case conn := <-s.accepted:
+		return conn, nil
+	case <-s.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (s *stream) Close() error {
+	s.once.Do(func() { close(s.done) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (s *stream) Addr() net.Addr { return s.address }
+
+// Dial implements raft.StreamLayer.
+func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	return s.peers.dial(string(address), "", protocolRaft, timeout)
+}
+
+var _ raft.StreamLayer = (*stream)(nil)

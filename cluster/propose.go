@@ -1,0 +1,191 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Bounds of group commit: commands that arrive while a commit is under way
+// share the next entry. Two entries in flight keep the disk busy while the
+// network carries the other one.
+const (
+	entryBytesMax   = 256 << 10
+	entriesInFlight = 2
+	queueMax        = 16384 // proposals waiting; more are refused, not queued
+	commandMax      = 4 << 20
+	// retryEvery paces a proposal that finds no leader yet.
+	retryEvery = 20 * time.Millisecond
+)
+
+// proposer gathers this node's proposals into entries. The leader appends them
+// to the log; a follower sends them to the leader, one call for many.
+type proposer struct {
+	c        *Cluster
+	queue    chan queued
+	inFlight chan struct{}
+}
+
+type queued struct {
+	proposal
+	fate chan error // buffered; nil means committed, as far as the sender knows
+}
+
+func newProposer(c *Cluster) *proposer {
+	return &proposer{c: c, queue: make(chan queued, queueMax), inFlight: make(chan struct{}, entriesInFlight)}
+}
+
+// Propose puts a command into the log and returns the result of this node's
+// own machine once it has applied the command. An error other than
+// ErrUnknownOutcome means that the command was surely not proposed.
+func (c *Cluster) Propose(ctx context.Context, command []byte) (Position, any, error) {
+	if len(command) > commandMax {
+		return Position{}, nil, ErrOverloaded
+	}
+	if c.cfg.WriteAllowed != nil && c.cfg.WriteAllowed() != nil {
+		return Position{}, nil, ErrReadOnly
+	}
+	var id proposalID
+	if _, err := rand.Read(id[:]); err != nil {
+		return Position{}, nil, err
+	}
+	applied := c.adapter.await(id)
+	defer c.adapter.forget(id)
+	for {
+		err := c.proposer.try(ctx, proposal{id, command}, applied)
+		switch {
+		case err == nil:
+			out := <-applied
+			return out.position, out.result, nil
+		case !errors.Is(err, ErrNoLeader):
+			return Position{}, nil, err
+		}
+		select { // surely not proposed: a new leader may take it
+		case <-time.After(retryEvery):
+		case <-ctx.Done():
+			return Position{}, nil, ErrNoLeader
+		case <-c.closing:
+			return Position{}, nil, ErrClosed
+		}
+	}
+}
+
+// try sends the proposal once. It returns nil only when this node has applied
+// it; the result then stands in applied again.
+func (p *proposer) try(ctx context.Context, prop proposal, applied chan outcome) error {
+	q := queued{prop, make(chan error, 1)}
+	select {
+	case p.queue <- q:
+	default:
+		return ErrOverloaded
+	}
+	var fate <-chan error = q.fate
+	for {
+		select {
+		case out := <-applied:
+			applied <- out
+			return nil
+		case err := <-fate:
+			if errors.Is(err, ErrNoLeader) || errors.Is(err, ErrOverloaded) {
+				return err
+			}
+			// Committed, or of unknown fate: either way this node will see
+			// the command if it happened. Nothing more comes from the sender.
+			fate = nil
+		case <-ctx.Done():
+			return ErrUnknownOutcome
+		case <-p.c.closing:
+			return ErrUnknownOutcome
+		}
+	}
+}
+
+// run gathers until the context of the cluster ends.
+func (p *proposer) run() {
+	for {
+		select {
+		case first := <-p.queue:
+			select {
+			case p.inFlight <- struct{}{}:
+			case <-p.c.closing:
+				return
+			}
+			batch := p.gather(first)
+			p.c.running.Go(func() {
+				p.send(batch)
+				<-p.inFlight
+			})
+		case <-p.c.closing:
+			return
+		}
+	}
+}
+
+// gather takes what has arrived meanwhile, in order.
+func (p *proposer) gather(first queued) []queued {
+	batch, size := []queued{first}, len(first.command)
+	for len(batch) < entryCommandsMax && size < entryBytesMax {
+		select {
+		case q := <-p.queue:
+			batch, size = append(batch, q), size+len(q.command)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (p *proposer) send(batch []queued) {
+	proposals := make([]proposal, len(batch))
+	for i, q := range batch {
+		proposals[i] = q.proposal
+	}
+	err := p.c.commit(encodeEntry(proposals))
+	for _, q := range batch {
+		q.fate <- err
+	}
+}
+
+// commit appends an entry at the leader, here or there.
+func (c *Cluster) commit(entry []byte) error {
+	if c.IsLeader() {
+		return c.append(entry)
+	}
+	leader, ok := c.Leader()
+	if !ok || leader == c.cfg.NodeID {
+		return ErrNoLeader
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rpcTimeout)
+	defer cancel()
+	_, err := c.Call(ctx, leader, methodAppend, entry)
+	return err
+}
+
+// append returns nil when the entry is committed and applied here. Errors that
+// raft gives before it takes an entry mean that there is none.
+func (c *Cluster) append(entry []byte) error {
+	err := c.raft.Apply(entry, rpcTimeout).Error()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return ErrNoLeader
+	}
+	return ErrUnknownOutcome
+}
+
+// serveAppend takes an entry of a follower.
+func (c *Cluster) serveAppend(_ context.Context, _ string, entry []byte) ([]byte, error) {
+	if _, err := decodeEntry(entry); err != nil {
+		return nil, err
+	}
+	if err := c.append(entry); err != nil {
+		return nil, err
+	}
+	return binary.BigEndian.AppendUint64(nil, c.raft.CommitIndex()), nil
+}
