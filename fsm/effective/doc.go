@@ -9,7 +9,10 @@
 // writer's private copy that shares everything it has not touched. Membership
 // and assignments live here and nowhere else in memory.
 //
-// Rows are named by ordinals that are handed out in order and never reused; an
-// ordinal never leaves the package, since nodes may number differently after a
-// reload. The package knows no storage, no routes and no API.
+// Rows are named by ordinals. The row of a deleted object is cleared from every
+// row that names it before its ordinal goes to another, so deleting a group
+// costs as much as it has members, and an older Index still means the old row.
+// Nodes number differently after a reload: no ordinal, no order of ordinals and
+// no count of ordinals ever handed out may show in an answer or decide a limit.
+// The package knows no storage, no routes and no API.
 package effective
