@@ -82,7 +82,7 @@ var guests = map[string][]string{
 	"connectrpc.com/vanguard":             {"api/rest"},
 	"connectrpc.com/connect":              {"api/rest", "api/watch", "proto/gen/*"},
 	"google.golang.org/protobuf":          {"api/rest", "api/watch", "proto/gen/*"},
-	"google.golang.org/genproto":          {"proto/gen/*"},
+	"google.golang.org/genproto":          {"api/rest", "proto/gen/*"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/authfi"},
 }
