@@ -1,0 +1,112 @@
+package scim
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"github.com/authfi/authfi/api/scim/patch"
+	"github.com/authfi/authfi/directory"
+	"github.com/elimity-com/scim/schema"
+)
+
+const (
+	configURN       = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
+	schemaURN       = "urn:ietf:params:scim:schemas:core:2.0:Schema"
+	resourceTypeURN = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
+)
+
+func (r *request) providerConfig() map[string]any {
+	unsupported := map[string]any{"supported": false}
+	return map[string]any{
+		"schemas":        []string{configURN},
+		"patch":          map[string]any{"supported": true},
+		"bulk":           map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"filter":         map[string]any{"supported": true, "maxResults": countMax},
+		"changePassword": unsupported,
+		"sort":           unsupported,
+		"etag":           map[string]any{"supported": true},
+		"authenticationSchemes": []any{map[string]any{
+			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
+			"description": "The token of a connection, in the Authorization header",
+		}},
+		"meta": map[string]any{"resourceType": "ServiceProviderConfig", "location": r.root + "/ServiceProviderConfig"},
+	}
+}
+
+// getSchemas and getResourceTypes answer with the list or, by id, with one.
+func getSchemas(r *request) error {
+	if _, err := r.admit("scim.discovery"); err != nil {
+		return err
+	}
+	var list []any
+	for _, s := range []schema.Schema{schema.CoreUserSchema(), schema.CoreGroupSchema(), schema.ExtensionEnterpriseUser()} {
+		document, err := r.schemaDocument(s)
+		if err != nil {
+			return err
+		}
+		list = append(list, document)
+	}
+	return r.writeDocuments(list, "schema")
+}
+
+func (r *request) schemaDocument(s schema.Schema) (map[string]any, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	var document map[string]any
+	if err := json.Unmarshal(b, &document); err != nil {
+		return nil, err
+	}
+	withoutNulls(document)
+	document["schemas"] = []string{schemaURN}
+	document["meta"] = map[string]any{"resourceType": "Schema", "location": r.root + "/Schemas/" + s.ID}
+	return document, nil
+}
+
+// withoutNulls removes what is unassigned: Entra refuses nulls in schemas.
+func withoutNulls(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, element := range v {
+			if element == nil {
+				delete(v, key)
+			}
+			withoutNulls(element)
+		}
+	case []any:
+		for _, element := range v {
+			withoutNulls(element)
+		}
+	}
+}
+
+func getResourceTypes(r *request) error {
+	if _, err := r.admit("scim.discovery"); err != nil {
+		return err
+	}
+	user := r.resourceType("User", patch.UserURN)
+	user["schemaExtensions"] = []any{map[string]any{"schema": patch.EnterpriseURN, "required": false}}
+	return r.writeDocuments([]any{user, r.resourceType("Group", patch.GroupURN)}, "resource type")
+}
+
+func (r *request) resourceType(name, urn string) map[string]any {
+	return map[string]any{
+		"schemas": []string{resourceTypeURN}, "id": name, "name": name,
+		"endpoint": "/" + name + "s", "schema": urn,
+		"meta": map[string]any{"resourceType": "ResourceType", "location": r.root + "/ResourceTypes/" + name},
+	}
+}
+
+func (r *request) writeDocuments(list []any, noun string) error {
+	if r.id == "" {
+		return r.writePage(&page{start: 1, total: len(list), resources: list})
+	}
+	for _, document := range list {
+		if id, _ := document.(map[string]any)["id"].(string); strings.EqualFold(id, r.id) {
+			return r.write(http.StatusOK, document)
+		}
+	}
+	return directory.NotFound(noun)
+}

@@ -1,0 +1,174 @@
+package scim
+
+import (
+	"maps"
+	"net/url"
+	"strings"
+
+	"github.com/authfi/authfi/api/scim/patch"
+)
+
+// projection is what a client wants to see of a resource (RFC 7644 section
+// 3.9). Names are lower case; where both lists are given, include counts.
+type projection struct {
+	include, exclude []string
+}
+
+func parseQuery(raw string) (url.Values, error) {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, &patch.Error{ScimType: patch.InvalidValue, Detail: "malformed query"}
+	}
+	return q, nil
+}
+
+func parseProjection(raw string) (projection, error) {
+	q, err := parseQuery(raw)
+	if err != nil {
+		return projection{}, err
+	}
+	return projection{include: names(q.Get("attributes")), exclude: names(q.Get("excludedAttributes"))}, nil
+}
+
+func names(list string) (out []string) {
+	for name := range strings.SplitSeq(strings.ToLower(list), ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			out = append(out, coreName(name))
+		}
+	}
+	return out
+}
+
+// coreName drops the prefix of a core schema from a lower-case name.
+func coreName(name string) string {
+	for _, urn := range []string{patch.UserURN, patch.GroupURN} {
+		if rest, ok := strings.CutPrefix(name, strings.ToLower(urn)+":"); ok {
+			return rest
+		}
+	}
+	return name
+}
+
+// wants tells whether an attribute can be in the answer, so that what is
+// costly is not even read.
+func (p projection) wants(attr string) bool {
+	if len(p.include) == 0 {
+		for _, name := range p.exclude {
+			if name == attr {
+				return false
+			}
+		}
+		return true
+	}
+	for _, name := range p.include {
+		if first, _, _ := strings.Cut(name, "."); first == attr {
+			return true
+		}
+	}
+	return false
+}
+
+// apply gives the part of the resource that the client wants. The resource is
+// only read.
+func (p projection) apply(resource map[string]any) map[string]any {
+	switch {
+	case len(p.include) > 0:
+		out := map[string]any{"id": resource["id"], "schemas": resource["schemas"]}
+		for _, name := range p.include {
+			include(out, resource, steps(name, resource))
+		}
+		return out
+	case len(p.exclude) > 0:
+		out := maps.Clone(resource)
+		for _, name := range p.exclude {
+			if path := steps(name, resource); path[0] != "id" && path[0] != "schemas" {
+				exclude(out, path)
+			}
+		}
+		return out
+	}
+	return resource
+}
+
+// steps splits a name into attribute and sub-attribute; an extension's URN is
+// the first step and has dots of its own.
+func steps(name string, resource map[string]any) []string {
+	for key := range resource {
+		urn := strings.ToLower(key)
+		if name == urn {
+			return []string{urn}
+		}
+		if rest, ok := strings.CutPrefix(name, urn+":"); ok {
+			return append([]string{urn}, strings.Split(rest, ".")...)
+		}
+	}
+	return strings.Split(name, ".")
+}
+
+func include(out, in map[string]any, path []string) {
+	for key, value := range in {
+		if strings.ToLower(key) != path[0] {
+			continue
+		}
+		if len(path) == 1 {
+			out[key] = value
+			continue
+		}
+		out[key] = includeSub(out[key], value, path[1:])
+	}
+}
+
+// includeSub adds the sub-attribute to what has been chosen before it.
+func includeSub(chosen, value any, path []string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out, ok := chosen.(map[string]any)
+		if !ok {
+			out = map[string]any{}
+		}
+		out = maps.Clone(out)
+		include(out, v, path)
+		return out
+	case []any:
+		before, _ := chosen.([]any)
+		out := make([]any, len(v))
+		for i, element := range v {
+			var old any
+			if i < len(before) {
+				old = before[i]
+			}
+			out[i] = includeSub(old, element, path)
+		}
+		return out
+	}
+	return value
+}
+
+func exclude(out map[string]any, path []string) {
+	for key, value := range out {
+		if strings.ToLower(key) != path[0] {
+			continue
+		}
+		if len(path) == 1 {
+			delete(out, key)
+			continue
+		}
+		out[key] = excludeSub(value, path[1:])
+	}
+}
+
+func excludeSub(value any, path []string) any {
+	switch v := value.(type) {
+	case map[string]any:
+		out := maps.Clone(v)
+		exclude(out, path)
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, element := range v {
+			out[i] = excludeSub(element, path)
+		}
+		return out
+	}
+	return value
+}

@@ -1,0 +1,181 @@
+package scim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/authfi/authfi/api/scim/patch"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// assign writes a canonical resource to the user: whole as attributes, and in
+// part as the fields that the rest of the product knows.
+func assign(u *directory.User, resource map[string]any) error {
+	for _, name := range []string{"id", "meta", "groups", "schemas"} {
+		delete(resource, name)
+	}
+	b, err := json.Marshal(resource) // sorts the keys of every object
+	if err != nil {
+		return err
+	}
+	typed := fieldsOf(resource)
+	u.Attributes = b
+	u.UserName, u.ExternalID, u.Email = typed.UserName, typed.ExternalID, typed.Email
+	u.DisplayName, u.GivenName, u.FamilyName = typed.DisplayName, typed.GivenName, typed.FamilyName
+	u.Active = typed.Active
+	return nil
+}
+
+// fieldsOf derives the typed fields of a canonical resource.
+func fieldsOf(resource map[string]any) directory.User {
+	name, _ := resource["name"].(map[string]any)
+	active, ok := resource["active"].(bool)
+	return directory.User{
+		UserName:    text(resource, "userName"),
+		ExternalID:  text(resource, "externalId"),
+		Email:       email(resource),
+		DisplayName: text(resource, "displayName"),
+		GivenName:   text(name, "givenName"),
+		FamilyName:  text(name, "familyName"),
+		Active:      active || !ok,
+	}
+}
+
+func text(object map[string]any, key string) string {
+	s, _ := object[key].(string)
+	return s
+}
+
+// email is the primary address, or else the first.
+func email(resource map[string]any) string {
+	list, _ := resource["emails"].([]any)
+	first := ""
+	for _, element := range list {
+		e, _ := element.(map[string]any)
+		if primary, _ := e["primary"].(bool); primary {
+			return text(e, "value")
+		}
+		if first == "" {
+			first = text(e, "value")
+		}
+	}
+	return first
+}
+
+// attributesOf is the canonical resource of a user without what the server
+// assigns. The typed fields win over the attributes, because other ways into
+// the directory change only them.
+func attributesOf(u *directory.User) (map[string]any, error) {
+	resource := map[string]any{}
+	if len(u.Attributes) > 0 {
+		d := json.NewDecoder(bytes.NewReader(u.Attributes))
+		d.UseNumber()
+		if err := d.Decode(&resource); err != nil {
+			return nil, fmt.Errorf("attributes of %s: %w", u.ID, err)
+		}
+	}
+	stored := fieldsOf(resource)
+	resource["userName"] = u.UserName
+	resource["active"] = u.Active
+	reconcile(resource, "externalId", stored.ExternalID, u.ExternalID)
+	reconcile(resource, "displayName", stored.DisplayName, u.DisplayName)
+	if stored.GivenName != u.GivenName || stored.FamilyName != u.FamilyName {
+		name, ok := resource["name"].(map[string]any)
+		if !ok {
+			name = map[string]any{}
+		}
+		reconcile(name, "givenName", stored.GivenName, u.GivenName)
+		reconcile(name, "familyName", stored.FamilyName, u.FamilyName)
+		resource["name"] = name
+	}
+	if stored.Email != u.Email {
+		reconcileEmail(resource, stored.Email, u.Email)
+	}
+	return resource, nil
+}
+
+func reconcile(object map[string]any, key, stored, typed string) {
+	switch {
+	case stored == typed:
+	case typed == "":
+		delete(object, key)
+	default:
+		object[key] = typed
+	}
+}
+
+// reconcileEmail changes the address that the typed field was derived from.
+func reconcileEmail(resource map[string]any, stored, typed string) {
+	list, _ := resource["emails"].([]any)
+	for i, element := range list {
+		e, _ := element.(map[string]any)
+		if text(e, "value") != stored || stored == "" {
+			continue
+		}
+		if typed == "" {
+			list = append(list[:i:i], list[i+1:]...)
+			resource["emails"] = list
+			if len(list) == 0 {
+				delete(resource, "emails")
+			}
+			return
+		}
+		e["value"] = typed
+		return
+	}
+	if typed != "" {
+		resource["emails"] = append(list, map[string]any{"value": typed, "type": "work", "primary": true})
+	}
+}
+
+// userResource is the full representation of a user.
+func (r *request) userResource(view *state.Org, u *directory.User) (map[string]any, error) {
+	resource, err := attributesOf(u)
+	if err != nil {
+		return nil, err
+	}
+	schemas := []any{patch.UserURN}
+	for _, key := range sortedKeys(resource) {
+		if strings.HasPrefix(strings.ToLower(key), "urn:") {
+			schemas = append(schemas, key)
+		}
+	}
+	resource["schemas"], resource["id"] = schemas, u.ID.String()
+	resource["meta"] = r.meta("User", u.ID.String(), u.Created, u.Modified, u.Version)
+	if r.fields.wants("groups") {
+		if groups := r.groupsOf(view, u.ID); len(groups) > 0 {
+			resource["groups"] = groups
+		}
+	}
+	return resource, nil
+}
+
+func (r *request) groupsOf(view *state.Org, user directory.UserID) (groups []any) {
+	for _, id := range view.Permissions().Groups(user) {
+		if g, ok := view.Group(id); ok {
+			groups = append(groups, map[string]any{
+				"value": id.String(), "$ref": r.root + "/Groups/" + id.String(), "display": g.Name, "type": "direct",
+			})
+		}
+	}
+	return groups
+}
+
+func (r *request) meta(kind, id string, created, modified directory.Time, version directory.Index) map[string]any {
+	return map[string]any{
+		"resourceType": kind,
+		"location":     r.root + "/" + kind + "s/" + id,
+		"created":      created.Std().Format(time.RFC3339Nano),
+		"lastModified": modified.Std().Format(time.RFC3339Nano),
+		"version":      etag(version),
+	}
+}
+
+func etag(version directory.Index) string {
+	return `W/"` + strconv.FormatUint(uint64(version), 10) + `"`
+}
