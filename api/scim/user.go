@@ -19,11 +19,12 @@ func assign(u *directory.User, resource map[string]any) error {
 	for _, name := range []string{"id", "meta", "groups", "schemas"} {
 		delete(resource, name)
 	}
+	typed := fieldsOf(resource)
+	resource["active"] = typed.Active
 	b, err := json.Marshal(resource) // sorts the keys of every object
 	if err != nil {
 		return err
 	}
-	typed := fieldsOf(resource)
 	u.Attributes = b
 	u.UserName, u.ExternalID, u.Email = typed.UserName, typed.ExternalID, typed.Email
 	u.DisplayName, u.GivenName, u.FamilyName = typed.DisplayName, typed.GivenName, typed.FamilyName
