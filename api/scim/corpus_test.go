@@ -85,7 +85,7 @@ func replay(t *testing.T, file string) string {
 		}
 		got := c.send(step.Method, fill(step.Path), body, header)
 		at := func(what ...string) string {
-			return strings.Join(append([]string{s.Name, strconv.Itoa(i+1), step.Method, step.Path}, what...), " | ")
+			return strings.Join(append([]string{s.Name, strconv.Itoa(i + 1), step.Method, step.Path}, what...), " | ")
 		}
 		if !statusIn(step.Expect.Status, got.status) {
 			return at("status", strconv.Itoa(got.status), string(got.body))
