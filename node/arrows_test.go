@@ -42,15 +42,18 @@ var arrows = map[string][]string{
 	"api/scim":        {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/patch"},
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
-	"api/rest":  {"directory", "fsm", "fsm/state", "api/access", "api/login", "proto/gen/*"},
-	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
-	"api":       {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
+	"api/admin": {"directory", "fsm", "fsm/state", "api/access", "api/login", "proto/gen/*"},
+	// rest is a dialect: it knows the messages and nothing behind them.
+	"api/rest":       {"proto/gen/*"},
+	"api/admin/rest": {"proto/gen/*"},
+	"api/watch":      {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
+	"api":            {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
 
 	"node/feed":    {"directory"},
 	"node/enforce": {"directory", "fsm/state", "bpf/policy"},
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
-		"api", "api/access", "api/login", "api/rest", "api/scim", "api/watch",
+		"api", "api/access", "api/admin", "api/admin/rest", "api/login", "api/rest", "api/scim", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
 	"node/nodetest": {"node"},
@@ -79,10 +82,10 @@ var guests = map[string][]string{
 	"golang.org/x/sys":                    {"bpf", "bpf/gate"},
 	"github.com/lestrrat-go/jwx/v3":       {"api/login"},
 	"github.com/elimity-com/scim":         {"api/scim"},
-	"connectrpc.com/vanguard":             {"api/rest"},
-	"connectrpc.com/connect":              {"api/rest", "api/watch", "proto/gen/*"},
-	"google.golang.org/protobuf":          {"api/rest", "api/watch", "proto/gen/*"},
-	"google.golang.org/genproto":          {"api/rest", "proto/gen/*"},
+	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
+	"connectrpc.com/connect":              {"api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
+	"google.golang.org/protobuf":          {"api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
+	"google.golang.org/genproto":          {"api/rest", "api/admin/rest", "proto/gen/*"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cmd/authfi"},
 }
