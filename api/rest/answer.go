@@ -1,0 +1,87 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+)
+
+// answer passes successes on and holds back the body of a failure, which it
+// sends as a problem when the handler is done.
+type answer struct {
+	http.ResponseWriter
+	status int // of a failure; zero before and for a success
+	body   bytes.Buffer
+	limit  *limitedBody
+}
+
+// failureMax bounds what is kept of a failure's body: a problem is small.
+const failureMax = 64 << 10
+
+func (a *answer) WriteHeader(status int) {
+	if status >= http.StatusBadRequest {
+		a.status = status
+		return
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		return a.ResponseWriter.Write(b)
+	}
+	if room := failureMax - a.body.Len(); room > 0 {
+		a.body.Write(b[:min(room, len(b))])
+	}
+	return len(b), nil
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// finish sends a failure that was held back.
+func (a *answer) finish() {
+	if a.status == 0 {
+		return
+	}
+	if a.limit.exceeded {
+		newProblem(http.StatusRequestEntityTooLarge, "too_large", tooLargeDetail).write(a.ResponseWriter)
+		return
+	}
+	var p problem
+	if err := json.Unmarshal(a.body.Bytes(), &p); err != nil || p.Code == "" || p.Status == 0 {
+		p = newProblem(a.status, codeOf(a.status), routingDetail(a.status))
+	}
+	p.write(a.ResponseWriter)
+}
+
+// routingDetail says what happened when no handler was reached.
+func routingDetail(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "no such resource"
+	case http.StatusMethodNotAllowed:
+		return "the resource does not allow this method"
+	case http.StatusUnsupportedMediaType:
+		return "the body must be application/json"
+	}
+	if status < http.StatusInternalServerError {
+		return "the request is malformed"
+	}
+	return internalDetail
+}
+
+// limitedBody remembers that a body was longer than allowed.
+type limitedBody struct {
+	io.ReadCloser
+	exceeded bool
+}
+
+func (l *limitedBody) Read(b []byte) (int, error) {
+	n, err := l.ReadCloser.Read(b)
+	if _, tooLarge := err.(*http.MaxBytesError); tooLarge {
+		l.exceeded = true
+	}
+	return n, err
+}

@@ -1,0 +1,157 @@
+package rest
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// timeFormat is RFC 3339 with the milliseconds that the log keeps.
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// encoder appends messages as JSON.
+type encoder struct {
+	bareLists bool
+}
+
+func (e encoder) message(b []byte, m protoreflect.Message) ([]byte, error) {
+	if known, ok, err := e.wellKnown(b, m); ok || err != nil {
+		return known, err
+	}
+	if field, ok := bareList(m.Descriptor()); ok && e.bareLists {
+		return e.value(b, field, m.Get(field))
+	}
+	b = append(b, '{')
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, string(field.Name())), ':')
+		if field.HasPresence() && !m.Has(field) {
+			b = append(b, "null"...)
+			continue
+		}
+		var err error
+		if b, err = e.value(b, field, m.Get(field)); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// bareList is the one field of a message that REST writes as a list.
+func bareList(d protoreflect.MessageDescriptor) (protoreflect.FieldDescriptor, bool) {
+	if marked, _ := proto.GetExtension(d.Options(), authfiv1.E_BareList).(bool); !marked {
+		return nil, false
+	}
+	return d.Fields().Get(0), true
+}
+
+// wellKnown writes the messages that proto3 JSON treats as values.
+func (e encoder) wellKnown(b []byte, m protoreflect.Message) ([]byte, bool, error) {
+	switch known := m.Interface().(type) {
+	case *timestamppb.Timestamp:
+		return known.AsTime().UTC().Truncate(time.Millisecond).AppendFormat(append(b, '"'), timeFormat+`"`), true, nil
+	case *structpb.Struct:
+		text, err := json.Marshal(known.AsMap())
+		return append(b, text...), true, err
+	}
+	if m.Descriptor().FullName() == statusName {
+		text, err := json.Marshal(problemOf(m))
+		return append(b, text...), true, err
+	}
+	return b, false, nil
+}
+
+func (e encoder) value(b []byte, field protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {
+	switch {
+	case field.IsMap():
+		return e.object(b, field, v.Map())
+	case field.IsList():
+		return e.list(b, field, v.List())
+	}
+	return e.single(b, field, v)
+}
+
+func (e encoder) list(b []byte, field protoreflect.FieldDescriptor, list protoreflect.List) ([]byte, error) {
+	b = append(b, '[')
+	for i := range list.Len() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		var err error
+		if b, err = e.single(b, field, list.Get(i)); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, ']'), nil
+}
+
+// object writes a map with its keys in order, so that equal answers are equal
+// bytes.
+func (e encoder) object(b []byte, field protoreflect.FieldDescriptor, m protoreflect.Map) ([]byte, error) {
+	keys := make([]protoreflect.MapKey, 0, m.Len())
+	m.Range(func(k protoreflect.MapKey, _ protoreflect.Value) bool {
+		keys = append(keys, k)
+		return true
+	})
+	slices.SortFunc(keys, func(x, y protoreflect.MapKey) int { return cmp.Compare(x.String(), y.String()) })
+	b = append(b, '{')
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, k.String()), ':')
+		var err error
+		if b, err = e.single(b, field.MapValue(), m.Get(k)); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func (e encoder) single(b []byte, field protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		return e.message(b, v.Message())
+	case protoreflect.StringKind:
+		return appendString(b, v.String()), nil
+	case protoreflect.BoolKind:
+		return strconv.AppendBool(b, v.Bool()), nil
+	case protoreflect.Int32Kind, protoreflect.Int64Kind:
+		return strconv.AppendInt(b, v.Int(), 10), nil
+	case protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+		return strconv.AppendUint(b, v.Uint(), 10), nil
+	case protoreflect.DoubleKind:
+		return appendDouble(b, v.Float())
+	case protoreflect.BytesKind:
+		return appendString(b, base64.StdEncoding.EncodeToString(v.Bytes())), nil
+	}
+	return nil, fmt.Errorf("field %s has kind %s, which the JSON dialect does not write", field.FullName(), field.Kind())
+}
+
+func appendDouble(b []byte, f float64) ([]byte, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, fmt.Errorf("JSON has no number %v", f)
+	}
+	return strconv.AppendFloat(b, f, 'g', -1, 64), nil
+}
+
+// appendString cannot fail: json.Marshal replaces what is not UTF-8.
+func appendString(b []byte, s string) []byte {
+	text, _ := json.Marshal(s)
+	return append(b, text...)
+}

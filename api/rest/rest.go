@@ -1,0 +1,118 @@
+package rest
+
+import (
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/vanguard"
+)
+
+// Limits of the dialect.
+const (
+	// BodyMax bounds a request: 500 route policies or 1,000 member ids are well
+	// below it. Bulk work has dialects of its own.
+	BodyMax = 1 << 20
+	// answerMax bounds what is held in memory of one answer: 1,000 users with
+	// all their attributes.
+	answerMax = 80 << 20
+	// compressMin is where gzip starts to pay: a packet carries less anyway.
+	compressMin = 1024
+)
+
+const tooLargeDetail = "the body is larger than 1 MiB"
+
+// Prefix is where REST lives; the transcoder answers for nothing else.
+const Prefix = "/api/v1/"
+
+// Service is a Connect handler and the path of its procedures, as the generated
+// constructors return them.
+type Service struct {
+	Path    string
+	Handler http.Handler
+}
+
+// Options are what every Connect handler of the API is made with.
+func Options() []connect.HandlerOption {
+	return []connect.HandlerOption{
+		connect.WithCodec(connectCodec{}),
+		connect.WithReadMaxBytes(BodyMax),
+		connect.WithCompressMinBytes(compressMin),
+	}
+}
+
+// New serves the services under their own paths (Connect, gRPC, gRPC-Web) and
+// under Prefix.
+func New(services []Service) (http.Handler, error) {
+	mux := http.NewServeMux()
+	var transcoded []*vanguard.Service
+	for _, s := range services {
+		mux.Handle(s.Path, s.Handler)
+		transcoded = append(transcoded, vanguard.NewService(s.Path, s.Handler))
+	}
+	transcoder, err := vanguard.NewTranscoder(transcoded,
+		vanguard.WithCodec(func(vanguard.TypeResolver) vanguard.Codec { return restCodec{} }),
+		vanguard.WithDefaultServiceOptions(
+			vanguard.WithTargetProtocols(vanguard.ProtocolConnect),
+			vanguard.WithTargetCodecs(vanguard.CodecProto),
+			vanguard.WithMaxMessageBufferBytes(answerMax),
+		),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("REST routes: %w", err)
+	}
+	mux.Handle(Prefix, problems(transcoder))
+	return mux, nil
+}
+
+// problems bounds the request and shapes what is not a success.
+func problems(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > BodyMax {
+			newProblem(http.StatusRequestEntityTooLarge, "too_large", tooLargeDetail).write(w)
+			return
+		}
+		if !acceptable(r) {
+			newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", routingDetail(http.StatusUnsupportedMediaType)).write(w)
+			return
+		}
+		body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, BodyMax)}
+		r = r.Clone(r.Context())
+		r.Body = body
+		r.Header.Del("Content-Type") // checked, and the transcoder takes none for JSON
+		held := &answer{ResponseWriter: w, limit: body}
+		next.ServeHTTP(held, r)
+		held.finish()
+	})
+}
+
+// acceptable: JSON, or nothing said about a body.
+func acceptable(r *http.Request) bool {
+	stated := r.Header.Get("Content-Type")
+	if stated == "" {
+		return true
+	}
+	media, params, err := mime.ParseMediaType(stated)
+	charset := params["charset"]
+	return err == nil && media == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+// WriteError answers in the dialect of the request, for what is decided before
+// a handler.
+func WriteError(w http.ResponseWriter, r *http.Request, err *connect.Error) {
+	if !strings.HasPrefix(r.URL.Path, Prefix) {
+		if e := connect.NewErrorWriter(); e.IsSupported(r) {
+			e.Write(w, r, err)
+			return
+		}
+	}
+	p := failure(err.Code(), err.Message())
+	for _, detail := range err.Details() {
+		if value, valueErr := detail.Value(); valueErr == nil {
+			p.refine(value)
+		}
+	}
+	p.write(w)
+}
