@@ -1,0 +1,86 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/api/rest"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/keyring"
+	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
+)
+
+// Config is what the handlers need of a node.
+type Config struct {
+	Gate     *access.Gate
+	Sessions *login.Sessions
+	Ring     *keyring.Keyring
+	Issuer   string // https://HOST as clients know the cluster
+	Log      *slog.Logger
+
+	// Status is the cluster as this node sees it.
+	Status func() Status
+	// Enforcement asks every node, for as long as the context allows.
+	Enforcement func(context.Context) []NodeEnforcement
+	// JoinToken makes a token with which one node may join.
+	JoinToken func(context.Context, *access.SystemPass) (string, error)
+	// Latency is how long the entry took from its arrival to being applied;
+	// false when this node did not take the request.
+	Latency func(directory.Index) (time.Duration, bool)
+}
+
+func (c Config) check() error {
+	if c.Gate == nil || c.Sessions == nil || c.Ring == nil || c.Log == nil {
+		return errors.New("admin: gate, sessions, keyring and log are required")
+	}
+	if c.Status == nil || c.Enforcement == nil || c.JoinToken == nil || c.Latency == nil {
+		return errors.New("admin: status, enforcement, join token and latency are required")
+	}
+	return nil
+}
+
+// api holds the handlers of all services.
+type api struct {
+	Config
+}
+
+// New serves the API: REST under /api/v1/ and procedures under /authfi.v1.*.
+func New(config Config) (http.Handler, error) {
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	config.Issuer = strings.TrimRight(config.Issuer, "/")
+	a := &api{config}
+	handler, err := rest.New(a.services())
+	if err != nil {
+		return nil, err
+	}
+	return a.authenticated(handler), nil
+}
+
+func (a *api) services() (all []rest.Service) {
+	options := append(rest.Options(), connect.WithInterceptors(connect.UnaryInterceptorFunc(a.answer)))
+	add := func(path string, handler http.Handler) {
+		all = append(all, rest.Service{Path: path, Handler: handler})
+	}
+	add(authfiv1connect.NewOrganizationServiceHandler(a, options...))
+	add(authfiv1connect.NewUserServiceHandler(a, options...))
+	add(authfiv1connect.NewGroupServiceHandler(a, options...))
+	add(authfiv1connect.NewRoleServiceHandler(a, options...))
+	add(authfiv1connect.NewAssignmentServiceHandler(a, options...))
+	add(authfiv1connect.NewPermissionServiceHandler(a, options...))
+	add(authfiv1connect.NewConnectionServiceHandler(a, options...))
+	add(authfiv1connect.NewSessionServiceHandler(a, options...))
+	add(authfiv1connect.NewServiceServiceHandler(a, options...))
+	add(authfiv1connect.NewSyncLogServiceHandler(a, options...))
+	add(authfiv1connect.NewEnforcementServiceHandler(a, options...))
+	add(authfiv1connect.NewClusterServiceHandler(a, options...))
+	return all
+}

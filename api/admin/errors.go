@@ -1,0 +1,82 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"connectrpc.com/connect"
+	"github.com/authfi/authfi/directory"
+	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
+)
+
+// code maps the kinds of failure; problem is the word for programs where it is
+// not that of the code.
+func code(kind directory.Kind) (code connect.Code, problem string) {
+	switch kind {
+	case directory.KindInvalid:
+		return connect.CodeInvalidArgument, ""
+	case directory.KindNotFound:
+		return connect.CodeNotFound, ""
+	case directory.KindConflict:
+		return connect.CodeAlreadyExists, "conflict"
+	case directory.KindDenied:
+		return connect.CodePermissionDenied, ""
+	case directory.KindPrecondition:
+		return connect.CodeFailedPrecondition, ""
+	case directory.KindExhausted:
+		return connect.CodeResourceExhausted, ""
+	case directory.KindUnavailable:
+		return connect.CodeUnavailable, ""
+	case directory.KindUnauthenticated:
+		return connect.CodeUnauthenticated, ""
+	case directory.KindUnknownOutcome:
+		return connect.CodeUnavailable, "unknown_outcome"
+	case directory.KindInternal:
+		return connect.CodeInternal, ""
+	}
+	return connect.CodeInternal, ""
+}
+
+// refusal is what the client sees of an error. Only a directory.Error shows its
+// text; what went wrong with us is for the log.
+func refusal(err error) *connect.Error {
+	var own *directory.Error
+	switch {
+	case errors.As(err, &own) && own.Kind != directory.KindInternal:
+		c, problem := code(own.Kind)
+		return newRefusal(c, problem, own.Field, own.Message)
+	case errors.Is(err, context.Canceled):
+		return connect.NewError(connect.CodeCanceled, errors.New("the request was cancelled"))
+	case errors.Is(err, context.DeadlineExceeded):
+		return newRefusal(connect.CodeUnavailable, "", "", "this node could not answer in time")
+	}
+	return connect.NewError(connect.CodeInternal, errors.New("internal error"))
+}
+
+func newRefusal(code connect.Code, problem, field, message string) *connect.Error {
+	refused := connect.NewError(code, errors.New(message))
+	if problem == "" {
+		problem = code.String()
+	}
+	detail, err := connect.NewErrorDetail(&authfiv1.Problem{Code: problem, Field: field})
+	if err != nil {
+		panic("admin: a problem cannot be packed: " + err.Error()) // a message of two strings
+	}
+	refused.AddDetail(detail)
+	return refused
+}
+
+// answer turns every handler's error into the client's, and logs ours.
+func (a *api) answer(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		response, err := next(ctx, request)
+		if err == nil {
+			return response, nil
+		}
+		refused := refusal(err)
+		if refused.Code() == connect.CodeInternal {
+			a.Log.Error("request failed", "procedure", request.Spec().Procedure, "error", err)
+		}
+		return nil, refused
+	}
+}

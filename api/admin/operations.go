@@ -1,0 +1,80 @@
+package admin
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
+)
+
+// operations says which operation each procedure is. A procedure without a row
+// is refused.
+var operations = map[string]access.Operation{
+	authfiv1connect.OrganizationServiceCreateOrganizationProcedure: "organizations.create",
+	authfiv1connect.OrganizationServiceListOrganizationsProcedure:  "organizations.list",
+	authfiv1connect.OrganizationServiceGetOrganizationProcedure:    "organizations.get",
+
+	authfiv1connect.UserServiceListUsersProcedure:      "users.list",
+	authfiv1connect.UserServiceGetUserProcedure:        "users.get",
+	authfiv1connect.UserServiceCreateUserProcedure:     "users.create",
+	authfiv1connect.UserServiceUpdateUserProcedure:     "users.update",
+	authfiv1connect.UserServiceDeleteUserProcedure:     "users.delete",
+	authfiv1connect.UserServiceDeactivateUserProcedure: "users.deactivate",
+	authfiv1connect.UserServiceActivateUserProcedure:   "users.activate",
+
+	authfiv1connect.GroupServiceListGroupsProcedure:        "groups.list",
+	authfiv1connect.GroupServiceGetGroupProcedure:          "groups.get",
+	authfiv1connect.GroupServiceCreateGroupProcedure:       "groups.create",
+	authfiv1connect.GroupServiceUpdateGroupProcedure:       "groups.update",
+	authfiv1connect.GroupServiceDeleteGroupProcedure:       "groups.delete",
+	authfiv1connect.GroupServiceListGroupMembersProcedure:  "groups.get",
+	authfiv1connect.GroupServiceAddGroupMembersProcedure:   "groups.update",
+	authfiv1connect.GroupServiceRemoveGroupMemberProcedure: "groups.update",
+
+	authfiv1connect.RoleServiceListRolesProcedure:  "roles.list",
+	authfiv1connect.RoleServiceGetRoleProcedure:    "roles.get",
+	authfiv1connect.RoleServiceCreateRoleProcedure: "roles.create",
+	authfiv1connect.RoleServiceUpdateRoleProcedure: "roles.update",
+	authfiv1connect.RoleServiceDeleteRoleProcedure: "roles.delete",
+
+	authfiv1connect.AssignmentServiceAssignGroupRoleProcedure:   "roles.assign",
+	authfiv1connect.AssignmentServiceAssignUserRoleProcedure:    "roles.assign",
+	authfiv1connect.AssignmentServiceUnassignGroupRoleProcedure: "roles.unassign",
+	authfiv1connect.AssignmentServiceUnassignUserRoleProcedure:  "roles.unassign",
+
+	authfiv1connect.PermissionServiceListPermissionsProcedure:     "permissions.list",
+	authfiv1connect.PermissionServiceCheckProcedure:               "permissions.check",
+	authfiv1connect.PermissionServiceListPermissionUsersProcedure: "permissions.who",
+
+	authfiv1connect.ConnectionServiceListConnectionsProcedure:  "connections.list",
+	authfiv1connect.ConnectionServiceCreateConnectionProcedure: "connections.create",
+	authfiv1connect.ConnectionServiceDeleteConnectionProcedure: "connections.delete",
+
+	authfiv1connect.SessionServiceStartSessionProcedure:    "sessions.start",
+	authfiv1connect.SessionServiceListSessionsProcedure:    "sessions.list",
+	authfiv1connect.SessionServiceEndSessionProcedure:      "sessions.end",
+	authfiv1connect.SessionServiceEndUserSessionsProcedure: "sessions.end-user",
+
+	authfiv1connect.ServiceServiceListServicesProcedure:  "services.list",
+	authfiv1connect.ServiceServiceGetServiceProcedure:    "services.get",
+	authfiv1connect.ServiceServiceCreateServiceProcedure: "services.create",
+	authfiv1connect.ServiceServiceSetPoliciesProcedure:   "services.set-policies",
+	authfiv1connect.ServiceServiceDeleteServiceProcedure: "services.delete",
+
+	authfiv1connect.SyncLogServiceListSyncLogProcedure:        "sync-log.read",
+	authfiv1connect.EnforcementServiceGetEnforcementProcedure: "enforcement.get",
+	authfiv1connect.ClusterServiceGetStatusProcedure:          "cluster.status",
+	authfiv1connect.ClusterServiceCreateJoinTokenProcedure:    "join-tokens.create",
+}
+
+// withoutCaller is the one procedure that takes no bearer token: the refresh
+// token in its body is the credential.
+const (
+	withoutCaller     = authfiv1connect.SessionServiceRefreshSessionProcedure
+	withoutCallerREST = "/api/v1/sessions/refresh"
+)
+
+// Operations lists what the procedures are, for the test that compares it with
+// the table of api/access.
+func Operations() []access.Operation { return slices.Sorted(maps.Values(operations)) }
