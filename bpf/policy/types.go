@@ -85,25 +85,25 @@ type SubjectEntry struct {
 type Reason uint8
 
 const (
-	ReasonNoRoute       Reason = iota // 403 no policy names this path and method
-	ReasonAllowed                     // let through: token
-	ReasonPublic                      // let through: public route
-	ReasonNoToken                     // 401 no bearer token
-	ReasonUnknownToken                // 401 the token is not in the table
-	ReasonRevoked                     // 401 session ended
-	ReasonExpired                     // 401
-	ReasonNotYetValid                 // 401
-	ReasonInactive                    // 401 the user is deactivated or gone
-	ReasonOrganization                // 403 token of another organization
-	ReasonMFA                         // 403 second factor required
-	ReasonRights                      // 403 role or permission missing
-	ReasonLease                       // 503 this node cannot prove that it is current
-	ReasonMalformed                   // 400 not an unambiguous HTTP/1.1 request
-	ReasonScheme                      // 401 Authorization is not a bearer token
-	ReasonBody                        // 400 body on GET or HEAD
-	ReasonTooLarge                    // 431 header block above the limit
-	ReasonNotImplemented              // 501 method, transfer coding or upgrade
-	ReasonVersion                     // 505 not HTTP/1.0 or HTTP/1.1
-	ReasonTooMany                     // 429 too many requests or fragments in one segment
-	ReasonInternal                    // 503 a lookup failed that cannot fail
+	ReasonNoRoute        Reason = iota // 403 no policy names this path and method
+	ReasonAllowed                      // let through: token
+	ReasonPublic                       // let through: public route
+	ReasonNoToken                      // 401 no bearer token
+	ReasonUnknownToken                 // 401 the token is not in the table
+	ReasonRevoked                      // 401 session ended
+	ReasonExpired                      // 401
+	ReasonNotYetValid                  // 401
+	ReasonInactive                     // 401 the user is deactivated or gone
+	ReasonOrganization                 // 403 token of another organization
+	ReasonMFA                          // 403 second factor required
+	ReasonRights                       // 403 role or permission missing
+	ReasonLease                        // 503 this node cannot prove that it is current
+	ReasonMalformed                    // 400 not an unambiguous HTTP/1.1 request
+	ReasonScheme                       // 401 Authorization is not a bearer token
+	ReasonBody                         // 400 body on GET or HEAD
+	ReasonTooLarge                     // 431 header block above the limit
+	ReasonNotImplemented               // 501 method, transfer coding or upgrade
+	ReasonVersion                      // 505 not HTTP/1.0 or HTTP/1.1
+	ReasonTooMany                      // 429 too many requests or fragments in one segment
+	ReasonInternal                     // 503 a lookup failed that cannot fail
 )

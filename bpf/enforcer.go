@@ -1,0 +1,340 @@
+package bpf
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+
+	"github.com/authfi/authfi/bpf/obj"
+	"github.com/authfi/authfi/bpf/policy"
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Config of the gate on one node.
+type Config struct {
+	// Cgroup is the cgroup2 directory of the protected services; empty means
+	// the root of the hierarchy. A listener that was made outside is not seen.
+	Cgroup string
+	// PinDir is a directory of a BPF file system that belongs to this node.
+	PinDir string
+	// Measure fills the latency histogram: two clock reads per segment.
+	Measure bool
+	Logger  *slog.Logger
+}
+
+// Enforcer fills the kernel's tables. Its methods are for one goroutine, except
+// Stats and ExtendLease.
+type Enforcer struct {
+	cfg     Config
+	objects obj.EnforceObjects
+	links   []link.Link
+	netns   uint64
+
+	services map[obj.EnforceServiceKey]*service // guarded by mu
+	free     allocator
+	mu       sync.Mutex
+}
+
+// service is one enforced address and where its program lies.
+type service struct {
+	slot        uint32
+	generation  uint32
+	rows, accts span
+	confirmed   bool // set since this process opened the tables
+}
+
+// Open puts the gate into the kernel, or takes over what an earlier process of
+// this node left there. Nothing is let through afterwards until services,
+// tokens, subjects and a lease are set.
+func Open(cfg Config) (*Enforcer, error) {
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	if cfg.Cgroup == "" {
+		root, err := cgroupRoot()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Cgroup = root
+	}
+	e := &Enforcer{cfg: cfg, services: map[obj.EnforceServiceKey]*service{}, free: newAllocator()}
+	var err error
+	if e.netns, err = netnsCookie(); err != nil {
+		return nil, err
+	}
+	if err := e.open(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Enforcer) open() error {
+	dir, err := e.versionDir()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("pin directory: %w", err)
+	}
+	if exists(filepath.Join(dir, lastPin)) {
+		err = e.adopt(dir)
+	} else {
+		err = e.install(dir)
+	}
+	if err != nil {
+		return err
+	}
+	if err := e.removeOthers(filepath.Base(dir)); err != nil {
+		return err
+	}
+	if err := e.writeResponses(); err != nil {
+		return err
+	}
+	return e.closeAll()
+}
+
+// versionDir is where this build's objects are pinned: another build's tables
+// may have another layout.
+func (e *Enforcer) versionDir() (string, error) {
+	spec, err := obj.LoadEnforce()
+	if err != nil {
+		return "", fmt.Errorf("read programs: %w", err)
+	}
+	sum := sha256.New()
+	for _, name := range []string{"verdict", "enrol", "guard_in", "guard_out"} {
+		tag, err := spec.Programs[name].Tag()
+		if err != nil {
+			return "", fmt.Errorf("read programs: %w", err)
+		}
+		sum.Write([]byte(tag))
+	}
+	return filepath.Join(e.cfg.PinDir, "v"+hex.EncodeToString(sum.Sum(nil))[:16]), nil
+}
+
+// The cgroup programs in the order in which they are attached: enrolment before
+// the guards, so that no enrolled connection's payload is dropped.
+var hooks = []struct {
+	name   string
+	attach ebpf.AttachType
+	of     func(*obj.EnforcePrograms) *ebpf.Program
+}{
+	{"enrol", ebpf.AttachCGroupSockOps, func(p *obj.EnforcePrograms) *ebpf.Program { return p.Enrol }},
+	{"guard_in", ebpf.AttachCGroupInetIngress, func(p *obj.EnforcePrograms) *ebpf.Program { return p.GuardIn }},
+	{"guard_out", ebpf.AttachCGroupInetEgress, func(p *obj.EnforcePrograms) *ebpf.Program { return p.GuardOut }},
+}
+
+// lastPin exists when an installation is complete.
+const lastPin = "link_guard_out"
+
+// install loads the programs and pins maps and links, in that order.
+func (e *Enforcer) install(dir string) error {
+	if err := clearDir(dir); err != nil {
+		return err
+	}
+	spec, err := obj.LoadEnforce()
+	if err != nil {
+		return fmt.Errorf("read programs: %w", err)
+	}
+	if e.cfg.Measure {
+		if err := spec.Variables["measure"].Set(uint32(1)); err != nil {
+			return err
+		}
+	}
+	if err := spec.LoadAndAssign(&e.objects, nil); err != nil {
+		return fmt.Errorf("load programs: %w", err)
+	}
+	if err := e.eachMap(func(name string, m **ebpf.Map) error { return (*m).Pin(filepath.Join(dir, "map_"+name)) }); err != nil {
+		return fmt.Errorf("pin tables: %w", err)
+	}
+	err = link.RawAttachProgram(link.RawAttachProgramOptions{
+		Target: e.objects.Sockets.FD(), Program: e.objects.Verdict, Attach: ebpf.AttachSkSKBStreamVerdict,
+	})
+	if err != nil {
+		return fmt.Errorf("attach verdict: %w", err)
+	}
+	for _, h := range hooks {
+		l, err := link.AttachCgroup(link.CgroupOptions{
+			Path: e.cfg.Cgroup, Attach: h.attach, Program: h.of(&e.objects.EnforcePrograms),
+		})
+		if err != nil {
+			return fmt.Errorf("attach %s: %w", h.name, err)
+		}
+		e.links = append(e.links, l)
+		if err := l.Pin(filepath.Join(dir, "link_"+h.name)); err != nil {
+			return fmt.Errorf("pin %s: %w", h.name, err)
+		}
+	}
+	return nil
+}
+
+// adopt opens what is pinned. The programs are attached and stay so.
+func (e *Enforcer) adopt(dir string) error {
+	err := e.eachMap(func(name string, m **ebpf.Map) (err error) {
+		*m, err = ebpf.LoadPinnedMap(filepath.Join(dir, "map_"+name), nil)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("open pinned tables: %w", err)
+	}
+	for _, h := range hooks {
+		l, err := link.LoadPinnedLink(filepath.Join(dir, "link_"+h.name), nil)
+		if err != nil {
+			return fmt.Errorf("open pinned %s: %w", h.name, err)
+		}
+		e.links = append(e.links, l)
+	}
+	return nil
+}
+
+// eachMap visits the maps of the collection by their names in C. Read-only data
+// belongs to the programs and is not pinned.
+func (e *Enforcer) eachMap(visit func(name string, m **ebpf.Map) error) error {
+	v := reflect.ValueOf(&e.objects.EnforceMaps).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("ebpf")
+		if name == "" || name == ".rodata" {
+			continue
+		}
+		if err := visit(name, v.Field(i).Addr().Interface().(**ebpf.Map)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// removeOthers takes away what other builds pinned, now that this one is
+// attached. Between the two, both guards were in place: shut, never open.
+func (e *Enforcer) removeOthers(keep string) error {
+	entries, err := os.ReadDir(e.cfg.PinDir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != keep {
+			if err := removeDir(filepath.Join(e.cfg.PinDir, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// closeAll shuts what an earlier process left: no lease, no tokens, no program
+// of any service. The addresses stay guarded.
+func (e *Enforcer) closeAll() error {
+	if err := e.objects.Controls.Put(uint32(0), &obj.EnforceControl{}); err != nil {
+		return err
+	}
+	var key obj.EnforceServiceKey
+	var slot uint32
+	for it := e.objects.Services.Iterate(); it.Next(&key, &slot); {
+		e.services[key] = &service{slot: slot}
+		if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{}); err != nil {
+			return err
+		}
+	}
+	if err := clearMap[obj.EnforceTokenKey, obj.EnforceToken](e.objects.Tokens); err != nil {
+		return err
+	}
+	return clearMap[uint32, obj.EnforceSubject](e.objects.Subjects)
+}
+
+func clearMap[K comparable, V any](m *ebpf.Map) error {
+	var keys []K
+	var key K
+	var value V
+	it := m.Iterate()
+	for it.Next(&key, &value) {
+		keys = append(keys, key)
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if err := m.Delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeResponses writes the canned answer of every reason, with and without a
+// body.
+func (e *Enforcer) writeResponses() error {
+	for reason := policy.ReasonNoRoute; reason <= policy.ReasonInternal; reason++ {
+		for i, head := range []bool{false, true} {
+			text := policy.Response(reason, head)
+			var r obj.EnforceResponse
+			if len(text) > len(r.Bytes) {
+				return fmt.Errorf("answer for %s has %d bytes", reason, len(text))
+			}
+			r.Length = uint32(copy(r.Bytes[:], text))
+			if err := e.objects.Responses.Put(uint32(reason)*2+uint32(i), &r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close lets go of the tables and leaves them in the kernel: the door stays
+// shut, and when the lease runs out nothing passes at all.
+func (e *Enforcer) Close() error {
+	var errs []error
+	for _, l := range e.links {
+		errs = append(errs, l.Close())
+	}
+	e.links = nil
+	return errors.Join(append(errs, e.objects.Close())...)
+}
+
+// Detach takes the gate out of the kernel: every service is open afterwards. It
+// is an administrator's explicit act.
+func Detach(pinDir string) error {
+	entries, err := os.ReadDir(pinDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := removeDir(filepath.Join(pinDir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return os.Remove(pinDir)
+}
+
+// removeDir removes links before maps, so that no guard looks into a table that
+// is gone.
+func removeDir(dir string) error {
+	if err := clearDir(dir); err != nil {
+		return err
+	}
+	return os.Remove(dir)
+}
+
+func clearDir(dir string) error {
+	for _, pattern := range []string{"link_*", "map_*"} {
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func exists(file string) bool { _, err := os.Stat(file); return err == nil }

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Dual MIT/GPL */
+#pragma once
+
+static INLINE const struct rule *rule_of(const struct http *h)
+{
+	u32 at = h->path, accept, method = h->method & 7;
+	struct row *row = bpf_map_lookup_elem(&rows, &at);
+
+	if (!row || !row->accept)
+		return 0;
+	accept = row->accept;
+	struct accept *a = bpf_map_lookup_elem(&accepts, &accept);
+	return a ? &a->rules[method] : 0;
+}
+
+static INLINE u32 check_rights(const struct rule *r, const struct subject *s)
+{
+	u64 any = 0, wanted = 0, missing = 0;
+
+	for (int i = 0; i < 4; i++) {
+		wanted |= r->any[i];
+		any |= r->any[i] & s->rights[i];
+		missing |= r->all[i] & ~s->rights[i];
+	}
+	return (wanted && !any) || missing ? NEEDS_RIGHTS : ALLOWED;
+}
+
+static INLINE u32 check_token(struct conn *c, const struct rule *r)
+{
+	struct http *h = &c->http;
+	struct token_key key = { h->h0, h->h1 };
+	u64 now = bpf_ktime_get_boot_ns();
+	u32 zero = 0, id;
+
+	if (!(h->flags & HAS_TOKEN) || !h->token_length)
+		return NO_TOKEN;
+	struct control *control = bpf_map_lookup_elem(&controls, &zero);
+	if (!control || now >= control->lease)
+		return NO_LEASE;
+	struct token *t = bpf_map_lookup_elem(&tokens, &key);
+	if (!t || t->length != h->token_length)
+		return UNKNOWN_TOKEN;
+	id = t->subject;
+	c->subject = id;
+	if (t->revoked)
+		return REVOKED;
+	if (now >= t->expires)
+		return EXPIRED;
+	if (now < t->not_before)
+		return NOT_YET_VALID;
+	struct subject *s = bpf_map_lookup_elem(&subjects, &id);
+	if (!s || s->disabled)
+		return INACTIVE;
+	if (!r->org || t->org != r->org || s->org != r->org)
+		return OTHER_ORGANIZATION;
+	if (r->mfa && !t->mfa)
+		return NEEDS_MFA;
+	return check_rights(r, s);
+}
+
+static INLINE u32 decide(struct conn *c)
+{
+	struct http *h = &c->http;
+	u32 slot = c->slot;
+	struct slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	/* The rows that the path was read with must still be the service's. */
+	if (!s || !s->start || s->generation != c->generation)
+		return NO_LEASE;
+	const struct rule *r = rule_of(h);
+	if (!r || r->action == DENY)
+		return NO_ROUTE;
+	if (h->flags & HAS_UPGRADE) /* the kernel gate cannot see the 101 */
+		return NOT_IMPLEMENTED;
+	if (h->method <= HEAD && !(r->flags & RULE_GET_BODY) && ((h->flags & HAS_CODING) || h->body))
+		return NO_BODY_HERE;
+	if (r->action == PUBLIC)
+		return PUBLIC_ROUTE;
+	return check_token(c, r);
+}

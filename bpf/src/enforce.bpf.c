@@ -1,0 +1,500 @@
+//go:build ignore
+/* SPDX-License-Identifier: Dual MIT/GPL
+ * The kernel gate. enrol puts accepted connections of protected services into
+ * sockets, where verdict reads every byte before the application can; the two
+ * guards drop what goes around it. DESIGN.md has the invariants. */
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stddef.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+
+#define INLINE __always_inline
+#define STEP __noinline
+#define BOUND(i) asm volatile("%0 &= 1023" : "+r"(i))
+#define CHECK_ARGS \
+	if (!h || !in) \
+		return i; \
+	if (n > CHUNK) \
+		n = CHUNK;
+
+static INLINE u32 path_next(u32 state, u32 byte);
+static INLINE u64 secret_k0(void);
+static INLINE u64 secret_k1(void);
+
+#include "verdict.h"
+#include "siphash.h"
+#include "http.h"
+#include "maps.h"
+#include "decide.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Set before loading. */
+const volatile u32 measure; /* fill the histogram */
+
+enum {
+	STEPS_MAX = 1 << 18, /* a full segment of one-byte chunks needs 64 K */
+	PIPELINED_MAX = 32,  /* requests in one segment */
+	AF_INET_ = 2,
+	AF_INET6_ = 10,
+};
+
+static INLINE u32 path_next(u32 state, u32 byte)
+{
+	struct row *r = bpf_map_lookup_elem(&rows, &state);
+
+	return r ? r->next[byte & 255] : 0;
+}
+
+static INLINE u64 secret_k0(void)
+{
+	u32 zero = 0;
+	struct control *c = bpf_map_lookup_elem(&controls, &zero);
+
+	return c ? c->k0 : 0;
+}
+
+static INLINE u64 secret_k1(void)
+{
+	u32 zero = 0;
+	struct control *c = bpf_map_lookup_elem(&controls, &zero);
+
+	return c ? c->k1 : 0;
+}
+
+static INLINE void count(u32 which)
+{
+	u64 *n = bpf_map_lookup_elem(&counts, &which);
+
+	if (n)
+		(*n)++;
+}
+
+static INLINE void count_reason(u32 reason)
+{
+	u64 *n = bpf_map_lookup_elem(&reasons, &reason);
+
+	if (n)
+		(*n)++;
+}
+
+/* ---- verdict ---- */
+
+struct reading {
+	struct conn *c;
+	struct __sk_buff *skb;
+	u32 at;    /* offset of the loaded chunk in the segment */
+	u32 i, n;  /* position in the chunk and its size */
+	u32 total; /* bytes of the segment */
+	u32 reason, requests;
+};
+
+/* Takes the service's program at the start of a request, so that a policy swap
+ * reaches the next request of every open connection. */
+static INLINE void begin_request(struct conn *c)
+{
+	u32 slot = c->slot;
+	struct slot *s = bpf_map_lookup_elem(&slots, &slot);
+
+	if (!s)
+		return;
+	c->generation = s->generation;
+	c->http.start = s->start;
+	c->http.path = s->start;
+}
+
+static INLINE int load(struct reading *r)
+{
+	u32 n;
+
+	r->at += r->n;
+	r->i = r->n = 0;
+	if (r->at >= r->total)
+		return 1;
+	n = r->total - r->at;
+	if (n > CHUNK)
+		n = CHUNK;
+	asm volatile("" : "+r"(n)); /* keeps clang from dropping the check below */
+	if (n == 0 || n > CHUNK)
+		return 1;
+	if (bpf_skb_load_bytes(r->skb, r->at, r->c->chunk.b, n)) {
+		count(N_LOAD_FAILED);
+		r->reason = INTERNAL;
+		return 1;
+	}
+	r->n = n;
+	return 0;
+}
+
+static INLINE int header_block(struct reading *r)
+{
+	struct conn *c = r->c;
+	u32 reason;
+
+	if (++r->requests > PIPELINED_MAX) {
+		r->reason = TOO_MANY;
+		return 1;
+	}
+	reason = decide(c);
+	if (reason != ALLOWED && reason != PUBLIC_ROUTE) {
+		r->reason = reason;
+		return 1;
+	}
+	count_reason(reason);
+	count(N_REQUESTS);
+	c->requests++;
+	http_begin_body(&c->http);
+	return 0;
+}
+
+static long read_step(u32 turn, struct reading *r)
+{
+	struct conn *c = r->c;
+	struct http *h = &c->http;
+	u32 i = r->i, from, n;
+
+	if (h->state == IN_BODY || h->state == IN_CHUNK) {
+		from = r->at + i;
+		n = http_skip(h, r->total - from);
+		r->at = from + n;
+		r->i = r->n = 0;
+		return r->at >= r->total;
+	}
+	if (i >= r->n) {
+		if (load(r))
+			return 1;
+		i = 0;
+	}
+	if (h->state == AT_METHOD && h->count == 0)
+		begin_request(c);
+	from = i;
+	i = http_step(h, &c->chunk, from, r->n);
+	r->i = i;
+	if (h->state < IN_BODY) {
+		h->header_bytes += i - from;
+		if (h->header_bytes > HEADER_MAX) {
+			r->reason = TOO_LARGE;
+			return 1;
+		}
+	}
+	if (h->step == STEP_MORE)
+		return 0;
+	if (h->step == STEP_HEADER)
+		return header_block(r);
+	r->reason = h->error ? h->error : MALFORMED;
+	return 1;
+}
+
+/* Returns a reason to refuse the whole segment, or ALLOWED. */
+static INLINE u32 read_segment(struct __sk_buff *skb, struct conn *c)
+{
+	struct reading r = { .c = c, .skb = skb, .total = skb->len, .reason = ALLOWED };
+	long turns = bpf_loop(STEPS_MAX, read_step, &r, 0);
+
+	if (r.reason == ALLOWED && turns >= STEPS_MAX)
+		return TOO_MANY;
+	return r.reason;
+}
+
+static INLINE void report(struct conn *c, u32 reason)
+{
+	struct refusal *f = bpf_ringbuf_reserve(&refusals, sizeof(*f), 0);
+
+	if (!f)
+		return; /* a sample, never a promise */
+	__builtin_memset(f, 0, sizeof(*f));
+	f->time = bpf_ktime_get_boot_ns();
+	f->h0 = c->http.h0;
+	f->h1 = c->http.h1;
+	f->slot = c->slot;
+	f->subject = c->subject;
+	f->reason = reason;
+	f->method = c->http.method;
+	bpf_ringbuf_submit(f, 0);
+}
+
+/* Turns the segment into the answer and sends it out of its own socket. */
+static INLINE int answer(struct __sk_buff *skb, u64 cookie, u32 reason, u32 head)
+{
+	u32 which = reason * 2 + head, n;
+	struct response *a = bpf_map_lookup_elem(&responses, &which);
+
+	if (!a)
+		return SK_DROP;
+	n = a->length;
+	if (n == 0 || n > RESPONSE_MAX)
+		return SK_DROP;
+	if (bpf_skb_change_tail(skb, n, 0)) {
+		count(N_ANSWER_FAILED);
+		return SK_DROP;
+	}
+	asm volatile("" : "+r"(n));
+	if (n == 0 || n > RESPONSE_MAX)
+		return SK_DROP;
+	if (bpf_skb_store_bytes(skb, 0, a->bytes, n, 0)) {
+		count(N_ANSWER_FAILED);
+		return SK_DROP;
+	}
+	count(N_ANSWERED);
+	return bpf_sk_redirect_hash(skb, &sockets, &cookie, 0);
+}
+
+/* Poison first: what follows on the connection is dropped whatever happens to
+ * the answer. */
+static INLINE int refuse(struct __sk_buff *skb, u64 cookie, struct conn *c, u32 reason)
+{
+	c->mode = POISONED;
+	count_reason(reason);
+	report(c, reason);
+	return answer(skb, cookie, reason, c->http.state != DEAD && c->http.method == HEAD);
+}
+
+static INLINE void record(u64 began)
+{
+	u32 bucket = (bpf_ktime_get_ns() - began) / 50;
+
+	if (bucket >= HISTOGRAM_MAX)
+		bucket = HISTOGRAM_MAX - 1;
+	u64 *n = bpf_map_lookup_elem(&histogram, &bucket);
+	if (n)
+		(*n)++;
+}
+
+SEC("sk_skb/stream_verdict")
+int verdict(struct __sk_buff *skb)
+{
+	u64 began = measure ? bpf_ktime_get_ns() : 0;
+	u64 cookie = bpf_get_socket_cookie(skb);
+	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
+	u32 reason;
+	int result = SK_PASS;
+
+	count(N_SEGMENTS);
+	if (!c) {
+		count(N_UNKNOWN_DROPPED);
+		return SK_DROP;
+	}
+	if (c->mode != ACTIVE) {
+		count(N_POISON_DROPPED);
+		return SK_DROP;
+	}
+	c->touched = bpf_ktime_get_boot_ns();
+	reason = read_segment(skb, c);
+	if (reason != ALLOWED)
+		result = refuse(skb, cookie, c, reason);
+	if (measure)
+		record(began);
+	return result;
+}
+
+/* ---- scope ---- */
+
+static INLINE u32 *find(struct service_key *key)
+{
+	u32 *slot = bpf_map_lookup_elem(&services, key);
+
+	if (slot)
+		return slot;
+	__builtin_memset(key->address, 0, sizeof(key->address));
+	return bpf_map_lookup_elem(&services, key);
+}
+
+static INLINE void put_v4(struct service_key *key, u32 address)
+{
+	key->address[10] = key->address[11] = 0xff;
+	__builtin_memcpy(key->address + 12, &address, 4);
+}
+
+SEC("sockops")
+int enrol(struct bpf_sock_ops *ops)
+{
+	struct service_key key = {};
+	u64 cookie;
+	u32 zero = 0, *slot, part;
+
+	if (ops->op == BPF_SOCK_OPS_STATE_CB) {
+		if (ops->args[1] == BPF_TCP_CLOSE) {
+			cookie = bpf_get_socket_cookie(ops);
+			if (!bpf_map_delete_elem(&conns, &cookie))
+				count(N_CLOSED);
+		}
+		return 1;
+	}
+	if (ops->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		return 1;
+	key.netns = bpf_get_netns_cookie(ops);
+	key.port = ops->local_port;
+	if (ops->family == AF_INET_) {
+		put_v4(&key, ops->local_ip4);
+	} else {
+		part = ops->local_ip6[0];
+		__builtin_memcpy(key.address, &part, 4);
+		part = ops->local_ip6[1];
+		__builtin_memcpy(key.address + 4, &part, 4);
+		part = ops->local_ip6[2];
+		__builtin_memcpy(key.address + 8, &part, 4);
+		part = ops->local_ip6[3];
+		__builtin_memcpy(key.address + 12, &part, 4);
+	}
+	slot = find(&key);
+	if (!slot)
+		return 1;
+	struct conn *template = bpf_map_lookup_elem(&blank, &zero);
+	if (!template)
+		return 1;
+	cookie = bpf_get_socket_cookie(ops);
+	if (bpf_map_update_elem(&conns, &cookie, template, BPF_ANY)) {
+		count(N_ENROL_FAILED); /* guard_in drops its payload */
+		return 1;
+	}
+	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
+	if (!c)
+		return 1;
+	c->slot = *slot;
+	c->since = c->touched = bpf_ktime_get_boot_ns();
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (bpf_sock_hash_update(ops, &sockets, &cookie, BPF_ANY)) {
+		bpf_map_delete_elem(&conns, &cookie);
+		count(N_ENROL_FAILED);
+		return 1;
+	}
+	count(N_ENROLLED);
+	return 1;
+}
+
+/* The protected service that a packet's socket belongs to, or none. A packet
+ * without a full socket has no listener or is of a closed connection. */
+static INLINE u32 *service_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct service_key key = {};
+	u32 part;
+
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol != 6)
+		return 0;
+	key.netns = bpf_get_netns_cookie(skb);
+	key.port = sk->src_port;
+	if (sk->family == AF_INET_) {
+		put_v4(&key, sk->src_ip4);
+	} else {
+		part = sk->src_ip6[0];
+		__builtin_memcpy(key.address, &part, 4);
+		part = sk->src_ip6[1];
+		__builtin_memcpy(key.address + 4, &part, 4);
+		part = sk->src_ip6[2];
+		__builtin_memcpy(key.address + 8, &part, 4);
+		part = sk->src_ip6[3];
+		__builtin_memcpy(key.address + 12, &part, 4);
+	}
+	return find(&key);
+}
+
+/* Offset of the TCP payload, 0 if there is none, -1 if it cannot be told. */
+static INLINE int payload(struct __sk_buff *skb)
+{
+	u8 first, offset, next;
+	u32 ip, at;
+
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return -1;
+	if (first >> 4 == 4) {
+		ip = (first & 15) * 4;
+	} else {
+		ip = 40;
+		if (bpf_skb_load_bytes(skb, 6, &next, 1) || next != 6)
+			return -1; /* extension headers: taken for payload */
+	}
+	if (bpf_skb_load_bytes(skb, ip + 12, &offset, 1))
+		return -1;
+	at = ip + (offset >> 4) * 4;
+	return at < skb->len ? (int)at : 0;
+}
+
+/* Payload reaches a protected service on an enrolled connection only. */
+SEC("cgroup_skb/ingress")
+int guard_in(struct __sk_buff *skb)
+{
+	u64 cookie;
+
+	if (!service_of(skb))
+		return 1;
+	if (payload(skb) == 0)
+		return 1;
+	cookie = bpf_get_socket_cookie(skb);
+	if (bpf_map_lookup_elem(&conns, &cookie))
+		return 1;
+	count(N_GUARD_DROPPED);
+	return 0;
+}
+
+/* Nothing but an error leaves a connection on which nothing was let through:
+ * an application that reads around the verdict gets no answer out. */
+SEC("cgroup_skb/egress")
+int guard_out(struct __sk_buff *skb)
+{
+	struct conn *c;
+	u64 cookie;
+	int at;
+	u8 status;
+
+	if (!service_of(skb))
+		return 1;
+	cookie = bpf_get_socket_cookie(skb);
+	c = bpf_map_lookup_elem(&conns, &cookie);
+	if (!c || c->requests || c->mode == POISONED)
+		return 1;
+	at = payload(skb);
+	if (at == 0)
+		return 1;
+	if (c->mode == LEAKED)
+		return 0;
+	if (at > 0 && !bpf_skb_load_bytes(skb, at + 9, &status, 1) && (status == '4' || status == '5'))
+		return 1; /* the server's own 408 */
+	c->mode = LEAKED;
+	count(N_LEAKED);
+	return 0;
+}
+
+/* ---- for tests: the same reading over a packet of BPF_PROG_TEST_RUN ---- */
+
+struct probe {
+	u64 h0, h1;
+	u32 reason, requests, state, path, token_length, pad;
+};
+TABLE(probe_conn, ARRAY, 1, u32, struct conn);
+TABLE(probe_result, ARRAY, 1, u32, struct probe);
+
+enum { ETHERNET = 14 };
+
+SEC("tc")
+int probe(struct __sk_buff *skb)
+{
+	u32 zero = 0;
+	struct conn *c = bpf_map_lookup_elem(&probe_conn, &zero);
+	struct probe *p = bpf_map_lookup_elem(&probe_result, &zero);
+
+	if (!c || !p)
+		return 0;
+	c->requests = 0;
+	begin_request(c);
+	http_reset(&c->http);
+	struct reading r = { .c = c, .skb = skb, .at = ETHERNET, .total = skb->len, .reason = ALLOWED };
+	long turns = bpf_loop(STEPS_MAX, read_step, &r, 0);
+	p->reason = r.reason == ALLOWED && turns >= STEPS_MAX ? TOO_MANY : r.reason;
+	p->requests = c->requests;
+	p->state = c->http.state;
+	p->path = c->http.path;
+	p->token_length = c->http.token_length;
+	p->h0 = c->http.h0;
+	p->h1 = c->http.h1;
+	return 0;
+}

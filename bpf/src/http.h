@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Dual MIT/GPL
+ * The strict HTTP/1.1 request machine. It keeps no bytes, only a state, so any
+ * split of the stream by TCP gives the same result. Whatever two parsers could
+ * read differently is an error, and one error ends the connection.
+ *
+ * The includer provides u8…u64, INLINE, STEP (the linkage of http_step),
+ * BOUND(i) (keeps an index inside the chunk), CHECK_ARGS, path_next(state,
+ * byte) and secret_k0() and secret_k1(). */
+#pragma once
+
+#define CHUNK 1024 /* bytes handed to one run of steps; a power of two */
+#define HEADER_MAX (32 * 1024)
+#define LENGTH_DIGITS_MAX 15 /* of Content-Length */
+#define CHUNK_DIGITS_MAX 8
+#define NAME_MAX_COUNTED 255
+
+enum state {
+	AT_METHOD, AT_TARGET, IN_PATH, IN_PERCENT_1, IN_PERCENT_2, IN_QUERY, IN_VERSION, AT_VERSION_CR,
+	AT_LINE_LF, AT_LINE, IN_NAME, AT_VALUE, IN_VALUE, AT_END_LF,
+	IN_SCHEME, AT_SCHEME_SPACE, IN_TOKEN, IN_LENGTH, IN_CODING, IN_TRAILING_SPACE,
+	IN_BODY, /* this state and those below are past the header block */
+	IN_CHUNK_SIZE, AT_CHUNK_SIZE_LF, IN_CHUNK, AT_CHUNK_CR, AT_CHUNK_LF, AT_END_CR, AT_LAST_LF,
+	DEAD,
+};
+
+/* Same numbers as in package policy. */
+enum method { GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS };
+
+enum header { OTHER, AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING, HOST, UPGRADE, FORBIDDEN };
+
+enum flag {
+	HAS_TOKEN = 1, HAS_LENGTH = 2, HAS_CODING = 4, HAS_HOST = 8, HAS_UPGRADE = 16,
+	VERSION_10 = 32, FOLDED = 64, /* the name had an underscore */
+};
+
+enum step { STEP_MORE, STEP_HEADER, STEP_ERROR };
+
+struct http {
+	struct sip sip;
+	u64 word;    /* bytes being gathered: method, version, scheme, coding, token */
+	u64 name[3]; /* header name, lower-cased, '_' as '-' */
+	u64 body;    /* bytes left in body or chunk */
+	u64 h0, h1;  /* key of the bearer token */
+	u32 header_bytes;
+	u32 token_length;
+	u16 path; /* state of the path automaton */
+	u16 start;
+	u8 state, method, count, header, flags, dots, step, percent;
+	u8 error; /* a reason, when step is STEP_ERROR */
+	u8 pad[7];
+};
+
+struct chunk {
+	u8 b[CHUNK + 8];
+};
+
+#define PACK(a, b, c, d, e, f, g, h) \
+	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | \
+	 (u64)(e) << 32 | (u64)(f) << 40 | (u64)(g) << 48 | (u64)(h) << 56)
+
+/* Eight bytes at a time: is there one below n, or equal to n? Exact for words
+ * without a byte of 0x80 and above; callers that allow those test them too. */
+#define EVERY 0x0101010101010101ULL
+#define HIGH 0x8080808080808080ULL
+#define ANY_BELOW(w, n) (((w) - EVERY * (n)) & ~(w) & HIGH)
+#define ANY_IS(w, n) ((((w) ^ (EVERY * (n))) - EVERY) & ~((w) ^ (EVERY * (n))) & HIGH)
+
+#define BYTE_AT(i) ({ u32 at_ = (i); BOUND(at_); (u32)in->b[at_]; })
+#define WORD_AT(i) ({ u32 at_ = (i); u64 w_; BOUND(at_); __builtin_memcpy(&w_, in->b + at_, 8); w_; })
+
+#define FAIL(reason) do { h->error = (reason); h->step = STEP_ERROR; h->state = DEAD; return i; } while (0)
+
+static INLINE void http_reset(struct http *h)
+{
+	h->word = h->name[0] = h->name[1] = h->name[2] = h->body = h->h0 = h->h1 = 0;
+	h->header_bytes = h->token_length = 0;
+	h->path = h->start;
+	h->state = AT_METHOD;
+	h->method = h->count = h->header = h->flags = h->dots = h->step = h->percent = h->error = 0;
+}
+
+static INLINE int is_alnum(u32 c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+#define BIT(c) (1ULL << (c))
+
+/* RFC 9110 tchar */
+static INLINE int is_tchar(u32 c)
+{
+	if (is_alnum(c))
+		return 1;
+	if (c < 64)
+		return (BIT(c) & (BIT('!') | BIT('#') | BIT('$') | BIT('%') | BIT('&') | BIT('\'') | BIT('*') |
+				  BIT('+') | BIT('-') | BIT('.'))) != 0;
+	return c == '^' || c == '_' || c == '`' || c == '|' || c == '~';
+}
+
+/* RFC 3986 pchar without ';', which Java servers take for a path parameter */
+static INLINE int is_pchar(u32 c)
+{
+	if (is_alnum(c))
+		return 1;
+	if (c < 64)
+		return (BIT(c) & (BIT('!') | BIT('$') | BIT('&') | BIT('\'') | BIT('(') | BIT(')') | BIT('*') |
+				  BIT('+') | BIT(',') | BIT('-') | BIT('.') | BIT(':') | BIT('='))) != 0;
+	return c == '@' || c == '_' || c == '~';
+}
+
+static INLINE int hex_value(u32 c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? (int)(c - 'a' + 10) : -1;
+}
+
+#define NAME_IS(n, a, b, c) (h->count == (n) && h->name[0] == (a) && h->name[1] == (b) && h->name[2] == (c))
+
+static INLINE u32 header_of(const struct http *h)
+{
+	if (NAME_IS(13, PACK('a','u','t','h','o','r','i','z'), PACK('a','t','i','o','n',0,0,0), 0))
+		return AUTHORIZATION;
+	if (NAME_IS(14, PACK('c','o','n','t','e','n','t','-'), PACK('l','e','n','g','t','h',0,0), 0))
+		return CONTENT_LENGTH;
+	if (NAME_IS(17, PACK('t','r','a','n','s','f','e','r'), PACK('-','e','n','c','o','d','i','n'), 'g'))
+		return TRANSFER_ENCODING;
+	if (NAME_IS(4, PACK('h','o','s','t',0,0,0,0), 0, 0))
+		return HOST;
+	if (NAME_IS(7, PACK('u','p','g','r','a','d','e',0), 0, 0))
+		return UPGRADE;
+	/* These make an application act on another method or path than the
+	 * request line says. */
+	if (NAME_IS(22, PACK('x','-','h','t','t','p','-','m'), PACK('e','t','h','o','d','-','o','v'), PACK('e','r','r','i','d','e',0,0)))
+		return FORBIDDEN;
+	if (NAME_IS(13, PACK('x','-','h','t','t','p','-','m'), PACK('e','t','h','o','d',0,0,0), 0))
+		return FORBIDDEN;
+	if (NAME_IS(17, PACK('x','-','m','e','t','h','o','d'), PACK('-','o','v','e','r','r','i','d'), 'e'))
+		return FORBIDDEN;
+	if (NAME_IS(14, PACK('x','-','o','r','i','g','i','n'), PACK('a','l','-','u','r','l',0,0), 0))
+		return FORBIDDEN;
+	if (NAME_IS(13, PACK('x','-','r','e','w','r','i','t'), PACK('e','-','u','r','l',0,0,0), 0))
+		return FORBIDDEN;
+	if (NAME_IS(14, PACK('h','t','t','p','2','-','s','e'), PACK('t','t','i','n','g','s',0,0), 0))
+		return FORBIDDEN;
+	return OTHER;
+}
+
+static INLINE void name_byte(struct http *h, u32 c)
+{
+	u32 n = h->count;
+
+	if (c >= 'A' && c <= 'Z')
+		c |= 0x20;
+	if (c == '_') {
+		c = '-';
+		h->flags |= FOLDED;
+	}
+	if (n < 8)
+		h->name[0] |= (u64)c << (n * 8);
+	else if (n < 16)
+		h->name[1] |= (u64)c << ((n & 7) * 8);
+	else if (n < 24)
+		h->name[2] |= (u64)c << ((n & 7) * 8);
+	if (n < NAME_MAX_COUNTED)
+		h->count = n + 1;
+}
+
+/* A complete name: 0, or the reason why the header is refused. */
+static INLINE u32 name_done(struct http *h)
+{
+	u32 header = header_of(h), flag = 0;
+
+	if (header && (h->flags & FOLDED))
+		return MALFORMED;
+	switch (header) {
+	case FORBIDDEN: return MALFORMED;
+	case AUTHORIZATION: flag = HAS_TOKEN; break;
+	case CONTENT_LENGTH: flag = HAS_LENGTH; break;
+	case TRANSFER_ENCODING: flag = HAS_CODING; break;
+	case HOST: flag = HAS_HOST; break;
+	case UPGRADE: flag = HAS_UPGRADE; break;
+	}
+	if (h->flags & flag)
+		return MALFORMED; /* a second one of a header that decides something */
+	h->flags |= flag;
+	h->header = header;
+	h->state = AT_VALUE;
+	h->count = 0;
+	h->word = 0;
+	return 0;
+}
+
+static INLINE int method_done(struct http *h)
+{
+	u64 m = h->word;
+
+	if (m == PACK('G','E','T',0,0,0,0,0)) h->method = GET;
+	else if (m == PACK('H','E','A','D',0,0,0,0)) h->method = HEAD;
+	else if (m == PACK('P','O','S','T',0,0,0,0)) h->method = POST;
+	else if (m == PACK('P','U','T',0,0,0,0,0)) h->method = PUT;
+	else if (m == PACK('D','E','L','E','T','E',0,0)) h->method = DELETE;
+	else if (m == PACK('P','A','T','C','H',0,0,0)) h->method = PATCH;
+	else if (m == PACK('O','P','T','I','O','N','S',0)) h->method = OPTIONS;
+	else if (m == PACK('P','R','I',0,0,0,0,0)) return BAD_VERSION; /* HTTP/2 preface */
+	else return h->count ? NOT_IMPLEMENTED : MALFORMED;
+	h->state = AT_TARGET;
+	return 0;
+}
+
+static INLINE void token_byte(struct http *h, u32 c)
+{
+	h->word |= (u64)c << ((h->token_length & 7) * 8);
+	h->token_length++;
+	if ((h->token_length & 7) == 0) {
+		sip_word(&h->sip, h->word);
+		h->word = 0;
+	}
+}
+
+/* Consumes at least one byte of in[i..n) and returns the new i; h->step says
+ * whether a header block is complete or wrong. Only states of the header block
+ * and of chunk framing come here; bodies are skipped by http_skip. */
+STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
+{
+	u32 c, state;
+	u64 w;
+	int k, v;
+
+	CHECK_ARGS
+	if (i >= n)
+		return i;
+	state = h->state;
+	switch (state) {
+	case IN_VALUE: /* of a header that decides nothing */
+		for (k = 0; k < 8; k++) {
+			if (i + 8 > n)
+				break;
+			w = WORD_AT(i);
+			if (ANY_BELOW(w, 0x20) | ANY_IS(w, 0x7f))
+				break;
+			i += 8;
+		}
+		if (i >= n)
+			return i;
+		c = BYTE_AT(i);
+		i++;
+		if (c == '\r')
+			h->state = AT_LINE_LF;
+		else if ((c < 0x20 && c != '\t') || c == 0x7f)
+			FAIL(MALFORMED);
+		return i;
+	case IN_TOKEN:
+		if ((h->token_length & 7) == 0) {
+			struct sip s = h->sip;
+			u32 length = h->token_length;
+			for (k = 0; k < 8; k++) {
+				if (i + 8 > n)
+					break;
+				w = WORD_AT(i);
+				if (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, ',') | (w & HIGH))
+					break;
+				sip_word(&s, w);
+				i += 8;
+				length += 8;
+			}
+			h->sip = s;
+			h->token_length = length;
+			if (i >= n)
+				return i;
+		}
+		c = BYTE_AT(i);
+		i++;
+		if (c == '\r' || c == ' ' || c == '\t') {
+			if (h->token_length == 0)
+				FAIL(NOT_BEARER);
+			sip_final(&h->sip, h->word, h->token_length, &h->h0, &h->h1);
+			h->state = c == '\r' ? AT_LINE_LF : IN_TRAILING_SPACE;
+			return i;
+		}
+		if (c <= 0x20 || c >= 0x7f || c == ',') /* a comma joins two headers */
+			FAIL(NOT_BEARER);
+		token_byte(h, c);
+		return i;
+	case IN_NAME:
+		for (k = 0; k < 16; k++) {
+			if (i >= n)
+				return i;
+			c = BYTE_AT(i);
+			i++;
+			if (c == ':') {
+				v = name_done(h);
+				if (v)
+					FAIL(v);
+				return i;
+			}
+			if (!is_tchar(c))
+				FAIL(MALFORMED);
+			name_byte(h, c);
+		}
+		return i;
+	case IN_PATH:
+		for (k = 0; k < 16; k++) {
+			if (i >= n)
+				return i;
+			c = BYTE_AT(i);
+			i++;
+			if (c == '/' || c == '?' || c == ' ') {
+				/* dots: 0 empty segment, 1 ".", 2 "..", 3 anything else */
+				if (h->dots == 1 || h->dots == 2 || (c == '/' && h->dots == 0))
+					FAIL(MALFORMED);
+				h->dots = 0;
+				if (c != '/') {
+					h->state = c == '?' ? IN_QUERY : IN_VERSION;
+					h->word = 0;
+					h->count = 0;
+					return i;
+				}
+			} else if (c == '%') {
+				h->state = IN_PERCENT_1;
+				return i;
+			} else if (!is_pchar(c)) {
+				FAIL(MALFORMED);
+			} else {
+				h->dots = c == '.' && h->dots < 2 ? h->dots + 1 : 3;
+			}
+			h->path = path_next(h->path, c);
+		}
+		return i;
+	case IN_QUERY:
+		for (k = 0; k < 8; k++) {
+			if (i + 8 > n)
+				break;
+			w = WORD_AT(i);
+			if (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, '#') | (w & HIGH))
+				break;
+			i += 8;
+		}
+		if (i >= n)
+			return i;
+		c = BYTE_AT(i);
+		i++;
+		if (c == ' ')
+			h->state = IN_VERSION;
+		else if (c <= 0x20 || c >= 0x7f || c == '#')
+			FAIL(MALFORMED);
+		return i;
+	}
+	c = BYTE_AT(i);
+	i++;
+	switch (state) {
+	case AT_METHOD:
+		if (c == ' ') {
+			v = method_done(h);
+			if (v)
+				FAIL(v);
+			return i;
+		}
+		if (c < 'A' || c > 'Z' || h->count >= 8)
+			FAIL(MALFORMED);
+		h->word |= (u64)c << ((h->count & 7) * 8);
+		h->count++;
+		return i;
+	case AT_TARGET: /* origin form only */
+		if (c != '/')
+			FAIL(MALFORMED);
+		h->path = path_next(h->start, c);
+		h->dots = 0;
+		h->state = IN_PATH;
+		return i;
+	case IN_PERCENT_1:
+		v = hex_value(c);
+		if (v < 0)
+			FAIL(MALFORMED);
+		h->percent = v;
+		h->state = IN_PERCENT_2;
+		return i;
+	case IN_PERCENT_2:
+		v = hex_value(c);
+		if (v < 0)
+			FAIL(MALFORMED);
+		c = (h->percent << 4 | v) & 0xff;
+		/* what a second decoding or a normalisation would change */
+		if (c < 0x20 || c == 0x7f || c == '/' || c == '\\' || c == '%' || c == '.' || c == ';' || c == '?' || c == '#')
+			FAIL(MALFORMED);
+		h->dots = 3;
+		h->path = path_next(h->path, c);
+		h->state = IN_PATH;
+		return i;
+	case IN_VERSION:
+		h->word |= (u64)c << ((h->count & 7) * 8);
+		if (++h->count < 8)
+			return i;
+		if (h->word == PACK('H','T','T','P','/','1','.','0'))
+			h->flags |= VERSION_10;
+		else if (h->word != PACK('H','T','T','P','/','1','.','1'))
+			FAIL(BAD_VERSION);
+		h->state = AT_VERSION_CR;
+		return i;
+	case AT_VERSION_CR:
+		if (c != '\r')
+			FAIL(MALFORMED);
+		h->state = AT_LINE_LF;
+		return i;
+	case AT_LINE_LF:
+		if (c != '\n')
+			FAIL(MALFORMED);
+		h->state = AT_LINE;
+		return i;
+	case AT_LINE:
+		if (c == '\r') {
+			h->state = AT_END_LF;
+			return i;
+		}
+		if (!is_tchar(c)) /* a folded line, a bare LF, an empty name */
+			FAIL(MALFORMED);
+		h->name[0] = h->name[1] = h->name[2] = 0;
+		h->flags &= ~FOLDED;
+		h->count = 0;
+		name_byte(h, c);
+		h->state = IN_NAME;
+		return i;
+	case AT_VALUE:
+		if (c == ' ' || c == '\t')
+			return i;
+		switch (h->header) {
+		case AUTHORIZATION:
+			if ((c | 0x20) != 'b')
+				FAIL(NOT_BEARER);
+			h->word = 'b';
+			h->count = 1;
+			h->state = IN_SCHEME;
+			return i;
+		case CONTENT_LENGTH:
+			if (c < '0' || c > '9')
+				FAIL(MALFORMED);
+			h->body = c - '0';
+			h->count = 1;
+			h->state = IN_LENGTH;
+			return i;
+		case TRANSFER_ENCODING:
+			h->word = c | 0x20;
+			h->count = 1;
+			h->state = IN_CODING;
+			return i;
+		}
+		if (c == '\r') {
+			if (h->header == HOST)
+				FAIL(MALFORMED);
+			h->state = AT_LINE_LF;
+			return i;
+		}
+		if (c < 0x20 || c == 0x7f)
+			FAIL(MALFORMED);
+		h->state = IN_VALUE;
+		return i;
+	case IN_SCHEME:
+		h->word |= (u64)(c | 0x20) << ((h->count & 7) * 8);
+		if (++h->count < 6)
+			return i;
+		if (h->word != PACK('b','e','a','r','e','r',0,0))
+			FAIL(NOT_BEARER);
+		h->state = AT_SCHEME_SPACE;
+		return i;
+	case AT_SCHEME_SPACE:
+		if (c != ' ')
+			FAIL(NOT_BEARER);
+		sip_init(&h->sip, secret_k0(), secret_k1());
+		h->word = 0;
+		h->token_length = 0;
+		h->state = IN_TOKEN;
+		return i;
+	case IN_TRAILING_SPACE:
+		if (c == ' ' || c == '\t')
+			return i;
+		if (c != '\r')
+			FAIL(MALFORMED);
+		h->state = AT_LINE_LF;
+		return i;
+	case IN_LENGTH:
+		if (c == '\r' || c == ' ' || c == '\t') {
+			h->state = c == '\r' ? AT_LINE_LF : IN_TRAILING_SPACE;
+			return i;
+		}
+		if (c < '0' || c > '9' || h->count >= LENGTH_DIGITS_MAX)
+			FAIL(MALFORMED);
+		h->body = h->body * 10 + (c - '0');
+		h->count++;
+		return i;
+	case IN_CODING: /* exactly "chunked" */
+		if (h->count < 7) {
+			h->word |= (u64)(c | 0x20) << ((h->count & 7) * 8);
+			if (++h->count == 7 && h->word != PACK('c','h','u','n','k','e','d',0))
+				FAIL(NOT_IMPLEMENTED);
+			return i;
+		}
+		if (c != '\r' && c != ' ' && c != '\t')
+			FAIL(NOT_IMPLEMENTED);
+		h->state = c == '\r' ? AT_LINE_LF : IN_TRAILING_SPACE;
+		return i;
+	case AT_END_LF:
+		if (c != '\n')
+			FAIL(MALFORMED);
+		if ((h->flags & (HAS_CODING | HAS_LENGTH)) == (HAS_CODING | HAS_LENGTH))
+			FAIL(MALFORMED);
+		if ((h->flags & (HAS_CODING | VERSION_10)) == (HAS_CODING | VERSION_10))
+			FAIL(MALFORMED);
+		if (!(h->flags & (HAS_HOST | VERSION_10)))
+			FAIL(MALFORMED);
+		h->step = STEP_HEADER;
+		return i;
+	case IN_CHUNK_SIZE: /* no extensions */
+		if (c == '\r' && h->count) {
+			h->state = AT_CHUNK_SIZE_LF;
+			return i;
+		}
+		v = hex_value(c);
+		if (v < 0 || h->count >= CHUNK_DIGITS_MAX)
+			FAIL(MALFORMED);
+		h->body = h->body << 4 | v;
+		h->count++;
+		return i;
+	case AT_CHUNK_SIZE_LF:
+		if (c != '\n')
+			FAIL(MALFORMED);
+		h->state = h->body ? IN_CHUNK : AT_END_CR;
+		return i;
+	case AT_CHUNK_CR:
+		if (c != '\r')
+			FAIL(MALFORMED);
+		h->state = AT_CHUNK_LF;
+		return i;
+	case AT_CHUNK_LF:
+		if (c != '\n')
+			FAIL(MALFORMED);
+		h->state = IN_CHUNK_SIZE;
+		h->count = 0;
+		h->body = 0;
+		return i;
+	case AT_END_CR: /* no trailers */
+		if (c != '\r')
+			FAIL(MALFORMED);
+		h->state = AT_LAST_LF;
+		return i;
+	case AT_LAST_LF:
+		if (c != '\n')
+			FAIL(MALFORMED);
+		http_reset(h);
+		return i;
+	}
+	FAIL(INTERNAL);
+}
+
+/* After an allowed header block. */
+static INLINE void http_begin_body(struct http *h)
+{
+	h->step = STEP_MORE;
+	if (h->flags & HAS_CODING) {
+		h->state = IN_CHUNK_SIZE;
+		h->count = 0;
+		h->body = 0;
+	} else if ((h->flags & HAS_LENGTH) && h->body) {
+		h->state = IN_BODY;
+	} else {
+		http_reset(h);
+	}
+}
+
+/* Takes up to available bytes of a body or chunk; returns how many. */
+static INLINE u32 http_skip(struct http *h, u32 available)
+{
+	u32 n = h->body < available ? (u32)h->body : available;
+
+	h->body -= n;
+	if (h->body == 0) {
+		if (h->state == IN_BODY)
+			http_reset(h);
+		else
+			h->state = AT_CHUNK_CR;
+	}
+	return n;
+}

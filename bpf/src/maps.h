@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Dual MIT/GPL
+ * The tables that the daemon fills and the programs read. Layouts of rule,
+ * row, token and subject are those of package policy. */
+#pragma once
+
+enum {
+	SERVICES_MAX = 256,
+	ROWS_MAX = 16384,
+	ACCEPTS_MAX = 4096,
+	TOKENS_MAX = 262144, /* a hash, never LRU: eviction would refuse the living */
+	SUBJECTS_MAX = 262144,
+	CONNS_MAX = 65536,
+	RESPONSE_MAX = 508,
+	HISTOGRAM_MAX = 1024, /* buckets of 50 ns */
+};
+
+struct rule {
+	u8 action, mfa;
+	u16 flags;
+	u32 org;
+	u64 any[4], all[4];
+};
+
+struct accept {
+	struct rule rules[8]; /* by method */
+};
+
+struct row {
+	u16 accept; /* 0: none */
+	u16 pad[3];
+	u16 next[256];
+};
+
+struct service_key {
+	u64 netns;
+	u8 address[16]; /* IPv4 as ::ffff:a.b.c.d; zero: any */
+	u16 port;       /* host order */
+	u16 pad[3];
+};
+
+/* slot of a service: one write of it swaps the whole policy */
+struct slot {
+	u32 start;      /* first row of the program, 0: refuse everything */
+	u32 generation; /* of the program; a request that began under another is refused */
+	u32 org;
+	u32 pad;
+};
+
+struct token_key {
+	u64 h0, h1;
+};
+
+struct token {
+	u64 expires, not_before; /* CLOCK_BOOTTIME, ns */
+	u32 subject, org, length;
+	u8 mfa, revoked;
+	u16 pad;
+};
+
+struct subject {
+	u32 disabled, org;
+	u64 rights[4];
+};
+
+struct response {
+	u32 length;
+	u8 bytes[RESPONSE_MAX];
+};
+
+/* What the daemon tells all programs. Zero lease: expired. */
+struct control {
+	u64 k0, k1;
+	u64 lease; /* CLOCK_BOOTTIME, ns */
+};
+
+enum mode { ACTIVE, POISONED, LEAKED };
+
+struct conn {
+	struct http http;
+	struct chunk chunk; /* per connection: a verdict may be preempted by another on its CPU */
+	u64 since;          /* of the enrolment, CLOCK_BOOTTIME ns */
+	u64 touched;        /* of the last byte */
+	u32 slot, generation;
+	u32 mode, requests; /* requests that were let through */
+	u32 subject;        /* of the last request with a token */
+	u32 pad;
+};
+
+struct refusal {
+	u64 time, h0, h1;
+	u32 slot, subject;
+	u8 reason, method;
+	u8 pad[6];
+};
+
+enum count {
+	N_ENROLLED, N_ENROL_FAILED, N_CLOSED, N_SEGMENTS, N_REQUESTS, N_ANSWERED, N_ANSWER_FAILED,
+	N_POISON_DROPPED, N_UNKNOWN_DROPPED, N_GUARD_DROPPED, N_LEAKED, N_LOAD_FAILED, N_COUNTS,
+};
+
+#define TABLE(name, kind, max, k, v) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_##kind); \
+		__uint(max_entries, max); \
+		__type(key, k); \
+		__type(value, v); \
+	} name SEC(".maps")
+
+#define HASH(name, max, k, v) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_HASH); \
+		__uint(max_entries, max); \
+		__uint(map_flags, BPF_F_NO_PREALLOC); \
+		__type(key, k); \
+		__type(value, v); \
+	} name SEC(".maps")
+
+TABLE(controls, ARRAY, 1, u32, struct control);
+HASH(services, SERVICES_MAX, struct service_key, u32); /* → slot */
+TABLE(slots, ARRAY, SERVICES_MAX, u32, struct slot);
+TABLE(rows, ARRAY, ROWS_MAX, u32, struct row);
+TABLE(accepts, ARRAY, ACCEPTS_MAX, u32, struct accept);
+HASH(tokens, TOKENS_MAX, struct token_key, struct token);
+HASH(subjects, SUBJECTS_MAX, u32, struct subject);
+HASH(conns, CONNS_MAX, u64, struct conn);       /* by socket cookie */
+TABLE(blank, ARRAY, 1, u32, struct conn);       /* template of a new connection */
+TABLE(sockets, SOCKHASH, CONNS_MAX, u64, u64);  /* by socket cookie; the verdict is attached here */
+TABLE(responses, ARRAY, 64, u32, struct response); /* reason * 2 + (1 for HEAD) */
+TABLE(reasons, PERCPU_ARRAY, 32, u32, u64);
+TABLE(counts, PERCPU_ARRAY, N_COUNTS, u32, u64);
+TABLE(histogram, PERCPU_ARRAY, HISTOGRAM_MAX, u32, u64);
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} refusals SEC(".maps");

@@ -1,0 +1,215 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/authfi/authfi/bpf/obj"
+	"golang.org/x/sys/unix"
+)
+
+// Connections are ended from outside, because a verdict cannot: by SOCK_DESTROY
+// of the sock_diag family, for sockets that are older than the gate, whose
+// subject lost access, that were refused, or that never finish a header.
+const (
+	sockDestroy   = 21 // SOCK_DESTROY of linux/sock_diag.h
+	poisonedGrace = time.Second
+	headerGrace   = 30 * time.Second
+	diagIDSize    = 48 // struct inet_diag_sockid
+	diagMsgHead   = 4  // family, state, timer, retrans
+)
+
+// modes of a connection, as in src/maps.h.
+const (
+	modeActive uint32 = iota
+	modePoisoned
+	modeLeaked
+)
+
+// socket is a TCP socket of this network namespace.
+type socket struct {
+	family uint8
+	state  uint8
+	id     [diagIDSize]byte // as the kernel gave it, for the way back
+	local  netip.AddrPort
+	cookie uint64
+}
+
+const tcpListen = 10
+
+// sweepOlder ends the connections of an address that were there before it was
+// guarded; their clients would otherwise hang.
+func (e *Enforcer) sweepOlder(listen netip.AddrPort) error {
+	return e.destroy(func(s socket) bool {
+		if s.local.Port() != listen.Port() || !listen.Addr().IsUnspecified() && s.local.Addr() != listen.Addr().Unmap() {
+			return false
+		}
+		_, enrolled := e.conn(s.cookie)
+		return !enrolled
+	})
+}
+
+// Sweep ends the open connections of a subject, streams included.
+func (e *Enforcer) Sweep(subject uint32) error {
+	return e.destroy(func(s socket) bool {
+		c, ok := e.conn(s.cookie)
+		return ok && c.Subject == subject
+	})
+}
+
+// Reap ends refused connections after a grace for the answer, and those that
+// have been in a header for too long.
+func (e *Enforcer) Reap() error {
+	now := BootNow()
+	return e.destroy(func(s socket) bool {
+		c, ok := e.conn(s.cookie)
+		if !ok {
+			return false
+		}
+		idle := time.Duration(now - min(now, c.Touched))
+		return c.Mode != modeActive && idle > poisonedGrace ||
+			c.Http.HeaderBytes > 0 && idle > headerGrace
+	})
+}
+
+func (e *Enforcer) conn(cookie uint64) (c obj.EnforceConn, ok bool) {
+	err := e.objects.Conns.Lookup(cookie, &c)
+	return c, err == nil
+}
+
+// destroy ends the sockets on services' ports that doomed names.
+func (e *Enforcer) destroy(doomed func(socket) bool) error {
+	ports := map[uint16]bool{}
+	for key := range e.services {
+		ports[key.Port] = true
+	}
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return fmt.Errorf("sock_diag: %w", err)
+	}
+	defer unix.Close(fd)
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		sockets, err := dump(fd, family)
+		if err != nil {
+			return fmt.Errorf("list sockets: %w", err)
+		}
+		for _, s := range sockets {
+			if s.state != tcpListen && ports[s.local.Port()] && doomed(s) {
+				if err := kill(fd, s); err != nil {
+					return fmt.Errorf("end connection of %s: %w", s.local, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// request is an inet_diag_req_v2 inside a netlink message.
+func request(kind uint16, flags uint16, family uint8, states uint32, id [diagIDSize]byte) []byte {
+	b := make([]byte, 16, 16+8+diagIDSize)
+	b = append(b, family, unix.IPPROTO_TCP, 0, 0)
+	b = binary.NativeEndian.AppendUint32(b, states)
+	b = append(b, id[:]...)
+	binary.NativeEndian.PutUint32(b[0:], uint32(len(b)))
+	binary.NativeEndian.PutUint16(b[4:], kind)
+	binary.NativeEndian.PutUint16(b[6:], flags)
+	return b
+}
+
+const sockDiagByFamily = 20
+
+func dump(fd int, family uint8) ([]socket, error) {
+	all := request(sockDiagByFamily, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, family, 1<<32-1, [diagIDSize]byte{})
+	if err := unix.Sendto(fd, all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return nil, err
+	}
+	var sockets []socket
+	buffer := make([]byte, 1<<16)
+	for {
+		n, _, err := unix.Recvfrom(fd, buffer, 0)
+		if err != nil {
+			return nil, err
+		}
+		done, err := eachMessage(buffer[:n], func(kind uint16, body []byte) error {
+			if kind == unix.NLMSG_ERROR {
+				return netlinkError(body)
+			}
+			if s, ok := parseSocket(body); ok {
+				sockets = append(sockets, s)
+			}
+			return nil
+		})
+		if done || err != nil {
+			return sockets, err
+		}
+	}
+}
+
+func eachMessage(b []byte, visit func(kind uint16, body []byte) error) (done bool, err error) {
+	for len(b) >= 16 {
+		size := int(binary.NativeEndian.Uint32(b))
+		if size < 16 || size > len(b) {
+			return true, errors.New("malformed netlink message")
+		}
+		kind := binary.NativeEndian.Uint16(b[4:])
+		if kind == unix.NLMSG_DONE {
+			return true, nil
+		}
+		if err := visit(kind, b[16:size]); err != nil {
+			return true, err
+		}
+		if kind == unix.NLMSG_ERROR {
+			return true, nil
+		}
+		b = b[min(len(b), (size+3)&^3):]
+	}
+	return false, nil
+}
+
+func netlinkError(body []byte) error {
+	if len(body) < 4 {
+		return errors.New("malformed netlink error")
+	}
+	if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+		return unix.Errno(-code)
+	}
+	return nil
+}
+
+func parseSocket(b []byte) (s socket, ok bool) {
+	if len(b) < diagMsgHead+diagIDSize {
+		return s, false
+	}
+	s.family, s.state = b[0], b[1]
+	copy(s.id[:], b[diagMsgHead:])
+	address := netip.AddrFrom4([4]byte(s.id[4:8]))
+	if s.family == unix.AF_INET6 {
+		address = netip.AddrFrom16([16]byte(s.id[4:20])).Unmap()
+	}
+	s.local = netip.AddrPortFrom(address, binary.BigEndian.Uint16(s.id[0:]))
+	low, high := binary.NativeEndian.Uint32(s.id[40:]), binary.NativeEndian.Uint32(s.id[44:])
+	s.cookie = uint64(high)<<32 | uint64(low)
+	return s, true
+}
+
+// kill ends one socket: the application reads ECONNABORTED, the client a reset.
+// One that has gone meanwhile is as good.
+func kill(fd int, s socket) error {
+	message := request(sockDestroy, unix.NLM_F_REQUEST|unix.NLM_F_ACK, s.family, 1<<32-1, s.id)
+	if err := unix.Sendto(fd, message, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	buffer := make([]byte, 1<<12)
+	n, _, err := unix.Recvfrom(fd, buffer, 0)
+	if err != nil {
+		return err
+	}
+	_, err = eachMessage(buffer[:n], func(_ uint16, body []byte) error { return netlinkError(body) })
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
