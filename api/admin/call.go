@@ -37,7 +37,7 @@ func (a *api) authenticated(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		caller, err := a.Gate.Authenticate(bearer(r.Header))
+		caller, err := a.Gate.AuthenticateFresh(r.Context(), bearer(r.Header))
 		if err != nil {
 			rest.WriteError(w, r, refusal(err))
 			return

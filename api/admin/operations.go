@@ -2,7 +2,6 @@ package admin
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
@@ -75,6 +74,6 @@ const (
 	withoutCallerREST = "/api/v1/sessions/refresh"
 )
 
-// Operations lists what the procedures are, for the test that compares it with
-// the table of api/access.
-func Operations() []access.Operation { return slices.Sorted(maps.Values(operations)) }
+// Operations is the table by procedure, for the test that compares it with the
+// services and with the rules of api/access.
+func Operations() map[string]access.Operation { return maps.Clone(operations) }

@@ -37,8 +37,12 @@ func (a *answer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Unwrap is for http.ResponseController.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+// Flush passes on what there is of a success; a failure has its time in finish.
+func (a *answer) Flush() {
+	if flusher, ok := a.ResponseWriter.(http.Flusher); ok && a.status == 0 {
+		flusher.Flush()
+	}
+}
 
 // finish sends a failure that was held back.
 func (a *answer) finish() {

@@ -34,11 +34,11 @@ func (restCodec) MarshalAppendField(b []byte, m proto.Message, field protoreflec
 
 // Unmarshal implements vanguard.Codec.
 func (restCodec) Unmarshal(data []byte, m proto.Message) error {
-	data, err := wrapLists(data, m.ProtoReflect().Descriptor())
-	if err != nil {
-		return err
+	wrapped, err := wrapLists(data, m.ProtoReflect().Descriptor())
+	if err == nil {
+		err = protojson.Unmarshal(wrapped, m)
 	}
-	return readable(protojson.Unmarshal(data, m))
+	return malformed(err)
 }
 
 // UnmarshalField implements vanguard.RESTCodec. A body that stands for one
@@ -49,12 +49,12 @@ func (c restCodec) UnmarshalField(data []byte, m proto.Message, field protorefle
 	var object map[string]json.RawMessage
 	if json.Unmarshal(data, &object) == nil {
 		if _, named := object[name]; !named || len(object) != 1 {
-			return fmt.Errorf("the body must be the list, or an object with %s alone", name)
+			return malformed(fmt.Errorf("the body must be the list, or an object with %s alone", name))
 		}
 		return c.Unmarshal(data, m)
 	}
-	if trimmed := bytes.TrimSpace(data); !json.Valid(data) || trimmed[0] != '[' {
-		return errSyntax
+	if !json.Valid(data) || bytes.TrimSpace(data)[0] != '[' {
+		return malformed(errSyntax)
 	}
 	return c.Unmarshal(fmt.Appendf(nil, "{%q:%s}", name, data), m)
 }
@@ -98,6 +98,14 @@ func readable(err error) error {
 		return nil
 	}
 	return errors.New(protojsonPrefix.ReplaceAllString(err.Error(), ""))
+}
+
+// malformed says whose fault it is, which the transcoder does not know.
+func malformed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return connect.NewError(connect.CodeInvalidArgument, readable(err))
 }
 
 // connectCodec leaves lists in their messages, as generated clients expect, and

@@ -139,9 +139,9 @@ func (x *Service) GetVersion() uint64 {
 type RoutePolicy struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Methods       []string               `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`         // empty: all
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`               // at most 1,024 bytes; * stands for one segment, a last * for the rest
-	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`             // one of them is enough; at most 64
-	Permissions   []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // all of them are needed; at most 64
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`               // at most 512 bytes; * is one segment, ** at the end is the rest
+	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`             // one of them is enough
+	Permissions   []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // all of them are needed
 	Mfa           bool                   `protobuf:"varint,5,opt,name=mfa,proto3" json:"mfa,omitempty"`
 	Public        bool                   `protobuf:"varint,6,opt,name=public,proto3" json:"public,omitempty"` // open to all, without a token
 	unknownFields protoimpl.UnknownFields

@@ -1,0 +1,210 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/admin"
+	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/disk"
+	"github.com/authfi/authfi/fsm/wire"
+	"github.com/authfi/authfi/keyring"
+)
+
+const issuer = "https://auth.example"
+
+// memoryLog applies each proposal at once to a machine that forgets: a cluster
+// of one node without a disk.
+type memoryLog struct {
+	mu      sync.Mutex
+	machine *fsm.Machine
+}
+
+var _ access.Log = (*memoryLog)(nil)
+
+func (l *memoryLog) Propose(_ context.Context, entry []byte) (fsm.Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	env, err := wire.Decode(entry)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	results, err := l.machine.Apply([]fsm.Entry{{
+		Index: l.machine.Applied() + 1, Term: 1, Envelopes: []*fsm.Envelope{env},
+	}})
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	return results[0][0], nil
+}
+
+func (l *memoryLog) ReadIndex(context.Context) (directory.Index, error) {
+	return l.machine.Applied(), nil
+}
+
+func (l *memoryLog) WaitApplied(ctx context.Context, index directory.Index) error {
+	if index <= l.machine.Applied() {
+		return nil
+	}
+	return directory.Unavailable("index %d is not applied yet", index)
+}
+
+// server is the API over a real socket with an operator's token.
+type server struct {
+	t     *testing.T
+	base  string
+	token string
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	machine, err := fsm.Open(disk.NewMemory())
+	must(t, err)
+	ring, err := keyring.Generate()
+	must(t, err)
+	log := &memoryLog{machine: machine}
+	token := begin(t, log, ring)
+
+	tokens := login.NewTokens(ring, issuer, time.Now)
+	gate := access.NewGate(log, machine.Root, tokens, time.Now)
+	handler, err := admin.New(admin.Config{
+		Gate: gate, Ring: ring, Issuer: issuer, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Sessions: login.NewSessions(gate, tokens, ring, func(context.Context, directory.Index) {}),
+		Status: func() admin.Status {
+			return admin.Status{NodeID: "node-1", Leader: "node-1", Members: []admin.Member{{ID: "node-1", Voter: true}}}
+		},
+		Enforcement: func(context.Context) []admin.NodeEnforcement {
+			return []admin.NodeEnforcement{{NodeID: "node-1", Reachable: true, Mode: "gate", Counters: map[string]uint64{"allowed": 1 << 40}}}
+		},
+		JoinToken: func(context.Context, *access.SystemPass) (string, error) { return "v1.token", nil },
+		Latency: func(i directory.Index) (time.Duration, bool) {
+			return 1500 * time.Microsecond, i%2 == 0 // odd entries came through other nodes
+		},
+	})
+	must(t, err)
+	web := httptest.NewServer(handler)
+	t.Cleanup(web.Close)
+	return &server{t: t, base: web.URL, token: token}
+}
+
+// begin puts the first operator and the token secret into the log.
+func begin(t *testing.T, log *memoryLog, ring *keyring.Keyring) string {
+	t.Helper()
+	id := access.NewID[directory.OperatorID](time.Now())
+	token, hash := access.NewOperatorToken(id)
+	secret, err := login.NewSecret(ring)
+	must(t, err)
+	for _, command := range []fsm.Command{
+		&fsm.PutTokenSecret{Secret: secret},
+		&fsm.CreateOperator{Operator: directory.Operator{ID: id, Name: "root", Token: hash}},
+	} {
+		entry, err := wire.Encode(&fsm.Envelope{Actor: directory.Actor{Kind: directory.ActorNode}, Now: 1, Command: command})
+		must(t, err)
+		result, err := log.Propose(t.Context(), entry)
+		must(t, err)
+		must(t, result.Err)
+	}
+	return token
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// object is a JSON object whose numbers are json.Number, so that a test sees
+// whether a number was written as one.
+type object map[string]any
+
+func (o object) text(t *testing.T, name string) string {
+	t.Helper()
+	s, ok := o[name].(string)
+	if !ok {
+		t.Fatalf("%s is %#v", name, o[name])
+	}
+	return s
+}
+
+// as is the same server with another credential.
+func (s *server) as(token string) *server {
+	other := *s
+	other.token = token
+	return &other
+}
+
+// send makes a request whose body is JSON text; headers come in pairs.
+func (s *server) send(method, path, body string, headers ...string) (*http.Response, object) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.base+path, bytes.NewReader([]byte(body)))
+	must(s.t, err)
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultClient.Do(req)
+	must(s.t, err)
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	must(s.t, err)
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var answer object
+	if err := decoder.Decode(&answer); err != nil {
+		s.t.Fatalf("%s %s: %d %q: %v", method, path, res.StatusCode, raw, err)
+	}
+	return res, answer
+}
+
+// ok sends and demands 200.
+func (s *server) ok(method, path, body string, headers ...string) object {
+	s.t.Helper()
+	res, answer := s.send(method, path, body, headers...)
+	if res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s %s: %d %v", method, path, res.StatusCode, answer)
+	}
+	return answer
+}
+
+// problem sends and demands a failure with this status, code and field.
+func (s *server) problem(status int, code, field, method, path, body string, headers ...string) object {
+	s.t.Helper()
+	res, answer := s.send(method, path, body, headers...)
+	if res.StatusCode != status || answer["code"] != code || answer["field"] != field {
+		s.t.Errorf("%s %s: %d %v, want %d %s %q", method, path, res.StatusCode, answer, status, code, field)
+	}
+	if media := res.Header.Get("Content-Type"); media != "application/problem+json" {
+		s.t.Errorf("%s %s: content type %s", method, path, media)
+	}
+	return answer
+}
+
+// organization makes an organization with the role doctor.
+func (s *server) organization(slug string) (org, role string) {
+	s.t.Helper()
+	org = s.ok("POST", "/api/v1/organizations", `{"slug":"`+slug+`","name":"`+slug+`"}`).text(s.t, "id")
+	role = s.ok("POST", "/api/v1/roles", `{"org_id":"`+org+`","name":"doctor","permissions":["read:patients","write:notes"]}`).text(s.t, "id")
+	return org, role
+}
+
+func (s *server) user(org, name string) string {
+	s.t.Helper()
+	return s.ok("POST", "/api/v1/users", `{"org_id":"`+org+`","email":"`+name+`@example.org"}`).text(s.t, "id")
+}
