@@ -97,7 +97,7 @@ func (e *Enforcer) open() error {
 	if err := e.writeResponses(); err != nil {
 		return err
 	}
-	return e.closeAll()
+	return e.Reset()
 }
 
 // versionDir is where this build's objects are pinned: another build's tables
@@ -226,9 +226,12 @@ func (e *Enforcer) removeOthers(keep string) error {
 	return nil
 }
 
-// closeAll shuts what an earlier process left: no lease, no tokens, no program
-// of any service. The addresses stay guarded.
-func (e *Enforcer) closeAll() error {
+// Reset shuts everything: no lease, no tokens, no program of any service. The
+// addresses that are enforced stay guarded.
+func (e *Enforcer) Reset() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.free = newAllocator()
 	if err := e.objects.Controls.Put(uint32(0), &obj.EnforceControl{}); err != nil {
 		return err
 	}

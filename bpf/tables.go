@@ -46,6 +46,13 @@ func (e *Enforcer) ExtendLease(untilNs uint64) error {
 	return e.objects.Controls.Put(uint32(0), &c)
 }
 
+// LeaseUntil is the boot time at which the lease runs out; 0 is lapsed.
+func (e *Enforcer) LeaseUntil() (uint64, error) {
+	var c obj.EnforceControl
+	err := e.objects.Controls.Lookup(uint32(0), &c)
+	return c.Lease, err
+}
+
 func (e *Enforcer) key(listen netip.AddrPort) obj.EnforceServiceKey {
 	k := obj.EnforceServiceKey{Netns: e.netns, Port: listen.Port()}
 	if !listen.Addr().IsUnspecified() {

@@ -52,7 +52,7 @@ func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
 	var live int
 	var dead []*directory.Session
 	tx.EachUserSession(user, func(s *directory.Session) bool {
-		if forgettable(s, env.Now) {
+		if Forgettable(s, env.Now) {
 			dead = append(dead, s)
 		} else if s.Live(env.Now) {
 			live++
@@ -68,8 +68,8 @@ func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
 	return nil
 }
 
-// forgettable: nothing can be proved or abused with the session any more.
-func forgettable(s *directory.Session, now directory.Time) bool {
+// Forgettable: nothing can be proved or abused with the session any more.
+func Forgettable(s *directory.Session, now directory.Time) bool {
 	if s.Live(now) {
 		return false
 	}
@@ -211,7 +211,7 @@ func (*ExpireSessions) Kind() Kind { return KindExpireSessions }
 func (c *ExpireSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	var out Outcome
 	for _, id := range c.IDs {
-		if s, ok := tx.Session(id); ok && forgettable(s, env.Now) {
+		if s, ok := tx.Session(id); ok && Forgettable(s, env.Now) {
 			tx.DeleteSession(s)
 			e.row(directory.RowSession, id)
 			out.Changed = true

@@ -77,6 +77,12 @@ func NewRefreshToken(org directory.OrgID, id directory.SessionID) (token string,
 	return opaque(refreshPrefix, org[:], id[:])
 }
 
+// wellFormed reports whether a token has the form of one that the log knows.
+func wellFormed(token string) bool {
+	var a, b [16]byte
+	return parseOpaque(operatorPrefix, token, &a) || parseOpaque(connectionPrefix, token, &a, &b)
+}
+
 // ParseRefreshToken says where a refresh token belongs, not that it is valid.
 func ParseRefreshToken(token string) (org directory.OrgID, session directory.SessionID, ok bool) {
 	ok = parseOpaque(refreshPrefix, token, (*[16]byte)(&org), (*[16]byte)(&session))

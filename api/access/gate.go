@@ -84,6 +84,20 @@ func (g *Gate) Authenticate(token string) (Caller, error) {
 	return caller, nil
 }
 
+// AuthenticateFresh is Authenticate for a credential that another node may have
+// made a moment ago: one that this node does not know is looked up once more in
+// the newest state. Only what has the form of a credential buys that.
+func (g *Gate) AuthenticateFresh(ctx context.Context, token string) (Caller, error) {
+	caller, err := g.Authenticate(token)
+	if err == nil || !wellFormed(token) {
+		return caller, err
+	}
+	if err := g.settle(ctx, Freshness{Linearizable: true}); err != nil {
+		return Caller{}, err
+	}
+	return g.Authenticate(token)
+}
+
 func operator(root *state.Root, token string) (Caller, bool) {
 	var id directory.OperatorID
 	if !parseOpaque(operatorPrefix, token, (*[16]byte)(&id)) {

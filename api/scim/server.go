@@ -133,7 +133,7 @@ func (r *request) authenticate(slug string) (err error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return directory.Unauthenticated("a bearer token is required")
 	}
-	if r.caller, err = r.server.gate.Authenticate(strings.TrimSpace(token)); err != nil {
+	if r.caller, err = r.server.gate.AuthenticateFresh(r.Context(), strings.TrimSpace(token)); err != nil {
 		return err
 	}
 	org, ok := r.server.gate.Root().System().OrganizationBySlug(slug)

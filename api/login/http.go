@@ -1,0 +1,151 @@
+package login
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// jwksCache: any node serves the keys, also without a quorum; whoever has them
+// may go on for a day when no node answers.
+const jwksCache = "public, max-age=300, stale-while-revalidate=60, stale-if-error=86400"
+
+// refreshBodyMax bounds a token request, a few short form fields.
+const refreshBodyMax = 16 << 10
+
+// Handler serves an organization's OIDC issuer under /o/{slug}.
+func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions) http.Handler {
+	h := &handler{gate, tokens, sessions}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /o/{slug}/.well-known/openid-configuration", h.discovery)
+	mux.HandleFunc("GET /o/{slug}/.well-known/jwks.json", h.jwks)
+	mux.HandleFunc("POST /o/{slug}/oauth2/token", h.token)
+	return mux
+}
+
+type handler struct {
+	gate     *access.Gate
+	tokens   *Tokens
+	sessions *Sessions
+}
+
+func (h *handler) organization(r *http.Request) (*state.Org, bool) {
+	root := h.gate.Root()
+	id, ok := root.System().OrganizationBySlug(r.PathValue("slug"))
+	if !ok {
+		return nil, false
+	}
+	return root.Org(id)
+}
+
+// discovery lists what is served and nothing that is planned.
+func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
+	org, ok := h.organization(r)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	issuer := h.tokens.Issuer(org.Record().Slug)
+	answer(w, http.StatusOK, jwksCache, map[string]any{
+		"issuer":                                issuer,
+		"jwks_uri":                              issuer + "/.well-known/jwks.json",
+		"token_endpoint":                        issuer + "/oauth2/token",
+		"grant_types_supported":                 []string{"refresh_token"},
+		"response_types_supported":              []string{},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"ES256"},
+	})
+}
+
+func (h *handler) jwks(w http.ResponseWriter, r *http.Request) {
+	org, ok := h.organization(r)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	set, err := KeySet(org)
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	body, err := json.Marshal(set)
+	if err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	sum := sha256.Sum256(body)
+	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	w.Header().Set("ETag", etag)
+	w.Header().Set("Cache-Control", jwksCache)
+	if r.Header.Get("If-None-Match") == etag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	w.Write(body)
+}
+
+// token is the refresh grant of RFC 6749 §6. The refresh token is bound to its
+// organization; under another one's issuer it does not exist.
+func (h *handler) token(w http.ResponseWriter, r *http.Request) {
+	org, ok := h.organization(r)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, refreshBodyMax)
+	if err := r.ParseForm(); err != nil {
+		refuse(w, http.StatusBadRequest, "invalid_request", "the body is not a form or is too large")
+		return
+	}
+	if r.PostForm.Get("grant_type") != "refresh_token" {
+		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "only refresh_token is offered")
+		return
+	}
+	presented := r.PostForm.Get("refresh_token")
+	if owner, _, ok := access.ParseRefreshToken(presented); !ok || owner != org.ID() {
+		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
+		return
+	}
+	grant, err := h.sessions.Refresh(r.Context(), presented)
+	if err != nil {
+		refuseError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, "no-store", map[string]any{
+		"access_token":  grant.AccessToken,
+		"refresh_token": grant.RefreshToken,
+		"token_type":    "Bearer",
+		"expires_in":    int(directory.AccessTokenLife.Seconds()),
+	})
+}
+
+// refuseError keeps "cannot tell now" apart from "no": a client that hears
+// invalid_grant throws its token away.
+func refuseError(w http.ResponseWriter, err error) {
+	switch directory.KindOf(err) {
+	case directory.KindUnauthenticated, directory.KindNotFound:
+		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
+	case directory.KindUnavailable, directory.KindUnknownOutcome, directory.KindExhausted:
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "try again with the same token")
+	default:
+		refuse(w, http.StatusInternalServerError, "server_error", "internal error")
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code, detail string) {
+	answer(w, status, "no-store", map[string]any{"error": code, "error_description": detail})
+}
+
+func answer(w http.ResponseWriter, status int, cache string, body map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", cache)
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,167 @@
+package login
+
+import (
+	"context"
+	"errors"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/state"
+	"github.com/authfi/authfi/keyring"
+)
+
+// Grant is what a sign-in or a refresh hands to the client. The tokens exist
+// nowhere else.
+type Grant struct {
+	Session      directory.SessionID
+	AccessToken  string
+	RefreshToken string
+	Index        directory.Index // of the entry that recorded the access token
+}
+
+// Sessions opens, refreshes and ends sessions.
+type Sessions struct {
+	gate   *access.Gate
+	tokens *Tokens
+	ring   *keyring.Keyring
+	// enforced waits, for a bounded time, until the nodes that are alive
+	// enforce an index, so that a fresh token is not refused as unknown.
+	enforced func(ctx context.Context, index directory.Index)
+}
+
+// NewSessions wires the sessions of a node.
+func NewSessions(gate *access.Gate, tokens *Tokens, ring *keyring.Keyring, enforced func(context.Context, directory.Index)) *Sessions {
+	return &Sessions{gate: gate, tokens: tokens, ring: ring, enforced: enforced}
+}
+
+// Start opens a session for a user who has proved who they are to the caller,
+// by the methods named (amr values of RFC 8176).
+func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID directory.UserID, methods []string) (Grant, error) {
+	org := pass.View()
+	user, ok := org.User(userID)
+	if !ok {
+		return Grant{}, directory.NotFound("user")
+	}
+	if !user.Active {
+		return Grant{}, directory.Precondition("user_id", "the user is deactivated")
+	}
+	if err := checkMethods(methods); err != nil {
+		return Grant{}, err
+	}
+	id := access.NewID[directory.SessionID](pass.Now())
+	refresh, err := s.nextRefresh(org.ID(), id)
+	if err != nil {
+		return Grant{}, err
+	}
+	minted, err := s.mint(org, user, id, methods)
+	if err != nil {
+		return Grant{}, err
+	}
+	result, err := pass.Propose(ctx, &fsm.StartSession{
+		ID: id, User: userID, Methods: methods,
+		Refresh: refresh.hash, Successor: refresh.sealed, Token: minted.Entry,
+	}, access.IdempotencyKey{})
+	if err != nil {
+		return Grant{}, err
+	}
+	s.enforced(ctx, result.Index)
+	return Grant{Session: id, AccessToken: minted.Token, RefreshToken: refresh.token, Index: result.Index}, nil
+}
+
+func checkMethods(methods []string) error {
+	if len(methods) > directory.SessionMethodsMax {
+		return directory.Invalid("amr", "more than %d methods", directory.SessionMethodsMax)
+	}
+	for _, m := range methods {
+		if err := directory.CheckText("amr", m, 32, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sessions) mint(org *state.Org, user *directory.User, id directory.SessionID, methods []string) (Minted, error) {
+	secret, err := OpenSecret(s.ring, s.gate.Root().System())
+	if err != nil {
+		return Minted{}, err
+	}
+	return s.tokens.Mint(org, secret, user, id, methods)
+}
+
+type refreshToken struct {
+	token  string
+	hash   [32]byte
+	sealed []byte
+}
+
+// nextRefresh makes a refresh token. The session keeps it sealed for as long
+// as it is the newest, to answer a repeat whose first answer was lost.
+func (s *Sessions) nextRefresh(org directory.OrgID, id directory.SessionID) (refreshToken, error) {
+	token, hash := access.NewRefreshToken(org, id)
+	sealed, err := s.ring.Seal(refreshPurpose(id), []byte(token))
+	return refreshToken{token, hash, sealed}, err
+}
+
+func refreshPurpose(id directory.SessionID) string { return "refresh-token " + id.String() }
+
+// errRefresh is the one answer to every refresh token that is not valid.
+func errRefresh() error { return directory.Unauthenticated("the refresh token is not valid") }
+
+// Refresh rotates a refresh token in one entry. The same token again within
+// the grace answers with the same successor; later, it ends the session.
+func (s *Sessions) Refresh(ctx context.Context, presented string) (Grant, error) {
+	orgID, id, ok := access.ParseRefreshToken(presented)
+	if !ok {
+		return Grant{}, errRefresh()
+	}
+	org, ok := s.gate.Root().Org(orgID)
+	if !ok {
+		return Grant{}, errRefresh()
+	}
+	session, ok := org.Session(id)
+	if !ok {
+		return Grant{}, errRefresh()
+	}
+	user, ok := org.User(session.User)
+	if !ok || !user.Active {
+		return Grant{}, errRefresh()
+	}
+	next, err := s.nextRefresh(orgID, id)
+	if err != nil {
+		return Grant{}, err
+	}
+	minted, err := s.mint(org, user, id, session.Methods)
+	if err != nil {
+		return Grant{}, err
+	}
+	result, err := s.gate.ProposeAsNode(ctx, orgID, &fsm.RefreshSession{
+		ID: id, Presented: access.Hash(presented),
+		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry,
+	})
+	if err != nil {
+		return Grant{}, err
+	}
+	return s.refreshed(ctx, orgID, id, next, minted, result)
+}
+
+func (s *Sessions) refreshed(ctx context.Context, orgID directory.OrgID, id directory.SessionID, next refreshToken, minted Minted, result fsm.Result) (Grant, error) {
+	org, ok := s.gate.Root().Org(orgID)
+	if !ok {
+		return Grant{}, errRefresh()
+	}
+	session, ok := org.Session(id)
+	if !ok || session.Ended != 0 {
+		return Grant{}, errRefresh()
+	}
+	grant := Grant{Session: id, AccessToken: minted.Token, RefreshToken: next.token, Index: result.Index}
+	if !result.Outcome.Changed { // a repeat within the grace
+		plain, err := s.ring.Open(refreshPurpose(id), session.Successor)
+		if err != nil {
+			return Grant{}, errors.Join(errRefresh(), err)
+		}
+		grant.RefreshToken = string(plain)
+	}
+	s.enforced(ctx, result.Index)
+	return grant, nil
+}

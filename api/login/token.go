@@ -1,0 +1,224 @@
+package login
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+	"github.com/authfi/authfi/keyring"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	"github.com/lestrrat-go/jwx/v3/jwt"
+)
+
+// Claims of an access token beyond RFC 7519, fixed by the contract.
+const (
+	claimSession     = "sid"
+	claimOrg         = "org_id"
+	claimRoles       = "roles"
+	claimGroups      = "groups"
+	claimPermissions = "permissions"
+	claimMethods     = "amr"
+	claimIndex       = "ri" // applied index at mint
+	typeAccess       = "at+jwt"
+)
+
+// skew is how far the clocks of two nodes may be apart.
+const skew = 5 * time.Second
+
+// Tokens mints and verifies access tokens.
+type Tokens struct {
+	ring   *keyring.Keyring
+	issuer string // https://HOST, without the organization's path
+	now    func() time.Time
+}
+
+// NewTokens takes the base of the issuer URL from configuration, never from a
+// request.
+func NewTokens(ring *keyring.Keyring, issuer string, now func() time.Time) *Tokens {
+	return &Tokens{ring: ring, issuer: strings.TrimRight(issuer, "/"), now: now}
+}
+
+// Issuer is the OIDC issuer of an organization.
+func (t *Tokens) Issuer(slug string) string { return t.issuer + "/o/" + slug }
+
+// Minted is a signed token and what the log remembers of it.
+type Minted struct {
+	Token string
+	Entry directory.AccessToken
+}
+
+// Mint signs an access token for a session of a user, from one root.
+func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, session directory.SessionID, methods []string) (Minted, error) {
+	now := t.now().Truncate(time.Second)
+	expires := now.Add(directory.AccessTokenLife)
+	key, err := signing(t.ring, org)
+	if err != nil {
+		return Minted{}, err
+	}
+	token, err := t.claims(org, user, session, methods, now, expires)
+	if err != nil {
+		return Minted{}, fmt.Errorf("mint access token: %w", err)
+	}
+	headers := jws.NewHeaders()
+	if err := headers.Set(jws.TypeKey, typeAccess); err != nil {
+		return Minted{}, fmt.Errorf("mint access token: %w", err)
+	}
+	signed, err := jwt.Sign(token, jwt.WithKey(jwa.ES256(), key, jws.WithProtectedHeaders(headers)))
+	if err != nil {
+		return Minted{}, fmt.Errorf("mint access token: %w", err)
+	}
+	return Minted{Token: string(signed), Entry: directory.AccessToken{
+		Key:       secret.Key(string(signed)),
+		Length:    uint32(len(signed)),
+		NotBefore: directory.TimeOf(now.Add(-skew)),
+		Expires:   directory.TimeOf(expires),
+	}}, nil
+}
+
+func (t *Tokens) claims(org *state.Org, user *directory.User, session directory.SessionID, methods []string, now, expires time.Time) (jwt.Token, error) {
+	if methods == nil {
+		methods = []string{}
+	}
+	issuer := t.Issuer(org.Record().Slug)
+	return jwt.NewBuilder().
+		Issuer(issuer).
+		Audience([]string{issuer}).
+		Subject(user.ID.String()).
+		IssuedAt(now).
+		Expiration(expires).
+		JwtID(directory.RequestIDText(access.NewID[directory.RequestID](now))).
+		Claim(claimSession, session.String()).
+		Claim(claimOrg, org.ID().String()).
+		Claim(claimRoles, roleNames(org, user.ID)).
+		Claim(claimGroups, groupNames(org, user.ID)).
+		Claim(claimPermissions, permissionNames(org, user.ID)).
+		Claim(claimMethods, methods).
+		Claim(claimIndex, uint64(org.Applied())).
+		Build()
+}
+
+// The name lists are never nil: a claim that is empty is not absent.
+func roleNames(org *state.Org, user directory.UserID) []string {
+	names := []string{}
+	for _, id := range org.Permissions().Roles(user) {
+		if r, ok := org.Role(id); ok {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+func groupNames(org *state.Org, user directory.UserID) []string {
+	names := []string{}
+	for _, id := range org.Permissions().Groups(user) {
+		if g, ok := org.Group(id); ok {
+			names = append(names, g.Name)
+		}
+	}
+	return names
+}
+
+func permissionNames(org *state.Org, user directory.UserID) []string {
+	names := []string{}
+	for _, p := range org.Permissions().Permissions(user) {
+		names = append(names, string(p))
+	}
+	return names
+}
+
+var _ access.Verifier = (*Tokens)(nil)
+
+// Verify implements access.Verifier: signature by a key of the organization
+// that the token names, type, issuer, audience and times, and then what no
+// signature can tell: the session lives and the user is active.
+func (t *Tokens) Verify(root *state.Root, token string) (access.Session, error) {
+	s, err := t.verify(root, token)
+	if err != nil {
+		return access.Session{}, directory.Unauthenticated("the access token is not valid")
+	}
+	return s, nil
+}
+
+func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err error) {
+	unverified, err := jwt.ParseInsecure([]byte(token))
+	if err != nil {
+		return s, err
+	}
+	if s.Org, err = claimID(unverified, claimOrg, directory.ParseOrgID); err != nil {
+		return s, err
+	}
+	org, ok := root.Org(s.Org)
+	if !ok {
+		return s, directory.NotFound("organization")
+	}
+	verified, err := t.check(org, token)
+	if err != nil {
+		return s, err
+	}
+	subject, _ := verified.Subject()
+	if s.User, err = directory.ParseUserID(subject); err != nil {
+		return s, err
+	}
+	if s.ID, err = claimID(verified, claimSession, directory.ParseSessionID); err != nil {
+		return s, err
+	}
+	return s, t.live(org, s)
+}
+
+func claimID[ID any](token jwt.Token, name string, parse func(string) (ID, error)) (id ID, err error) {
+	var text string
+	if err := token.Get(name, &text); err != nil {
+		return id, err
+	}
+	return parse(text)
+}
+
+// check verifies with the organization's published keys only: the algorithm
+// comes from the key, never from the header, and embedded keys are not read.
+func (t *Tokens) check(org *state.Org, token string) (jwt.Token, error) {
+	message, err := jws.Parse([]byte(token))
+	if err != nil {
+		return nil, err
+	}
+	if len(message.Signatures()) != 1 {
+		return nil, fmt.Errorf("token has %d signatures", len(message.Signatures()))
+	}
+	header := message.Signatures()[0].ProtectedHeaders()
+	if typ, _ := header.Type(); typ != typeAccess {
+		return nil, fmt.Errorf("token has type %q", typ)
+	}
+	kid, _ := header.KeyID()
+	stored, ok := org.Key(kid)
+	if !ok {
+		return nil, fmt.Errorf("token names an unknown key")
+	}
+	key, err := verifying(stored)
+	if err != nil {
+		return nil, err
+	}
+	issuer := t.Issuer(org.Record().Slug)
+	return jwt.Parse([]byte(token),
+		jwt.WithKey(jwa.ES256(), key),
+		jwt.WithValidate(true),
+		jwt.WithIssuer(issuer),
+		jwt.WithAudience(issuer),
+		jwt.WithRequiredClaim(jwt.ExpirationKey),
+		jwt.WithAcceptableSkew(skew),
+		jwt.WithClock(jwt.ClockFunc(t.now)),
+	)
+}
+
+func (t *Tokens) live(org *state.Org, s access.Session) error {
+	session, ok := org.Session(s.ID)
+	if !ok || session.User != s.User || !session.Live(directory.TimeOf(t.now())) {
+		return directory.Unauthenticated("the session has ended")
+	}
+	if u, ok := org.User(s.User); !ok || !u.Active {
+		return directory.Unauthenticated("the user is deactivated")
+	}
+	return nil
+}

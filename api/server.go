@@ -1,0 +1,114 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Bounds of every connection and request, before anything is parsed. SCIM and
+// bulk bodies have their own, larger limits in their handlers.
+const (
+	headerBytesMax    = 32 << 10
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second // the identity providers' own limit
+	idleTimeout       = 120 * time.Second
+	urlMax            = 16 << 10
+)
+
+// Handlers are the dialects of a node.
+type Handlers struct {
+	SCIM    http.Handler // /scim/v2/
+	REST    http.Handler // /api/v1/ and the Connect procedures
+	OIDC    http.Handler // /o/
+	Events  http.Handler // /api/v1/events
+	Health  Health
+	Metrics http.Handler // /metrics
+}
+
+// Health answers for the process and for its readiness.
+type Health struct {
+	// Ready is nil when the node may serve, otherwise one line why not.
+	Ready func() error
+	// Leads reports whether this node leads; never a matter of health.
+	Leads func() bool
+}
+
+// New routes requests to the dialects. There is no route that none of them
+// answers for.
+func New(h Handlers, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/scim/v2/", h.SCIM)
+	mux.Handle("/o/", h.OIDC)
+	mux.Handle("GET /api/v1/events", h.Events)
+	mux.Handle("/api/v1/", h.REST)
+	mux.Handle("GET /metrics", h.Metrics)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.Write([]byte("ok\n"))
+	})
+	mux.HandleFunc("GET /readyz", h.Health.readyz)
+	mux.HandleFunc("GET /leaderz", h.Health.leaderz)
+	return guard(mux, h.REST, log)
+}
+
+func (h Health) readyz(w http.ResponseWriter, _ *http.Request) {
+	if err := h.Ready(); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Write([]byte("ok\n"))
+}
+
+func (h Health) leaderz(w http.ResponseWriter, _ *http.Request) {
+	if !h.Leads() {
+		http.Error(w, "another node leads", http.StatusServiceUnavailable)
+		return
+	}
+	w.Write([]byte("ok\n"))
+}
+
+// guard is around every request: it bounds the URL, sets what every answer
+// carries, sends Connect procedures (whose first segment is a service name) to
+// their handler, and turns a panic into a 500 instead of a lost process. State
+// is never touched by a request's goroutine, so a panic here broke nothing.
+func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				log.Error("request failed", "method", r.Method, "path", r.URL.Path, "panic", p)
+				http.Error(w, "internal error", http.StatusInternalServerError)
+			}
+		}()
+		header := w.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Strict-Transport-Security", "max-age=31536000")
+		header.Set("Cache-Control", "no-store")
+		if len(r.RequestURI) > urlMax {
+			http.Error(w, "the URL is too long", http.StatusRequestURITooLong)
+			return
+		}
+		if isProcedure(r.URL.Path) {
+			connect.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+const procedurePrefix = "/authfi.v1."
+
+func isProcedure(path string) bool {
+	return len(path) > len(procedurePrefix) && path[:len(procedurePrefix)] == procedurePrefix
+}
+
+// NewHTTPServer is a server with the limits set; TLS is the caller's.
+func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		MaxHeaderBytes:    headerBytesMax,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}

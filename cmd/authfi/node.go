@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/authfi/authfi/node"
+	"github.com/spf13/cobra"
+)
+
+// nodeFlags are the settings that init and join write into the data directory.
+func nodeFlags(cmd *cobra.Command, c *node.Config) (finish func() error) {
+	var upstreams []string
+	f := cmd.Flags()
+	f.StringVar(&c.Dir, "dir", "/var/lib/authfi", "data directory")
+	f.StringVar(&c.NodeID, "node-id", hostname(), "name of this node, unique in the cluster")
+	f.StringVar(&c.API, "api", "0.0.0.0:443", "address of the HTTPS server")
+	f.StringVar(&c.Peer, "peer", hostname()+":8541", "address under which the other nodes reach this one")
+	f.StringVar(&c.Issuer, "issuer", "https://"+hostname(), "https://HOST as clients know the cluster")
+	f.StringVar(&c.Enforce.Mode, "enforce", "auto", "auto, kernel or gate")
+	f.StringSliceVar(&c.Enforce.Listen, "enforce-listen", nil, "service addresses that belong to this node (default all)")
+	f.StringVar(&c.Enforce.Cgroup, "enforce-cgroup", "", "cgroup2 directory of the services (default the root)")
+	f.StringSliceVar(&upstreams, "upstream", nil, "LISTEN=ADDRESS where the user-space gate finds a service")
+	return func() error {
+		for _, u := range upstreams {
+			listen, address, ok := strings.Cut(u, "=")
+			if !ok {
+				return fmt.Errorf("%w: --upstream %q is not LISTEN=ADDRESS", errUsage, u)
+			}
+			if c.Enforce.Upstreams == nil {
+				c.Enforce.Upstreams = map[string]string{}
+			}
+			c.Enforce.Upstreams[listen] = address
+		}
+		return nil
+	}
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+func initCommand() *cobra.Command {
+	var c node.Config
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make the first node of a new cluster and print the operator's token once",
+		Args:  exactly(0),
+	}
+	finish := nodeFlags(cmd, &c)
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "print the token alone")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if err := finish(); err != nil {
+			return err
+		}
+		token, err := node.Init(c)
+		if err != nil {
+			return err
+		}
+		if quiet {
+			fmt.Println(token)
+			return nil
+		}
+		fmt.Printf("The operator's token, shown once:\n\n    %s\n\nStart the node with: authfi serve --dir %s\n", token, c.Dir)
+		return nil
+	}
+	return cmd
+}
+
+func joinCommand() *cobra.Command {
+	var c node.Config
+	var token string
+	cmd := &cobra.Command{
+		Use:   "join PEER",
+		Short: "Make a further node, with a join token, through the peer address of any node",
+		Args:  exactly(1),
+	}
+	finish := nodeFlags(cmd, &c)
+	cmd.Flags().StringVar(&token, "token", "", "join token from authfi token create")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := finish(); err != nil {
+			return err
+		}
+		return node.Join(cmd.Context(), c, args[0], token)
+	}
+	return cmd
+}
+
+func serveCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the node of a data directory",
+		Args:  exactly(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := node.LoadConfig(dir)
+			if err != nil {
+				return err
+			}
+			log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", c.NodeID)
+			n, err := node.Open(cmd.Context(), c, log)
+			if err != nil {
+				return err
+			}
+			return n.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "/var/lib/authfi", "data directory")
+	return cmd
+}
+
+func detachCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "detach",
+		Short: "Take this node's enforcement out of the kernel: its services are open afterwards",
+		Args:  exactly(0),
+		RunE:  func(*cobra.Command, []string) error { return node.Detach(dir) },
+	}
+	cmd.Flags().StringVar(&dir, "dir", "/var/lib/authfi", "data directory")
+	return cmd
+}
+
+func enforcementCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "enforcement", Short: "Enforcement on this machine"}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "check",
+		Short: "Say whether the kernel of this machine can enforce, and why not",
+		Args:  exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			if err := node.KernelSupported(); err != nil {
+				return err
+			}
+			fmt.Println("the kernel can enforce")
+			return nil
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,104 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Config is what a node must be told. Init and Join write it into the data
+// directory; serve reads it from there.
+type Config struct {
+	NodeID string `json:"node_id"`
+	API    string `json:"api"`    // listen address of the HTTPS server
+	Peer   string `json:"peer"`   // listen address for the other nodes
+	Issuer string `json:"issuer"` // https://HOST as clients know the cluster; never taken from a request
+	// Enforce is what this node enforces.
+	Enforce EnforceConfig `json:"enforce"`
+	// First is set on the node that initialised the cluster.
+	First *FirstConfig `json:"first,omitempty"`
+
+	Dir string `json:"-"`
+}
+
+// EnforceConfig limits enforcement on this node.
+type EnforceConfig struct {
+	// Mode is "auto" (the kernel where it can, otherwise the user-space gate),
+	// "kernel" (refuse to start without) or "gate".
+	Mode string `json:"mode"`
+	// Listen names the service addresses that belong to this machine; empty
+	// means all. Several nodes on one machine each name their own.
+	Listen []string `json:"listen,omitempty"`
+	// Cgroup is the cgroup2 directory of the protected services; empty means
+	// the root of the hierarchy.
+	Cgroup string `json:"cgroup,omitempty"`
+	// PinDir is where the kernel's tables outlive this process.
+	PinDir string `json:"pin_dir,omitempty"`
+	// Upstreams overrides, per service address, where the user-space gate finds
+	// the service on this machine.
+	Upstreams map[string]string `json:"upstreams,omitempty"`
+}
+
+// FirstConfig is what the first start puts into the log.
+type FirstConfig struct {
+	OperatorID   [16]byte `json:"operator_id"`
+	OperatorHash [32]byte `json:"operator_hash"`
+}
+
+// Timings of a node.
+const (
+	// leaseLife bounds how long a revoked user stays on a node that is cut off.
+	leaseLife = 10 * time.Second
+	// leaseEvery is how often the lease is proved anew.
+	leaseEvery = time.Second
+	// enforcedWait bounds how long a fresh token waits for the other nodes.
+	enforcedWait = time.Second
+	// sweepEvery is how often the leader looks for sessions to forget.
+	sweepEvery = time.Minute
+)
+
+const configFile = "node.json"
+
+// LoadConfig reads the configuration of a data directory.
+func LoadConfig(dir string) (Config, error) {
+	b, err := os.ReadFile(filepath.Join(dir, configFile))
+	if err != nil {
+		return Config{}, fmt.Errorf("this is not a node's data directory (run authfi init or authfi join first): %w", err)
+	}
+	var c Config
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", configFile, err)
+	}
+	c.Dir = dir
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	switch {
+	case c.NodeID == "" || c.API == "" || c.Peer == "" || c.Issuer == "":
+		return errors.New("node id, api, peer and issuer must be set")
+	case c.Enforce.Mode != "auto" && c.Enforce.Mode != "kernel" && c.Enforce.Mode != "gate":
+		return fmt.Errorf("enforcement mode %q is not auto, kernel or gate", c.Enforce.Mode)
+	}
+	return nil
+}
+
+// save writes the configuration of a new node; it never replaces one.
+func (c Config) save() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(c.Dir, configFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	return errors.Join(err, f.Sync(), f.Close())
+}

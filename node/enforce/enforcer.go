@@ -1,0 +1,206 @@
+package enforce
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// queueMax is how many deltas may wait before the tables are rebuilt from a
+// root instead of following them.
+const queueMax = 4096
+
+// Gate is a gate with its lease.
+type Gate interface {
+	Table
+	ExtendLease(untilNs uint64) error
+	BootNow() uint64
+	// Reset empties the table; nothing is let through until it is filled.
+	Reset() error
+	// Settled tells that every service is set; addresses that are not among
+	// them are let go.
+	Settled() error
+	// Reap ends refused and stuck connections.
+	Reap() error
+}
+
+// Prover proves how far the log had come at a moment.
+type Prover interface {
+	ReadIndex(ctx context.Context) (uint64, error)
+}
+
+// Enforcer follows the log with one gate.
+type Enforcer struct {
+	gate Gate
+	root func() *state.Root
+	make func() *projection
+	log  *slog.Logger
+
+	mu       sync.Mutex
+	queue    []directory.Delta // guarded by mu
+	reset    bool              // guarded by mu: rebuild instead
+	enforced directory.Index   // guarded by mu
+	moved    chan struct{}     // guarded by mu; closed when enforced moves
+	wake     chan struct{}
+}
+
+// New wires an enforcer; it starts with a rebuild.
+func New(gate Gate, clock Clock, root func() *state.Root, listen func(string) bool, secret func(*state.System) (uint64, uint64, error), log *slog.Logger) *Enforcer {
+	return &Enforcer{
+		gate: gate, root: root, log: log, reset: true,
+		make:  func() *projection { return newProjection(gate, clock, listen, secret) },
+		moved: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+}
+
+// Changed takes deltas whose root is published. It never blocks: when too many
+// wait, they are dropped for a rebuild.
+func (e *Enforcer) Changed(deltas []directory.Delta, reset bool) {
+	e.mu.Lock()
+	if reset || len(e.queue)+len(deltas) > queueMax {
+		e.queue, e.reset = nil, true
+	} else if !e.reset {
+		e.queue = append(e.queue, deltas...)
+	}
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Enforced is the last index that the tables reflect.
+func (e *Enforcer) Enforced() directory.Index {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.enforced
+}
+
+// Wait returns once index is enforced.
+func (e *Enforcer) Wait(ctx context.Context, index directory.Index) error {
+	for {
+		e.mu.Lock()
+		enforced, moved := e.enforced, e.moved
+		e.mu.Unlock()
+		if enforced >= index {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// retryEvery paces rebuilds after the gate refused a row; the lease runs out
+// meanwhile, so nothing is let through that should not be.
+const retryEvery = time.Second
+
+// Run follows the log until the context ends.
+func (e *Enforcer) Run(ctx context.Context) {
+	var p *projection
+	for {
+		e.mu.Lock()
+		deltas, rebuild := e.queue, e.reset
+		e.queue, e.reset = nil, false
+		e.mu.Unlock()
+		var err error
+		if rebuild || p == nil {
+			p, err = e.rebuild()
+		} else if len(deltas) > 0 {
+			err = e.follow(p, deltas)
+		}
+		if err != nil {
+			e.log.Error("enforcement tables are rebuilt", "error", err)
+			e.Changed(nil, true)
+			p = nil
+			if !pause(ctx, retryEvery) {
+				return
+			}
+			continue
+		}
+		select {
+		case <-e.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (e *Enforcer) rebuild() (*projection, error) {
+	if err := e.gate.Reset(); err != nil {
+		return nil, err
+	}
+	root := e.root()
+	p := e.make()
+	if err := p.rebuild(root); err != nil {
+		return nil, err
+	}
+	e.reached(root.Applied())
+	return p, e.gate.Settled()
+}
+
+// follow applies deltas against the newest root, which is at or beyond them:
+// what a later delta says about the same row changes nothing then.
+func (e *Enforcer) follow(p *projection, deltas []directory.Delta) error {
+	root := e.root()
+	for _, d := range deltas {
+		if err := p.apply(root, d); err != nil {
+			return err
+		}
+	}
+	e.reached(deltas[len(deltas)-1].Index)
+	return nil
+}
+
+func (e *Enforcer) reached(index directory.Index) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.enforced = max(e.enforced, index)
+	close(e.moved)
+	e.moved = make(chan struct{})
+}
+
+// Lease extends the gate's lease for as long as it can be proved that the
+// tables are current: at the time of asking the log had come to an index, and
+// the tables have reached it. It returns when the context ends.
+func (e *Enforcer) Lease(ctx context.Context, log Prover, life, every time.Duration) {
+	for {
+		asked := e.gate.BootNow()
+		if err := e.prove(ctx, log, every); err == nil {
+			if err := e.gate.ExtendLease(asked + uint64(life)); err != nil {
+				e.log.Error("the lease could not be extended", "error", err)
+			}
+		}
+		if err := e.gate.Reap(); err != nil {
+			e.log.Warn("connections could not be ended", "error", err)
+		}
+		if !pause(ctx, every) {
+			return
+		}
+	}
+}
+
+func (e *Enforcer) prove(ctx context.Context, log Prover, every time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*every)
+	defer cancel()
+	index, err := log.ReadIndex(ctx)
+	if err != nil {
+		return err
+	}
+	return e.Wait(ctx, directory.Index(index))
+}

@@ -1,0 +1,84 @@
+package enforce
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/authfi/authfi/bpf"
+	"github.com/authfi/authfi/bpf/policy"
+	"github.com/authfi/authfi/directory"
+)
+
+// Kernel is the kernel gate as a Gate.
+type Kernel struct {
+	*bpf.Enforcer
+	log *slog.Logger
+}
+
+// OpenKernel puts the kernel gate in place.
+func OpenKernel(cfg bpf.Config) (*Kernel, error) {
+	if err := bpf.MountPins(); err != nil {
+		return nil, err
+	}
+	e, err := bpf.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Kernel{e, cfg.Logger}, nil
+}
+
+// SetService implements Table; the kernel needs no upstream.
+func (k *Kernel) SetService(listen, _ string, org uint32, program *policy.Program) error {
+	address, err := netip.ParseAddrPort(listen)
+	if err != nil {
+		return fmt.Errorf("address of a service: %w", err)
+	}
+	return k.Enforcer.SetService(address, org, program)
+}
+
+// RemoveService implements Table.
+func (k *Kernel) RemoveService(listen string) error {
+	address, err := netip.ParseAddrPort(listen)
+	if err != nil {
+		return fmt.Errorf("address of a service: %w", err)
+	}
+	return k.Enforcer.RemoveService(address)
+}
+
+// Sweep implements Table. The subject's row already refuses; ending open
+// connections as well is not worth stopping for.
+func (k *Kernel) Sweep(subject uint32) {
+	if err := k.Enforcer.Sweep(subject); err != nil {
+		k.log.Warn("connections of a user could not be ended", "error", err)
+	}
+}
+
+// Settled implements Gate.
+func (k *Kernel) Settled() error { return k.RemoveUnconfirmed() }
+
+// BootNow implements Gate.
+func (k *Kernel) BootNow() uint64 { return bpf.BootNow() }
+
+// BootClock converts by the boot clock of this machine.
+type BootClock struct{}
+
+// BootAt implements Clock.
+func (BootClock) BootAt(t directory.Time) uint64 { return bpf.BootAt(t.Std()) }
+
+// Report reads the kernel's counters, the median of its verdicts and the lease.
+func (k *Kernel) Report() (counters map[string]uint64, p50ns, leaseNs uint64, err error) {
+	stats, err := k.Stats()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	counters = stats.Counts
+	for reason, n := range stats.Reasons {
+		counters[reason.String()] = n
+	}
+	if p50ns, _, err = k.Latency(0.5); err != nil {
+		return nil, 0, 0, err
+	}
+	leaseNs, err = k.LeaseUntil()
+	return counters, p50ns, leaseNs, err
+}

@@ -1,0 +1,39 @@
+package node
+
+import (
+	"net/http"
+
+	"github.com/authfi/authfi/api"
+	"github.com/authfi/authfi/api/admin"
+	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/api/scim"
+	"github.com/authfi/authfi/api/watch"
+)
+
+// handler puts the dialects together.
+func (n *Node) handler() (http.Handler, error) {
+	rest, err := admin.New(admin.Config{
+		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
+		Status: n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.feed.Latency,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Handlers{
+		SCIM:    scim.New(n.gate, func(*http.Request) string { return n.cfg.Issuer }, n.log),
+		REST:    rest,
+		OIDC:    login.Handler(n.gate, n.tokens, n.sessions),
+		Events:  watch.Handler(n.gate, n.feed.Wait),
+		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader},
+		Metrics: n.metrics(),
+	}, n.log), nil
+}
+
+func (n *Node) status() admin.Status {
+	leader, _ := n.cluster.Leader()
+	s := admin.Status{NodeID: n.cfg.NodeID, Leader: leader}
+	for _, m := range n.cluster.Members() {
+		s.Members = append(s.Members, admin.Member{ID: m.ID, Address: m.Address, Voter: m.Voter})
+	}
+	return s
+}

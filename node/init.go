@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/cluster"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/keyring"
+)
+
+const keyringFile = "cluster.key"
+
+// Init makes the first node of a new cluster: certificates, keyring,
+// configuration and the operator's token, which is returned once and stored
+// nowhere.
+func Init(c Config) (operatorToken string, err error) {
+	if err := prepare(c.Dir); err != nil {
+		return "", err
+	}
+	if _, err := cluster.InitIdentity(c.Dir, c.NodeID, hosts(c)); err != nil {
+		return "", err
+	}
+	ring, err := keyring.Generate()
+	if err != nil {
+		return "", err
+	}
+	if err := ring.Save(filepath.Join(c.Dir, keyringFile)); err != nil {
+		return "", err
+	}
+	id := access.NewID[directory.OperatorID](time.Now())
+	token, hash := access.NewOperatorToken(id)
+	c.First = &FirstConfig{OperatorID: id, OperatorHash: hash}
+	return token, c.save()
+}
+
+// Join makes a further node with a join token of the cluster at addr, the peer
+// address of any of its nodes.
+func Join(ctx context.Context, c Config, addr, token string) error {
+	if err := prepare(c.Dir); err != nil {
+		return err
+	}
+	_, secret, err := cluster.Join(ctx, c.Dir, c.NodeID, c.Peer, addr, token)
+	if err != nil {
+		return err
+	}
+	ring, err := keyring.New(secret)
+	if err != nil {
+		return err
+	}
+	if err := ring.Save(filepath.Join(c.Dir, keyringFile)); err != nil {
+		return err
+	}
+	return c.save()
+}
+
+// prepare refuses a directory that already belongs to a node.
+func prepare(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
+		return fmt.Errorf("%s already belongs to a node", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	return nil
+}
+
+// hosts are the names that certificates of this node must carry.
+func hosts(c Config) []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	for _, address := range []string{c.API, c.Peer} {
+		if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
+			names = append(names, host)
+		}
+	}
+	return names
+}

@@ -1,0 +1,49 @@
+package node
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are the node's figures for Prometheus. No label comes from a request.
+func (n *Node) metrics() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	gauge := func(name, help string, value func() float64) {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "authfi", Name: name, Help: help}, value))
+	}
+	gauge("applied_index", "Index of this node's state.", func() float64 { return float64(n.machine.Applied()) })
+	gauge("enforced_index", "Index that this node's enforcement tables reflect.", func() float64 { return float64(n.enforcer.Enforced()) })
+	gauge("leader", "1 on the node that believes to lead.", func() float64 {
+		if n.cluster.IsLeader() {
+			return 1
+		}
+		return 0
+	})
+	gauge("organizations", "Organizations in the state.", func() float64 { return float64(n.machine.Root().Organizations()) })
+	registry.MustRegister(verdicts{n})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
+
+// verdicts reads the gate's counters when it is scraped.
+type verdicts struct{ n *Node }
+
+var verdictsDesc = prometheus.NewDesc("authfi_gate_total", "Verdicts by reason and the gate's own counts.", []string{"what"}, nil)
+
+// Describe implements prometheus.Collector.
+func (verdicts) Describe(out chan<- *prometheus.Desc) { out <- verdictsDesc }
+
+// Collect implements prometheus.Collector.
+func (v verdicts) Collect(out chan<- prometheus.Metric) {
+	counters, _, _, err := v.n.enforcer.gate.Report()
+	if err != nil {
+		out <- prometheus.NewInvalidMetric(verdictsDesc, err)
+		return
+	}
+	for what, count := range counters {
+		out <- prometheus.MustNewConstMetric(verdictsDesc, prometheus.CounterValue, float64(count), what)
+	}
+}

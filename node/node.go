@@ -1,0 +1,220 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/authfi/authfi/api"
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/cluster"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/disk"
+	"github.com/authfi/authfi/keyring"
+	"github.com/authfi/authfi/node/feed"
+)
+
+// Node is one running node. Open starts its parts in the order in which they
+// need each other; Run serves until the context ends; Close stops them in
+// reverse.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	identity *cluster.Identity
+	ring     *keyring.Keyring
+	machine  *fsm.Machine
+	feed     *feed.Feed
+	cluster  *cluster.Cluster
+	gate     *access.Gate
+	tokens   *login.Tokens
+	sessions *login.Sessions
+	enforcer *enforcer
+	server   *http.Server
+	listener net.Listener
+
+	background sync.WaitGroup
+	stop       context.CancelFunc
+	closeOnce  sync.Once
+}
+
+// Open starts a node. It serves nothing yet.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error) {
+	n = &Node{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	// 1. What this node is: certificates and keyring.
+	if n.identity, err = cluster.LoadIdentity(cfg.Dir); err != nil {
+		return n, err
+	}
+	if n.ring, err = keyring.Load(filepath.Join(cfg.Dir, keyringFile)); err != nil {
+		return n, err
+	}
+	// 2. The state, as it was stored; damaged state starts empty and is filled
+	// again from the log and the snapshots.
+	if err = n.openMachine(); err != nil {
+		return n, err
+	}
+	// 3. The enforcer, before anything can be applied that it must follow.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = stop
+	n.feed = feed.New(n.machine.Applied())
+	if n.enforcer, err = openEnforcer(cfg, n.machine, n.ring, log); err != nil {
+		return n, err
+	}
+	// 4. The log. From here on entries are applied.
+	if err = n.openCluster(); err != nil {
+		return n, err
+	}
+	n.background.Go(func() { n.enforcer.run(background, n.cluster) })
+	n.background.Go(func() { n.sweep(background) })
+	// 5. Who may call, and the faces.
+	n.openGate()
+	return n, n.openServer()
+}
+
+func (n *Node) openMachine() error {
+	storage, err := disk.Open(filepath.Join(n.cfg.Dir, "state"))
+	if err != nil {
+		return err
+	}
+	if n.machine, err = fsm.Open(storage); err == nil {
+		return nil
+	}
+	if !errors.Is(err, fsm.ErrDamaged) {
+		return err
+	}
+	n.log.Error("the stored state is damaged and will be filled again", "error", err)
+	return nil
+}
+
+func (n *Node) openCluster() error {
+	r := &replica{machine: n.machine, feed: n.feed, changed: n.enforcer.changed}
+	var err error
+	n.cluster, err = cluster.Open(cluster.Config{
+		NodeID: n.cfg.NodeID, Dir: n.cfg.Dir, Listen: n.cfg.Peer, Identity: n.identity,
+		Machine: r, Bootstrap: n.cfg.First != nil, Logger: n.log,
+		WriteAllowed: n.diskSpace,
+		AdmitJoin:    n.admitJoin,
+		Secrets:      n.ring.Secret,
+	})
+	return err
+}
+
+func (n *Node) openGate() {
+	n.tokens = login.NewTokens(n.ring, n.cfg.Issuer, time.Now)
+	n.gate = access.NewGate(log{n.cluster}, n.machine.Root, n.tokens, time.Now)
+	n.sessions = login.NewSessions(n.gate, n.tokens, n.ring, n.awaitEnforced)
+	n.cluster.Handle(methodEnforced, n.serveEnforced)
+	n.cluster.Handle(methodEnforcement, n.serveEnforcement)
+}
+
+// openServer listens, and writes the CA to where clients of this machine find
+// it.
+func (n *Node) openServer() error {
+	certificate, ca, err := n.identity.IssueServerCertificate(hosts(n.cfg))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(n.cfg.Dir, "ca.pem"), ca, 0o644); err != nil {
+		return err
+	}
+	handler, err := n.handler()
+	if err != nil {
+		return err
+	}
+	n.server = api.NewHTTPServer(handler, n.log)
+	n.server.TLSConfig = &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		MinVersion:   tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
+	}
+	if n.listener, err = net.Listen("tcp", n.cfg.API); err != nil {
+		return fmt.Errorf("listen for the API: %w", err)
+	}
+	return nil
+}
+
+// Run serves until the context ends, then closes the node.
+func (n *Node) Run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	go func() {
+		err := n.server.ServeTLS(n.listener, "", "")
+		if !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve the API: %w", err)
+		}
+	}()
+	go func() {
+		if err := n.begin(ctx); err != nil && ctx.Err() == nil {
+			failed <- err
+		}
+	}()
+	n.log.Info("serving", "api", n.cfg.API, "peer", n.cfg.Peer, "applied", n.machine.Applied())
+	select {
+	case <-ctx.Done():
+		return n.Close()
+	case err := <-failed:
+		return errors.Join(err, n.Close())
+	}
+}
+
+// begin finishes what a first start leaves to the running cluster: the first
+// node puts operator and token secret into the log, a joined one gets its vote.
+func (n *Node) begin(ctx context.Context) error {
+	if n.cfg.First == nil {
+		return n.cluster.EnsureVoter(ctx)
+	}
+	return n.found(ctx)
+}
+
+// shutdownWait is what requests under way get before they are cut.
+const shutdownWait = 5 * time.Second
+
+// Close stops the node: the server first, the enforcer with its last verdicts
+// left in the kernel, then the log after handing over leadership, and the
+// storage last. It may be called twice.
+func (n *Node) Close() (err error) {
+	n.closeOnce.Do(func() {
+		if n.server != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), shutdownWait)
+			err = errors.Join(err, ignoreDeadline(n.server.Shutdown(ctx)))
+			cancel()
+		}
+		if n.stop != nil {
+			n.stop()
+		}
+		if n.cluster != nil {
+			err = errors.Join(err, n.cluster.Close())
+		}
+		n.background.Wait()
+		if n.enforcer != nil {
+			err = errors.Join(err, n.enforcer.close())
+		}
+		if n.machine != nil {
+			err = errors.Join(err, n.machine.Close())
+		}
+	})
+	return err
+}
+
+// ignoreDeadline: a stream that is still open at shutdown is cut, as announced.
+func ignoreDeadline(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// Applied is the index of this node's state.
+func (n *Node) Applied() directory.Index { return n.machine.Applied() }
