@@ -163,6 +163,10 @@ func TestProblems(t *testing.T) {
 		{"no such path", "GET", "/api/v1/nothing", "", 404, "not_found", ""},
 		{"method not allowed", "PUT", "/api/v1/users", "{}", 405, "method_not_allowed", ""},
 		{"unknown name", "POST", "/api/v1/organizations", `{"slug":"x","nmae":"y"}`, 400, "invalid_argument", ""},
+		{"unknown parameter", "GET", "/api/v1/users?bogus=1", "", 400, "invalid_argument", "bogus"},
+		{"parameter of another type", "GET", "/api/v1/users?limit=x", "", 400, "invalid_argument", "limit"},
+		{"body where none belongs", "GET", "/api/v1/users", `{"a":1}`, 400, "invalid_argument", ""},
+		{"value of another type", "POST", "/api/v1/organizations", `{"slug":1}`, 400, "invalid_argument", ""},
 		{"not JSON", "POST", "/api/v1/organizations", `{"slug":`, 400, "invalid_argument", ""},
 		{"taken", "POST", "/api/v1/organizations", `{"slug":"clinic","name":"y"}`, 409, "conflict", "slug"},
 		{"bad id", "GET", "/api/v1/users/usr-1", "", 400, "invalid_argument", "id"},
@@ -184,6 +188,20 @@ func TestProblems(t *testing.T) {
 	s.problem(400, "invalid_argument", "X-Authfi-Index", "GET", "/api/v1/users?org_id="+org, "", "X-Authfi-Index", "-1")
 	s.as("afo_x").problem(401, "unauthenticated", "", "GET", "/api/v1/users?org_id="+org, "")
 	s.as("").problem(401, "unauthenticated", "", "POST", "/api/v1/organizations", "{}")
+}
+
+// A request that cannot be read must not reach its handler as an empty message.
+func TestUnreadableRequestIsNotCalled(t *testing.T) {
+	s := newServer(t)
+	before := s.ok("GET", "/api/v1/status", "")["applied_index"]
+	s.problem(400, "invalid_argument", "", "POST", "/api/v1/join-tokens", `{"unknown":1}`)
+	s.problem(400, "invalid_argument", "", "POST", "/api/v1/organizations", `{"slug":`)
+	if after := s.ok("GET", "/api/v1/status", "")["applied_index"]; after != before {
+		t.Errorf("index %v became %v", before, after)
+	}
+	if res, _ := s.send("POST", "/api/v1/join-tokens", `{"unknown":1}`); res.Header.Get("X-Authfi-Index") != "" {
+		t.Error("the handler was called")
+	}
 }
 
 func TestIndexVersionAndRepeat(t *testing.T) {
@@ -287,7 +305,11 @@ func TestConnectionsAndInstance(t *testing.T) {
 func TestProcedures(t *testing.T) {
 	s := newServer(t)
 	org, _ := s.organization("clinic")
-	for _, headers := range [][]string{nil, {"Connect-Protocol-Version", "1"}} {
+	for _, headers := range [][]string{
+		nil,
+		{"Connect-Protocol-Version", "1"},
+		{"Connect-Protocol-Version", "1", "Content-Type", "application/json; charset=utf-8"},
+	} {
 		made := s.ok("POST", "/authfi.v1.UserService/CreateUser",
 			fmt.Sprintf(`{"org_id":%q,"email":"u%d@b.c"}`, org, len(headers)), headers...)
 		if made["org_id"] != org {

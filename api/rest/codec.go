@@ -110,12 +110,18 @@ func malformed(err error) error {
 
 // connectCodec leaves lists in their messages, as generated clients expect, and
 // ignores names that it does not know, so that older nodes serve newer clients.
-type connectCodec struct{}
+// Connect takes the media type's parameters for a part of the name.
+type connectCodec string
 
-var _ connect.Codec = connectCodec{}
+const (
+	jsonCodec     connectCodec = "json"
+	jsonUTF8Codec connectCodec = "json; charset=utf-8"
+)
+
+var _ connect.Codec = jsonCodec
 
 // Name implements connect.Codec.
-func (connectCodec) Name() string { return vanguard.CodecJSON }
+func (c connectCodec) Name() string { return string(c) }
 
 // Marshal implements connect.Codec.
 func (connectCodec) Marshal(message any) ([]byte, error) {

@@ -1,7 +1,10 @@
 package rest
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -37,7 +40,8 @@ type Service struct {
 // Options are what every Connect handler of the API is made with.
 func Options() []connect.HandlerOption {
 	return []connect.HandlerOption{
-		connect.WithCodec(connectCodec{}),
+		connect.WithCodec(jsonCodec),
+		connect.WithCodec(jsonUTF8Codec),
 		connect.WithReadMaxBytes(BodyMax),
 		connect.WithCompressMinBytes(compressMin),
 	}
@@ -50,7 +54,7 @@ func New(services []Service) (http.Handler, error) {
 	var transcoded []*vanguard.Service
 	for _, s := range services {
 		mux.Handle(s.Path, s.Handler)
-		transcoded = append(transcoded, vanguard.NewService(s.Path, s.Handler))
+		transcoded = append(transcoded, vanguard.NewService(s.Path, wholeRequest(s.Handler)))
 	}
 	transcoder, err := vanguard.NewTranscoder(transcoded,
 		vanguard.WithCodec(func(vanguard.TypeResolver) vanguard.Codec { return restCodec{} }),
@@ -64,7 +68,27 @@ func New(services []Service) (http.Handler, error) {
 		return nil, fmt.Errorf("REST routes: %w", err)
 	}
 	mux.Handle(Prefix, problems(transcoder))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		newProblem(http.StatusNotFound, codeOf(http.StatusNotFound), routingDetail(http.StatusNotFound)).write(w)
+	})
 	return mux, nil
+}
+
+// wholeRequest calls the handler only with a request that the transcoder could
+// read. Vanguard v0.4.0 reports one that it could not and then ends the body,
+// which to a handler is an empty message; only a second read shows the error.
+func wholeRequest(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			_, err = r.Body.Read(make([]byte, 1))
+		}
+		if !errors.Is(err, io.EOF) {
+			return // reported already
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		next.ServeHTTP(w, r)
+	})
 }
 
 // problems bounds the request and shapes what is not a success.

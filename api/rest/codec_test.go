@@ -1,0 +1,130 @@
+package rest
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+func TestJSONOfAnswers(t *testing.T) {
+	attributes, err := structpb.NewStruct(map[string]any{"b": []any{1, "x"}, "a": nil})
+	if err != nil {
+		t.Fatal(err)
+	}
+	latency := 1.5
+	for _, row := range []struct {
+		name    string
+		message proto.Message
+		rest    string
+		connect string // empty: the same
+	}{
+		{
+			name:    "lists and text that are empty are there",
+			message: &authfiv1.ListGroupsResponse{},
+			rest:    `{"groups":[],"total":0,"cursor":""}`,
+		},
+		{
+			name:    "64-bit integers are numbers, times have milliseconds, absent values are null",
+			message: &authfiv1.SyncLogEntry{Time: timestamppb.New(time.UnixMilli(1_700_000_000_007)), Index: 1 << 53},
+			rest:    `{"time":"2023-11-14T22:13:20.007Z","source":"","event":"","detail":"","status":"","latency_ms":null,"index":9007199254740992}`,
+		},
+		{
+			name:    "optional numbers that are there",
+			message: &authfiv1.SyncLogEntry{Detail: "\"<\n", LatencyMs: &latency},
+			rest:    `{"time":null,"source":"","event":"","detail":"\"\u003c\n","status":"","latency_ms":1.5,"index":0}`,
+		},
+		{
+			name:    "attributes are any JSON",
+			message: &authfiv1.UpdateUserRequest{Id: "u", Attributes: attributes},
+			rest:    `{"id":"u","email":null,"user_name":null,"display_name":null,"given_name":null,"family_name":null,"external_id":null,"attributes":{"a":null,"b":[1,"x"]}}`,
+		},
+		{
+			name: "sources by permission, in order",
+			message: &authfiv1.ListPermissionsResponse{Source: map[string]*authfiv1.GrantSources{
+				"b:b": {}, "a:a": {Sources: []*authfiv1.GrantSource{{Role: "r"}}},
+			}},
+			rest:    `{"effective":[],"source":{"a:a":[{"role":"r","via":"","role_id":"","via_id":""}],"b:b":[]},"index":0}`,
+			connect: `{"effective":[],"source":{"a:a":{"sources":[{"role":"r","via":"","role_id":"","via_id":""}]},"b:b":{"sources":[]}},"index":0}`,
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if row.connect == "" {
+				row.connect = row.rest
+			}
+			text, err := restCodec{}.MarshalAppend(nil, row.message)
+			if err != nil || string(text) != row.rest {
+				t.Errorf("REST %s, %v", text, err)
+			}
+			text, err = jsonCodec.Marshal(row.message)
+			if err != nil || string(text) != row.connect {
+				t.Errorf("Connect %s, %v", text, err)
+			}
+			// What Connect writes, every generated client can read.
+			back := row.message.ProtoReflect().New().Interface()
+			if err := jsonCodec.Unmarshal(text, back); err != nil || !proto.Equal(back, row.message) {
+				t.Errorf("read back %v, %v", back, err)
+			}
+		})
+	}
+}
+
+func TestNumbersThatJSONDoesNotHave(t *testing.T) {
+	for _, f := range []float64{math.NaN(), math.Inf(1)} {
+		if text, err := jsonCodec.Marshal(&authfiv1.SyncLogEntry{LatencyMs: &f}); err == nil {
+			t.Errorf("%v became %s", f, text)
+		}
+	}
+}
+
+func TestJSONOfRequests(t *testing.T) {
+	for _, row := range []struct{ name, body, want string }{
+		{"a list that may be absent", `{"permissions":["a:b"]}`, `permissions:{permissions:"a:b"}`},
+		{"its message", `{"permissions":{"permissions":["a:b"]}}`, `permissions:{permissions:"a:b"}`},
+		{"an empty list", `{"permissions":[]}`, `permissions:{}`},
+		{"no list", `{"name":"n"}`, `name:"n"`},
+		{"an unknown name", `{"nmae":"n"}`, `error: invalid_argument: unknown field "nmae"`},
+		{"no object", `[]`, `error: invalid_argument: the body is not the JSON that this request takes`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got, want := &authfiv1.UpdateRoleRequest{}, &authfiv1.UpdateRoleRequest{}
+			err := restCodec{}.Unmarshal([]byte(row.body), got)
+			if failed, expected := err != nil, row.want[:5] == "error"; failed || expected {
+				if !failed || !expected || "error: "+err.Error() != row.want {
+					t.Errorf("%v, want %s", err, row.want)
+				}
+				return
+			}
+			if err := prototext.Unmarshal([]byte(row.want), want); err != nil {
+				t.Fatal(err)
+			}
+			if !proto.Equal(got, want) {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestBodyThatIsOneField(t *testing.T) {
+	field := (&authfiv1.SetPoliciesRequest{}).ProtoReflect().Descriptor().Fields().ByName("policies")
+	for body, ok := range map[string]bool{
+		`[{"path":"/a"}]`:               true,
+		` {"policies":[{"path":"/a"}]}`: true,
+		`{}`:                            false,
+		`{"policies":[],"id":"x"}`:      false,
+		`"text"`:                        false,
+		`[`:                             false,
+		``:                              false,
+	} {
+		var r authfiv1.SetPoliciesRequest
+		err := restCodec{}.UnmarshalField([]byte(body), &r, field)
+		if (err == nil) != ok || ok && r.GetPolicies()[0].GetPath() != "/a" {
+			t.Errorf("%s: %v, %v", body, &r, err)
+		}
+	}
+}
