@@ -25,7 +25,7 @@ func (p *Program) Start() uint16 {
 
 // Next is the state after one decoded byte.
 func (p *Program) Next(state uint16, b byte) uint16 {
-	if int(state) >= len(p.Rows) {
+	if p == nil || int(state) >= len(p.Rows) {
 		return 0
 	}
 	return p.Rows[state].Next[b]
