@@ -151,6 +151,37 @@ func TestAnotherOrganizationIsNotFound(t *testing.T) {
 		`{"checks":[{"user_id":"`+ada+`","permission":"a:b"},{"user_id":"`+bob+`","permission":"a:b"}]}`)
 }
 
+// What one node has acknowledged, another may not hold yet: it must ask before
+// it says that there is no such thing.
+func TestNodeThatIsBehindAsksBeforeItRefuses(t *testing.T) {
+	leader, follower := newPair(t)
+	org, role := leader.organization("clinic")
+	alice := follower.user(org, "alice") // in an organization that it has not heard of
+	group := leader.ok("POST", "/api/v1/groups", `{"org_id":"`+org+`","name":"doctors"}`).text(t, "id")
+	follower.ok("POST", "/api/v1/groups/"+group+"/members", `{"user_id":"`+alice+`"}`)
+	leader.ok("POST", "/api/v1/roles", `{"org_id":"`+org+`","name":"nurse","permissions":["read:charts"]}`)
+	follower.ok("POST", "/api/v1/groups/"+group+"/roles", `{"role_name":"nurse"}`)
+	leader.ok("DELETE", "/api/v1/roles/"+role, "")
+	follower.problem(404, "not_found", "", "POST", "/api/v1/users/"+alice+"/roles", `{"role_id":"`+role+`"}`)
+
+	// A read is from the state at hand, unless it says how new it must be.
+	res, _ := leader.send("POST", "/api/v1/users/"+alice+"/deactivate", "")
+	if u := follower.ok("GET", "/api/v1/users/"+alice, "", "X-Authfi-Index", res.Header.Get("X-Authfi-Index")); u["active"] != false {
+		t.Errorf("user %v", u)
+	}
+
+	bob := leader.user(org, "bob")
+	session := leader.ok("POST", "/api/v1/sessions", `{"org_id":"`+org+`","user_id":"`+bob+`","amr":["pwd"]}`)
+	if ended := follower.ok("DELETE", "/api/v1/users/"+bob+"/sessions", ""); ended["ended"] != json.Number("1") {
+		t.Errorf("ended %v", ended)
+	}
+	list := follower.ok("GET", "/api/v1/sessions?user_id="+bob, "")
+	if one := list["sessions"].([]any)[0].(map[string]any); one["id"] != session["session_id"] || one["ended"] == nil {
+		t.Errorf("sessions %v", list)
+	}
+	leader.problem(404, "not_found", "", "DELETE", "/api/v1/sessions/ses-"+strings.Repeat("1", 32), "")
+}
+
 func TestProblems(t *testing.T) {
 	s := newServer(t)
 	org, _ := s.organization("clinic")
@@ -268,6 +299,31 @@ func TestGroupMembers(t *testing.T) {
 	}
 	s.problem(400, "invalid_argument", "user_ids", "POST", members, `{}`)
 	s.ok("DELETE", "/api/v1/groups/"+group, "")
+}
+
+func TestLimitsOfLists(t *testing.T) {
+	s := newServer(t)
+	org, _ := s.organization("clinic")
+	group := s.ok("POST", "/api/v1/groups", `{"org_id":"`+org+`","name":"g"}`).text(t, "id")
+	alice := s.user(org, "alice")
+	users := func(n int) string { return `{"user_ids":[` + times(n, `"`+alice+`"`) + `]}` }
+	checks := func(n int) string {
+		return `{"checks":[` + times(n, `{"user_id":"`+alice+`","permission":"a:b"}`) + `]}`
+	}
+	s.ok("POST", "/api/v1/groups/"+group+"/members", users(1000))
+	s.problem(400, "invalid_argument", "user_ids", "POST", "/api/v1/groups/"+group+"/members", users(1001))
+	if answer := s.ok("POST", "/api/v1/check", checks(1000)); len(answer["results"].([]any)) != 1000 || answer["allowed"] != nil {
+		t.Errorf("%d results, allowed %v", len(answer["results"].([]any)), answer["allowed"])
+	}
+	s.problem(400, "invalid_argument", "checks", "POST", "/api/v1/check", checks(1001))
+	second := `{"org_id":"` + org + `","name":"h"}`
+	s.ok("POST", "/api/v1/groups", second, "Idempotency-Key", strings.Repeat("k", 255))
+	s.problem(400, "invalid_argument", "Idempotency-Key", "POST", "/api/v1/groups", second, "Idempotency-Key", strings.Repeat("k", 256))
+}
+
+// times is a list of n equal elements.
+func times(n int, element string) string {
+	return strings.TrimSuffix(strings.Repeat(element+",", n), ",")
 }
 
 func TestConnectionsAndInstance(t *testing.T) {

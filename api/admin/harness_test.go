@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
+	"github.com/authfi/authfi/fsm/state"
 	"github.com/authfi/authfi/fsm/wire"
 	"github.com/authfi/authfi/keyring"
 )
@@ -69,15 +71,47 @@ type server struct {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
+	leader, _ := newPair(t)
+	return leader
+}
+
+// newPair is two nodes of one cluster; see laggingLog for the second.
+func newPair(t *testing.T) (leader, follower *server) {
+	t.Helper()
 	machine, err := fsm.Open(disk.NewMemory())
 	must(t, err)
 	ring, err := keyring.Generate()
 	must(t, err)
 	log := &memoryLog{machine: machine}
 	token := begin(t, log, ring)
+	behind := &laggingLog{memoryLog: log}
+	behind.root.Store(machine.Root())
+	return &server{t, serve(t, log, machine.Root, ring), token}, &server{t, serve(t, behind, behind.root.Load, ring), token}
+}
 
+// laggingLog is another node of the same cluster, whose state is as old as the
+// last time that it was made to wait for an index.
+type laggingLog struct {
+	*memoryLog
+	root atomic.Pointer[state.Root]
+}
+
+func (l *laggingLog) Propose(ctx context.Context, entry []byte) (fsm.Result, error) {
+	result, err := l.memoryLog.Propose(ctx, entry)
+	l.root.Store(l.machine.Root())
+	return result, err
+}
+
+func (l *laggingLog) WaitApplied(ctx context.Context, index directory.Index) error {
+	l.root.Store(l.machine.Root())
+	return l.memoryLog.WaitApplied(ctx, index)
+}
+
+// serve serves one node's API and returns its base URL.
+func serve(t *testing.T, log access.Log, root func() *state.Root, ring *keyring.Keyring) string {
+	t.Helper()
 	tokens := login.NewTokens(ring, issuer, time.Now)
-	gate := access.NewGate(log, machine.Root, tokens, time.Now)
+	gate := access.NewGate(log, root, tokens, time.Now)
 	handler, err := admin.New(admin.Config{
 		Gate: gate, Ring: ring, Issuer: issuer, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Sessions: login.NewSessions(gate, tokens, ring, func(context.Context, directory.Index) {}),
@@ -95,7 +129,7 @@ func newServer(t *testing.T) *server {
 	must(t, err)
 	web := httptest.NewServer(handler)
 	t.Cleanup(web.Close)
-	return &server{t: t, base: web.URL, token: token}
+	return web.URL
 }
 
 // begin puts the first operator and the token secret into the log.
