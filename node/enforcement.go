@@ -80,7 +80,7 @@ func openGate(cfg Config, log *slog.Logger) (gate, string, error) {
 		}
 		log.Warn("enforcement by the user-space gate", "because", err)
 	}
-	return nil, "", errors.New("no gate")
+	return enforce.NewUserSpace(cfg.Enforce.Upstreams, log), modeGate, nil
 }
 
 // pinDir belongs to this data directory: several nodes may share a machine.

@@ -1,0 +1,256 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/authfi/authfi/bpf/policy"
+)
+
+const readSize = 32 << 10
+
+// errRefused ends a connection whose refusal has been answered.
+var errRefused = errors.New("refused")
+
+// conn is one client's connection and, once a request was allowed, the
+// service's end of it.
+type conn struct {
+	gate    *Gate
+	client  net.Conn
+	machine *policy.Machine
+	held    []byte        // the header block that is being read
+	answers chan struct{} // closed when the service has sent its last byte
+
+	mu       sync.Mutex
+	upstream net.Conn
+	subjects map[uint32]struct{} // whose requests were let through
+	closed   bool
+}
+
+// serve relays until either side ends or a request is refused.
+func (c *conn) serve(ctx context.Context) {
+	buffer := make([]byte, readSize)
+	var headerDeadline time.Time
+	for {
+		if !c.machine.InHeader() {
+			headerDeadline = time.Time{}
+		} else if headerDeadline.IsZero() {
+			headerDeadline = time.Now().Add(headerTimeout)
+		}
+		deadline := headerDeadline
+		if deadline.IsZero() {
+			deadline = time.Now().Add(idleTimeout)
+		}
+		c.client.SetReadDeadline(deadline)
+		n, err := c.client.Read(buffer)
+		if n > 0 {
+			if c.take(ctx, buffer[:n]) != nil {
+				return
+			}
+		}
+		if err != nil {
+			c.clientEnded(err)
+			return
+		}
+	}
+}
+
+// clientEnded passes a half-close on, so that a client that has said everything
+// still gets its answers.
+func (c *conn) clientEnded(err error) {
+	if !errors.Is(err, io.EOF) || c.answers == nil || c.machine.InHeader() {
+		return
+	}
+	c.drain(idleTimeout)
+}
+
+// take reads what arrived, request by request.
+func (c *conn) take(ctx context.Context, p []byte) error {
+	for len(p) > 0 {
+		if c.machine.Idle() {
+			k0, k1 := c.gate.config.Keys()
+			c.machine.Begin(c.gate.config.Program(), k0, k1)
+		}
+		inHeader := c.machine.Idle() || c.machine.InHeader()
+		n, complete, refusal := c.machine.Feed(p)
+		if refusal != policy.ReasonAllowed {
+			return c.refuse(refusal)
+		}
+		if !inHeader {
+			if err := c.forward(p[:n]); err != nil {
+				return err
+			}
+		} else {
+			c.held = append(c.held, p[:n]...)
+		}
+		if complete {
+			if err := c.decide(ctx); err != nil {
+				return err
+			}
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
+// decide lets the held header block go, or refuses it.
+func (c *conn) decide(ctx context.Context) error {
+	flow := c.machine.Flow()
+	reason, subject := c.gate.config.Decide(flow)
+	if reason.Allows() && flow.Upgrade {
+		reason = policy.ReasonNotImplemented // the gate does not follow other protocols
+	}
+	if !reason.Allows() {
+		return c.refuse(reason)
+	}
+	if err := c.connect(ctx); err != nil {
+		c.gate.config.Logger.Warn("service unreachable", "upstream", c.gate.config.Upstream, "error", err)
+		return c.refuse(policy.ReasonInternal)
+	}
+	if !c.carry(subject) {
+		return net.ErrClosed
+	}
+	// A sweep between the first verdict and carry did not see this connection.
+	if reason, _ = c.gate.config.Decide(flow); !reason.Allows() {
+		return c.refuse(reason)
+	}
+	c.gate.count(reason)
+	if err := c.forward(c.held); err != nil {
+		return err
+	}
+	c.held = c.held[:0]
+	c.machine.Allow()
+	return nil
+}
+
+func (c *conn) forward(p []byte) error {
+	c.upstream.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_, err := c.upstream.Write(p)
+	return err
+}
+
+// connect opens the service's end with the first allowed request.
+func (c *conn) connect(ctx context.Context) error {
+	if c.answers != nil {
+		return nil
+	}
+	dialer := net.Dialer{Timeout: dialTimeout}
+	upstream, err := dialer.DialContext(ctx, "tcp", c.gate.config.Upstream)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		upstream.Close()
+		return net.ErrClosed
+	}
+	c.upstream = upstream
+	c.answers = make(chan struct{})
+	c.gate.relays.Go(func() { c.answer(upstream) })
+	return nil
+}
+
+// answer copies the service's bytes back until it ends.
+func (c *conn) answer(upstream net.Conn) {
+	defer close(c.answers)
+	buffer := make([]byte, readSize)
+	for {
+		n, err := upstream.Read(buffer)
+		if n > 0 {
+			c.client.SetWriteDeadline(time.Now().Add(writeTimeout))
+			if _, failed := c.client.Write(buffer[:n]); failed != nil {
+				c.close()
+				return
+			}
+		}
+		if err != nil {
+			// The reader of the client may be waiting for a request that
+			// nobody would answer any more.
+			c.client.SetReadDeadline(time.Now())
+			return
+		}
+	}
+}
+
+// refuse answers for the gate and ends the connection. The answers to earlier
+// requests of the connection come first, or the client would take the refusal
+// for one of theirs.
+func (c *conn) refuse(reason policy.Reason) error {
+	c.gate.count(reason)
+	if c.answers != nil && !c.drain(drainTimeout) {
+		return errRefused
+	}
+	c.client.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := c.client.Write(policy.Response(reason, c.machine.Head())); err != nil {
+		return err
+	}
+	c.linger()
+	return errRefused
+}
+
+// linger reads what the client is still sending, for a moment: closing with
+// unread bytes resets the connection and may destroy the answer on its way.
+func (c *conn) linger() {
+	if half, ok := c.client.(*net.TCPConn); ok {
+		half.CloseWrite()
+	}
+	c.client.SetReadDeadline(time.Now().Add(lingerTimeout))
+	io.CopyN(io.Discard, c.client, lingerMax)
+}
+
+const (
+	lingerTimeout = time.Second
+	lingerMax     = 256 << 10
+)
+
+// drain tells the service that nothing follows and waits for its last answer.
+// It reports false if the service did not end in time.
+func (c *conn) drain(limit time.Duration) bool {
+	if half, ok := c.upstream.(*net.TCPConn); ok {
+		half.CloseWrite()
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-c.answers:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// carry notes whose request goes through; false if the connection was ended.
+func (c *conn) carry(subject uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if subject != 0 {
+		c.subjects[subject] = struct{}{}
+	}
+	return !c.closed
+}
+
+func (c *conn) carries(subject uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.subjects[subject]
+	return ok
+}
+
+// close ends both sides; every goroutine of the connection returns.
+func (c *conn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
+	c.client.Close()
+	if c.upstream != nil {
+		c.upstream.Close()
+	}
+}
