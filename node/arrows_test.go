@@ -42,18 +42,22 @@ var arrows = map[string][]string{
 	"api/scim":        {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/patch"},
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
-	"api/admin": {"directory", "fsm", "fsm/state", "api/access", "api/login", "proto/gen/*"},
+	// admin compiles route policies before it proposes them (bpf/policy), shows
+	// grant sources (fsm/effective) and seals its cursors (keyring).
+	"api/admin": {
+		"directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/rest",
+		"bpf/policy", "keyring", "proto/gen/*",
+	},
 	// rest is a dialect: it knows the messages and nothing behind them.
-	"api/rest":       {"proto/gen/*"},
-	"api/admin/rest": {"proto/gen/*"},
-	"api/watch":      {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
-	"api":            {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
+	"api/rest":  {"proto/gen/*"},
+	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
+	"api":       {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
 
 	"node/feed":    {"directory"},
-	"node/enforce": {"directory", "fsm/state", "bpf/policy"},
+	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
-		"api", "api/access", "api/admin", "api/admin/rest", "api/login", "api/rest", "api/scim", "api/watch",
+		"api", "api/access", "api/admin", "api/login", "api/rest", "api/scim", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
 	"node/nodetest": {"node"},

@@ -22,8 +22,9 @@ type conn struct {
 	gate    *Gate
 	client  net.Conn
 	machine *policy.Machine
-	held    []byte        // the header block that is being read
-	answers chan struct{} // closed when the service has sent its last byte
+	program *policy.Program // of the request that is being read
+	held    []byte          // the header block that is being read
+	answers chan struct{}   // closed when the service has sent its last byte
 
 	mu       sync.Mutex
 	upstream net.Conn
@@ -73,7 +74,8 @@ func (c *conn) take(ctx context.Context, p []byte) error {
 	for len(p) > 0 {
 		if c.machine.Idle() {
 			k0, k1 := c.gate.config.Keys()
-			c.machine.Begin(c.gate.config.Program(), k0, k1)
+			c.program = c.gate.config.Program()
+			c.machine.Begin(c.program, k0, k1)
 		}
 		inHeader := c.machine.Idle() || c.machine.InHeader()
 		n, complete, refusal := c.machine.Feed(p)
@@ -100,7 +102,7 @@ func (c *conn) take(ctx context.Context, p []byte) error {
 // decide lets the held header block go, or refuses it.
 func (c *conn) decide(ctx context.Context) error {
 	flow := c.machine.Flow()
-	reason, subject := c.gate.config.Decide(flow)
+	reason, subject := c.gate.config.Decide(c.program, flow)
 	if reason.Allows() && flow.Upgrade {
 		reason = policy.ReasonNotImplemented // the gate does not follow other protocols
 	}
@@ -115,7 +117,7 @@ func (c *conn) decide(ctx context.Context) error {
 		return net.ErrClosed
 	}
 	// A sweep between the first verdict and carry did not see this connection.
-	if reason, _ = c.gate.config.Decide(flow); !reason.Allows() {
+	if reason, _ = c.gate.config.Decide(c.program, flow); !reason.Allows() {
 		return c.refuse(reason)
 	}
 	c.gate.count(reason)

@@ -26,9 +26,9 @@ const (
 type Config struct {
 	Listen   string
 	Upstream string
-	// Decide gives the verdict on a request and the ordinal of its user, 0 if
-	// there is none.
-	Decide func(policy.Flow) (reason policy.Reason, subject uint32)
+	// Decide gives the verdict on a request, under the program that its path
+	// was read with, and the ordinal of its user, 0 if there is none.
+	Decide func(*policy.Program, policy.Flow) (reason policy.Reason, subject uint32)
 	// Program is the service's program now; nil refuses everything.
 	Program func() *policy.Program
 	Keys    func() (k0, k1 uint64)

@@ -132,13 +132,13 @@ func (u *UserSpace) open(listen string, s *relayed) error {
 	if s.upstream == "" {
 		return fmt.Errorf("service on %s needs an upstream, since the gate listens there itself", listen)
 	}
-	g, err := gate.Open(gate.Config{
+	g := gate.New(gate.Config{
 		Listen: listen, Upstream: s.upstream, Logger: u.log,
 		Program: s.program.Load,
-		Key:     func() (uint64, uint64) { k := u.key.Load(); return k[0], k[1] },
+		Keys:    func() (uint64, uint64) { k := u.key.Load(); return k[0], k[1] },
 		Decide:  u.decide,
 	})
-	if err != nil {
+	if err := g.Listen(); err != nil {
 		return err
 	}
 	s.gate = g

@@ -145,7 +145,7 @@ func lookup(object map[string]any, a Attr) any {
 // extensions lists the URN keys of a resource in a fixed order.
 func extensions(object map[string]any) []string {
 	var keys []string
-	for key := range object {
+	for key := range object { // order-free: sorted below
 		if isURN(key) {
 			keys = append(keys, key)
 		}
@@ -162,7 +162,7 @@ func field(object map[string]any, name string) any {
 		return v
 	}
 	best := ""
-	for key := range object {
+	for key := range object { // order-free: the least match wins
 		if strings.EqualFold(key, name) && (best == "" || key < best) {
 			best = key
 		}

@@ -100,7 +100,7 @@ func member(object map[string]any, name string) (any, bool) {
 // object may not depend on the order of a map.
 func keys(object map[string]any) []string {
 	out := make([]string, 0, len(object))
-	for key := range object {
+	for key := range object { // order-free: sorted below
 		out = append(out, key)
 	}
 	sort.Strings(out)

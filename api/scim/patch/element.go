@@ -110,7 +110,7 @@ func described(have any, values []any) bool {
 // agrees compares identity, not decoration: where a value is given, it and the
 // type decide.
 func agrees(element, wanted map[string]any) bool {
-	for key, v := range wanted {
+	for key, v := range wanted { // order-free: all must agree
 		if wanted["value"] != nil && key != "value" && key != "type" {
 			continue
 		}
@@ -195,7 +195,7 @@ func (t target) write(element map[string]any, op Op) error {
 
 // isHollow reports whether nothing is left of an element but its labels.
 func isHollow(element map[string]any) bool {
-	for key := range element {
+	for key := range element { // order-free: any one decides
 		if key != "type" && key != "primary" {
 			return false
 		}
