@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/authfi/authfi/bpf/policy"
@@ -26,6 +28,9 @@ type conn struct {
 	held    []byte          // the header block that is being read
 	answers chan struct{}   // closed when the service has sent its last byte
 
+	lastActive atomic.Int64 // wall clock of the last byte of either side
+	refusing   atomic.Bool  // the client is read for a moment longer
+
 	mu       sync.Mutex
 	upstream net.Conn
 	subjects map[uint32]struct{} // whose requests were let through
@@ -36,6 +41,7 @@ type conn struct {
 func (c *conn) serve(ctx context.Context) {
 	buffer := make([]byte, readSize)
 	var headerDeadline time.Time
+	c.active()
 	for {
 		if !c.machine.InHeader() {
 			headerDeadline = time.Time{}
@@ -44,19 +50,41 @@ func (c *conn) serve(ctx context.Context) {
 		}
 		deadline := headerDeadline
 		if deadline.IsZero() {
-			deadline = time.Now().Add(idleTimeout)
+			deadline = time.Unix(0, c.lastActive.Load()).Add(idleTimeout)
 		}
 		c.client.SetReadDeadline(deadline)
+		if c.answered() {
+			return
+		}
 		n, err := c.client.Read(buffer)
 		if n > 0 {
+			c.active()
 			if c.take(ctx, buffer[:n]) != nil {
 				return
 			}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && headerDeadline.IsZero() && c.idle() < idleTimeout {
+			continue // the client waits for a long answer
 		}
 		if err != nil {
 			c.clientEnded(err)
 			return
 		}
+	}
+}
+
+func (c *conn) active() { c.lastActive.Store(time.Now().UnixNano()) }
+
+func (c *conn) idle() time.Duration { return time.Since(time.Unix(0, c.lastActive.Load())) }
+
+// answered reports that the service has ended its side. It is asked after every
+// new deadline, which would otherwise undo the one that answer sets.
+func (c *conn) answered() bool {
+	select {
+	case <-c.answers:
+		return true
+	default:
+		return false // also without a service's side: the channel is nil
 	}
 }
 
@@ -159,11 +187,19 @@ func (c *conn) connect(ctx context.Context) error {
 
 // answer copies the service's bytes back until it ends.
 func (c *conn) answer(upstream net.Conn) {
-	defer close(c.answers)
+	// The reader of the client may be waiting for a request that nobody would
+	// answer any more.
+	defer func() {
+		close(c.answers)
+		if !c.refusing.Load() {
+			c.client.SetReadDeadline(time.Now())
+		}
+	}()
 	buffer := make([]byte, readSize)
 	for {
 		n, err := upstream.Read(buffer)
 		if n > 0 {
+			c.active()
 			c.client.SetWriteDeadline(time.Now().Add(writeTimeout))
 			if _, failed := c.client.Write(buffer[:n]); failed != nil {
 				c.close()
@@ -171,9 +207,6 @@ func (c *conn) answer(upstream net.Conn) {
 			}
 		}
 		if err != nil {
-			// The reader of the client may be waiting for a request that
-			// nobody would answer any more.
-			c.client.SetReadDeadline(time.Now())
 			return
 		}
 	}
@@ -183,6 +216,7 @@ func (c *conn) answer(upstream net.Conn) {
 // requests of the connection come first, or the client would take the refusal
 // for one of theirs.
 func (c *conn) refuse(reason policy.Reason) error {
+	c.refusing.Store(true)
 	c.gate.count(reason)
 	if c.answers != nil && !c.drain(drainTimeout) {
 		return errRefused

@@ -23,6 +23,14 @@ func (t tables) Token(key policy.TokenKey) (policy.TokenEntry, bool) {
 
 func (t tables) Subject(id uint32) (policy.SubjectEntry, bool) { return t.subject, id == 5 }
 
+func walk(p *policy.Program, path string) uint16 {
+	state := p.Start()
+	for i := range len(path) {
+		state = p.Next(state, path[i])
+	}
+	return state
+}
+
 func TestVerdict(t *testing.T) {
 	routes := []policy.Route{
 		{Path: "/role", Roles: []string{"nurse", "doctor"}},
