@@ -1,0 +1,88 @@
+// Command bench measures the product and writes what it found as reports: one
+// JSON file in the contract's shape and one page of the same per benchmark. A
+// benchmark that fails writes nothing, and a figure that was not measured is not
+// in the report. Everything is driven from outside, over the sockets that users
+// have; only what is named "in process" calls a package.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+type benchmark struct {
+	name string
+	run  func(context.Context, *bench) error
+}
+
+var benchmarks = []benchmark{
+	{"enforcement", enforcement},
+	{"directory", directoryBench},
+	{"scim", scim},
+}
+
+// bench is one benchmark under way.
+type bench struct {
+	program string // the authfi binary that is measured
+	dir     string // scratch, removed at the end
+	report  *report
+}
+
+func main() {
+	name := flag.String("name", "", "run this benchmark only")
+	out := flag.String("out", "bench/out", "directory of the reports")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *name, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, name, out string) error {
+	chosen := benchmarks
+	if name != "" {
+		i := slices.IndexFunc(benchmarks, func(b benchmark) bool { return b.name == name })
+		if i < 0 {
+			return fmt.Errorf("there is no benchmark %q", name)
+		}
+		chosen = benchmarks[i : i+1]
+	}
+	for _, b := range chosen {
+		if err := measure(ctx, b, out); err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+	}
+	return nil
+}
+
+func measure(ctx context.Context, b benchmark, out string) error {
+	dir, err := os.MkdirTemp("", "authfi-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "authfi")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/authfi")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build: %w: %s", err, said)
+	}
+	report, err := newReport(b.name)
+	if err != nil {
+		return err
+	}
+	if err := b.run(ctx, &bench{program: program, dir: dir, report: report}); err != nil {
+		return err
+	}
+	return report.write(out)
+}
