@@ -28,8 +28,9 @@ type conn struct {
 	held    []byte          // the header block that is being read
 	answers chan struct{}   // closed when the service has sent its last byte
 
-	lastActive atomic.Int64 // wall clock of the last byte of either side
-	refusing   atomic.Bool  // the client is read for a moment longer
+	headerDeadline time.Time    // of the block that is being read, zero between blocks
+	lastActive     atomic.Int64 // wall clock of the last byte of either side
+	refusing       atomic.Bool  // the client is read for a moment longer
 
 	mu       sync.Mutex
 	upstream net.Conn
@@ -40,15 +41,14 @@ type conn struct {
 // serve relays until either side ends or a request is refused.
 func (c *conn) serve(ctx context.Context) {
 	buffer := make([]byte, readSize)
-	var headerDeadline time.Time
 	c.active()
 	for {
 		if !c.machine.InHeader() {
-			headerDeadline = time.Time{}
-		} else if headerDeadline.IsZero() {
-			headerDeadline = time.Now().Add(headerTimeout)
+			c.headerDeadline = time.Time{}
+		} else if c.headerDeadline.IsZero() {
+			c.headerDeadline = time.Now().Add(headerTimeout)
 		}
-		deadline := headerDeadline
+		deadline := c.headerDeadline
 		if deadline.IsZero() {
 			deadline = time.Unix(0, c.lastActive.Load()).Add(idleTimeout)
 		}
@@ -63,7 +63,7 @@ func (c *conn) serve(ctx context.Context) {
 				return
 			}
 		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && headerDeadline.IsZero() && c.idle() < idleTimeout {
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.headerDeadline.IsZero() && c.idle() < idleTimeout {
 			continue // the client waits for a long answer
 		}
 		if err != nil {
@@ -152,7 +152,7 @@ func (c *conn) decide(ctx context.Context) error {
 	if err := c.forward(c.held); err != nil {
 		return err
 	}
-	c.held = c.held[:0]
+	c.held, c.headerDeadline = c.held[:0], time.Time{}
 	c.machine.Allow()
 	return nil
 }
