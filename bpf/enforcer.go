@@ -29,8 +29,8 @@ type Config struct {
 	Logger  *slog.Logger
 }
 
-// Enforcer fills the kernel's tables. Its methods are for one goroutine, except
-// Stats and ExtendLease.
+// Enforcer fills the kernel's tables. Rows are written by one goroutine; Stats,
+// ExtendLease, Sweep and Reap may be called by any.
 type Enforcer struct {
 	cfg     Config
 	objects obj.EnforceObjects

@@ -43,7 +43,8 @@ const tcpListen = 10
 // sweepOlder ends the connections of an address that were there before it was
 // guarded; their clients would otherwise hang.
 func (e *Enforcer) sweepOlder(listen netip.AddrPort) error {
-	return e.destroy(func(s socket) bool {
+	ports := map[uint16]bool{listen.Port(): true}
+	return e.destroy(ports, func(s socket) bool {
 		if s.local.Port() != listen.Port() || !listen.Addr().IsUnspecified() && s.local.Addr() != listen.Addr().Unmap() {
 			return false
 		}
@@ -52,19 +53,30 @@ func (e *Enforcer) sweepOlder(listen netip.AddrPort) error {
 	})
 }
 
-// Sweep ends the open connections of a subject, streams included.
+// Sweep ends the open connections of a subject, streams included. One that was
+// refused meanwhile is left to read its answer; Reap ends it.
 func (e *Enforcer) Sweep(subject uint32) error {
-	return e.destroy(func(s socket) bool {
+	return e.destroy(e.ports(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
-		return ok && c.Subject == subject
+		return ok && c.Subject == subject && c.Mode == modeActive
 	})
+}
+
+func (e *Enforcer) ports() map[uint16]bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ports := map[uint16]bool{}
+	for key := range e.services {
+		ports[key.Port] = true
+	}
+	return ports
 }
 
 // Reap ends refused connections after a grace for the answer, and those that
 // have been in a header for too long.
 func (e *Enforcer) Reap() error {
 	now := BootNow()
-	return e.destroy(func(s socket) bool {
+	return e.destroy(e.ports(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
 		if !ok {
 			return false
@@ -80,12 +92,8 @@ func (e *Enforcer) conn(cookie uint64) (c obj.EnforceConn, ok bool) {
 	return c, err == nil
 }
 
-// destroy ends the sockets on services' ports that doomed names.
-func (e *Enforcer) destroy(doomed func(socket) bool) error {
-	ports := map[uint16]bool{}
-	for key := range e.services {
-		ports[key.Port] = true
-	}
+// destroy ends the sockets on these ports that doomed names.
+func (e *Enforcer) destroy(ports map[uint16]bool, doomed func(socket) bool) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return fmt.Errorf("sock_diag: %w", err)

@@ -66,7 +66,7 @@ var arrows = map[string][]string{
 	"dev":        {"proto/gen/*"},
 	"cmd/authfi": {"node", "dev"},
 	// bench measures parts alone, too: the index, the filter parser, the verdict.
-	"bench":      {"api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
+	"bench": {"api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
 
 	"proto/gen/*": {"proto/gen/*"},
 	"tools/*":     {},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/bpf/policy"
@@ -46,12 +47,13 @@ func (k *Kernel) RemoveService(listen string) error {
 	return k.Enforcer.RemoveService(address)
 }
 
-// Sweep implements Table. The subject's row already refuses; ending open
-// connections as well is not worth stopping for.
+// Sweep implements Table. The subject's row already refuses whatever comes next.
 func (k *Kernel) Sweep(subject uint32) {
-	if err := k.Enforcer.Sweep(subject); err != nil {
-		k.log.Warn("connections of a user could not be ended", "error", err)
-	}
+	time.AfterFunc(sweepGrace, func() {
+		if err := k.Enforcer.Sweep(subject); err != nil {
+			k.log.Warn("connections of a user could not be ended", "error", err)
+		}
+	})
 }
 
 // Settled implements Gate.

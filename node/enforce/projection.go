@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/authfi/authfi/bpf/policy"
 	"github.com/authfi/authfi/directory"
@@ -20,9 +21,14 @@ type Table interface {
 	DeleteSubject(subject uint32) error
 	PutToken(key policy.TokenKey, entry policy.TokenEntry) error
 	DeleteToken(key policy.TokenKey) error
-	// Sweep ends the open connections of a subject.
+	// Sweep ends the open connections of a subject after sweepGrace.
 	Sweep(subject uint32)
 }
+
+// sweepGrace is what a client gets between losing access and losing its open
+// connections. Its next request is refused at once, and it shall read that
+// answer instead of a reset; only streams and idle connections are left then.
+const sweepGrace = 250 * time.Millisecond
 
 // projection is what the table should hold. It is used by one goroutine.
 type projection struct {

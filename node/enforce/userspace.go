@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/bpf/gate"
@@ -210,9 +211,11 @@ func (u *UserSpace) DeleteToken(key policy.TokenKey) error {
 
 // Sweep implements Table.
 func (u *UserSpace) Sweep(subject uint32) {
-	for _, g := range u.gates() {
-		g.Sweep(subject)
-	}
+	time.AfterFunc(sweepGrace, func() {
+		for _, g := range u.gates() {
+			g.Sweep(subject)
+		}
+	})
 }
 
 func (u *UserSpace) gates() (all []*gate.Gate) {
