@@ -109,11 +109,7 @@ func (e *Enforcer) versionDir() (string, error) {
 	}
 	sum := sha256.New()
 	for _, name := range []string{"verdict", "enrol", "guard_in", "guard_out"} {
-		tag, err := spec.Programs[name].Tag()
-		if err != nil {
-			return "", fmt.Errorf("read programs: %w", err)
-		}
-		sum.Write([]byte(tag))
+		fmt.Fprintf(sum, "%s\n%v\n", name, spec.Programs[name].Instructions)
 	}
 	return filepath.Join(e.cfg.PinDir, "v"+hex.EncodeToString(sum.Sum(nil))[:16]), nil
 }

@@ -48,8 +48,6 @@ type answerError struct {
 
 func (e *answerError) Error() string { return fmt.Sprintf("status %d: %.300s", e.Status, e.Body) }
 
-const scimType = "application/scim+json"
-
 // do sends JSON and reads JSON; in and out may be nil.
 func (c *client) do(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader

@@ -48,7 +48,6 @@ type seen struct {
 	header, end int
 	chunked     bool
 	length      uint64
-	refusal     Reason
 }
 
 // readAll feeds the stream in pieces of the given sizes, in turn.

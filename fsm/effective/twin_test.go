@@ -57,6 +57,13 @@ func (w *twin) list(u directory.UserID) (grants []Grant) {
 	return grants
 }
 
+// put makes a user known; one that is known stays as it is.
+func (w *twin) put(u directory.UserID) {
+	if _, known := w.active[u]; !known {
+		w.active[u] = false
+	}
+}
+
 func (w *twin) clone() *twin {
 	c := newTwin()
 	for k, v := range w.active {
@@ -100,7 +107,7 @@ func step(rng *rand.Rand, e *Editor, w *twin) {
 	switch rng.Intn(13) {
 	case 0, 1:
 		e.PutUser(u)
-		w.active[u] = w.active[u]
+		w.put(u)
 	case 2, 3:
 		on := rng.Intn(3) > 0
 		if e.SetActive(u, on) == nil {

@@ -82,17 +82,6 @@ func holderKey(a *directory.Assignment) string {
 	return pairKey(derivedAssignment, a.Role, a.User) + "u"
 }
 
-// prefixEnd is the first key after all keys with this prefix.
-func prefixEnd(prefix string) string {
-	b := []byte(prefix)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i]++; b[i] != 0 {
-			return string(b[:i+1])
-		}
-	}
-	return ""
-}
-
 // storedKey is the key as Storage sees it: the organization comes first, with
 // a fixed width, so that one organization is one range.
 func storedKey(org directory.OrgID, key string) []byte {
