@@ -17,7 +17,10 @@ type outcome struct {
 // adapter drives the machine from raft's log and answers this node's waiters.
 type adapter struct {
 	machine StateMachine
-	moved   func(applied uint64) // told after each publication; may be nil
+	// moved is told after each publication, remember of each configuration of
+	// the cluster; both may be nil.
+	moved    func(applied uint64)
+	remember func(raft.Configuration)
 
 	mu      sync.Mutex
 	waiters map[proposalID]chan outcome // guarded by mu; each channel holds one
@@ -55,6 +58,7 @@ func (a *adapter) ApplyBatch(logs []*raft.Log) []any {
 		if log.Index <= applied {
 			continue
 		}
+		a.noteMembers(log)
 		batch, entry := unpack(log)
 		batches, entries = append(batches, batch), append(entries, entry)
 	}

@@ -86,6 +86,7 @@ func Open(cfg Config) (*Cluster, error) {
 	c.adapter = newAdapter(cfg.Machine)
 	c.applied = newPosition(cfg.Machine.Applied())
 	c.adapter.moved = c.applied.set
+	c.adapter.remember = c.rememberMembers
 	var err error
 	if c.peers, err = listen(cfg, c.log); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func Open(cfg Config) (*Cluster, error) {
 		return nil, errors.Join(err, c.peers.close())
 	}
 	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]net.Conn{}}
-	c.peers.rpc, c.peers.join = c.calls.serve, c.serveJoin
+	c.peers.rpc, c.peers.join, c.peers.state = c.calls.serve, c.serveJoin, c.serveState
 	c.proposer = newProposer(c)
 	c.reader = newReader(c)
 	c.handlePeers()
@@ -126,10 +127,6 @@ func (c *Cluster) openRaft() error {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	config, err := c.raftConfig(snapshots, hl)
-	if err != nil {
-		return err
-	}
 	transport := guardedTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  c.peers.stream,
 		MaxPool:                 3,
@@ -138,11 +135,27 @@ func (c *Cluster) openRaft() error {
 		Logger:                  hl,
 		MsgpackUseNewTimeFormat: true,
 	}), stalled}
+	damaged, err := c.needsRefill(cached, snapshots)
+	if err != nil {
+		return err
+	}
+	if damaged {
+		if err := c.refill(snapshots, transport); err != nil {
+			return err
+		}
+	}
+	config, err := c.raftConfig(snapshots, hl)
+	if err != nil {
+		return err
+	}
 	if err := c.bootstrap(config, cached, bolt, snapshots, transport); err != nil {
 		return err
 	}
 	if c.raft, err = raft.NewRaft(config, c.adapter, cached, bolt, snapshots, transport); err != nil {
 		return fmt.Errorf("start raft: %w", err)
+	}
+	if members := c.raft.GetConfiguration(); members.Error() == nil && len(members.Configuration().Servers) > 0 {
+		c.rememberMembers(members.Configuration())
 	}
 	return nil
 }

@@ -15,6 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // journal is a machine that keeps every command in order; its result is the
@@ -22,6 +25,7 @@ import (
 type journal struct {
 	mu      sync.Mutex
 	applied uint64
+	term    uint64
 	lines   []string
 }
 
@@ -34,7 +38,7 @@ func (j *journal) ApplyBatch(batches []Batch) [][]any {
 			j.lines = append(j.lines, string(c))
 			out[i] = append(out[i], len(j.lines))
 		}
-		j.applied = b.Index
+		j.applied, j.term = b.Index, b.Term
 	}
 	return out
 }
@@ -47,10 +51,12 @@ func (j *journal) Applied() uint64 {
 
 type captured struct {
 	Applied uint64
+	At      uint64 // term
 	Lines   []string
 }
 
 func (c captured) Index() uint64 { return c.Applied }
+func (c captured) Term() uint64  { return c.At }
 
 func (c captured) WriteTo(w io.Writer) (int64, error) {
 	var b bytes.Buffer
@@ -63,7 +69,7 @@ func (c captured) WriteTo(w io.Writer) (int64, error) {
 func (j *journal) Snapshot() (Snapshot, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return captured{j.applied, slices.Clone(j.lines)}, nil
+	return captured{j.applied, j.term, slices.Clone(j.lines)}, nil
 }
 
 func (j *journal) Restore(r io.Reader) error {
@@ -73,7 +79,7 @@ func (j *journal) Restore(r io.Reader) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.applied, j.lines = c.Applied, c.Lines
+	j.applied, j.term, j.lines = c.Applied, c.At, c.Lines
 	return nil
 }
 
@@ -268,38 +274,54 @@ func TestWithoutAQuorumNothingIsAcknowledged(t *testing.T) {
 	}
 }
 
-// TestWipedMachineIsFilledAgain restarts a node whose machine lost everything,
-// once from its own snapshot and log, and once after the log it would need is
-// gone, from the others.
+// TestWipedMachineIsFilledAgain restarts a node whose machine lost everything:
+// with its own snapshot and log, with a damaged snapshot, and without one
+// although the log does not reach back.
 func TestWipedMachineIsFilledAgain(t *testing.T) {
 	nodes := trio(t)
 	for i := range 20 {
 		nodes[0].propose(t, fmt.Sprintf("before %d", i))
 	}
 	n := nodes[2]
-	if err := n.Snapshot(within(t)); err != nil {
-		t.Fatal(err)
+	snapshots := filepath.Join(n.cfg.Dir, "raft", "snapshots")
+	damage := map[string]func() error{
+		"the machine alone": func() error { return nil },
+		"a damaged snapshot": func() error {
+			files, err := filepath.Glob(filepath.Join(snapshots, "*", "state.bin"))
+			for _, f := range files {
+				err = errors.Join(err, os.WriteFile(f, []byte("not a state"), 0o600))
+			}
+			return err
+		},
+		"no snapshot and a short log": func() error {
+			store, err := raftboltdb.NewBoltStore(filepath.Join(n.cfg.Dir, "raft", "log.db"))
+			if err != nil {
+				return err
+			}
+			return errors.Join(store.DeleteRange(1, 15), store.Close(), os.RemoveAll(snapshots))
+		},
 	}
-	nodes[0].propose(t, "after")
-	for _, wipe := range []string{"machine", "machine and raft"} {
+	for _, name := range []string{"the machine alone", "a damaged snapshot", "no snapshot and a short log"} {
+		if err := n.Snapshot(within(t)); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+			t.Fatal(err)
+		}
+		nodes[0].propose(t, "after "+name)
 		n.Close()
+		if err := damage[name](); err != nil {
+			t.Fatal(err)
+		}
 		n.journal = &journal{}
 		n.cfg.Machine = n.journal
-		if wipe == "machine and raft" {
-			if err := os.RemoveAll(filepath.Join(n.cfg.Dir, "raft", "snapshots")); err != nil {
-				t.Fatal(err)
-			}
-		}
 		n.open(t)
 		index, err := n.ReadIndex(within(t))
 		if err == nil {
 			err = n.WaitApplied(within(t), index)
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", wipe, err)
+			t.Fatalf("%s: %v", name, err)
 		}
-		if n.journal.count("after") != 1 || n.journal.count("before 0") != 1 {
-			t.Fatalf("%s: the node holds %v", wipe, n.journal.lines)
+		if n.journal.count("after "+name) != 1 || n.journal.count("before 0") != 1 {
+			t.Fatalf("%s: the node holds %v", name, n.journal.lines)
 		}
 	}
 }

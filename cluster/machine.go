@@ -32,6 +32,7 @@ type StateMachine interface {
 // Snapshot is one captured state.
 type Snapshot interface {
 	Index() uint64
+	Term() uint64 // of the entry at Index
 	WriteTo(w io.Writer) (int64, error)
 }
 

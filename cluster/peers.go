@@ -13,12 +13,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// The peer port speaks three protocols, told apart by ALPN before a byte of
+// The peer port speaks four protocols, told apart by ALPN before a byte of
 // them is read. Only a join comes without a certificate.
 const (
-	protocolRaft = "authfi-raft"
-	protocolRPC  = "authfi-rpc"
-	protocolJoin = "authfi-join"
+	protocolRaft  = "authfi-raft"
+	protocolRPC   = "authfi-rpc"
+	protocolState = "authfi-state"
+	protocolJoin  = "authfi-join"
 )
 
 // Bounds of the peer port: whoever has no certificate can hold a connection
@@ -41,6 +42,7 @@ type peers struct {
 	closed bool              // guarded by mu
 	rpc    func(from string, conn net.Conn)
 	join   func(conn net.Conn)
+	state  func(conn net.Conn)
 }
 
 func listen(cfg Config, log *slog.Logger) (*peers, error) {
@@ -58,7 +60,7 @@ func listen(cfg Config, log *slog.Logger) (*peers, error) {
 
 // serve accepts until the port is closed.
 func (p *peers) serve() {
-	config := p.identity.peerTLS(protocolRaft, protocolRPC, protocolJoin)
+	config := p.identity.peerTLS(protocolRaft, protocolRPC, protocolState, protocolJoin)
 	config.ClientAuth = tls.VerifyClientCertIfGiven // join has none; the others are checked below
 	for {
 		conn, err := p.listener.Accept()
@@ -102,6 +104,9 @@ func (p *peers) admit(conn *tls.Conn) {
 		p.stream.offer(conn)
 	case state.NegotiatedProtocol == protocolRPC:
 		p.rpc(from, conn)
+		p.forget(conn)
+	case state.NegotiatedProtocol == protocolState:
+		p.state(conn)
 		p.forget(conn)
 	default:
 		p.forget(conn)

@@ -17,7 +17,6 @@ const (
 	methodAppend    = "cluster.append"
 	methodReadIndex = "cluster.read-index"
 	methodAddVoter  = "cluster.add-voter"
-	methodState     = "cluster.state"
 )
 
 // Bounds of one call. An entry of group commit is the largest honest body.
@@ -133,6 +132,11 @@ func exchange(ctx context.Context, conn net.Conn, method string, body []byte) (a
 	return answer, true, err
 }
 
+func writeFrame(w io.Writer, b []byte) error {
+	_, err := w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...))
+	return err
+}
+
 func readFrame(r io.Reader) ([]byte, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
@@ -164,8 +168,7 @@ func (s *calls) serve(from string, conn net.Conn) {
 			answer = encodeAnswer(h(ctx, from, body))
 			cancel()
 		}
-		frame := binary.BigEndian.AppendUint32(nil, uint32(len(answer)))
-		if _, err := conn.Write(append(frame, answer...)); err != nil {
+		if err := writeFrame(conn, answer); err != nil {
 			return
 		}
 	}

@@ -20,12 +20,15 @@ type Machine struct {
 // the machine then starts empty and must be filled from elsewhere.
 var ErrDamaged = errors.New("stored state is damaged")
 
-// Open loads the state. When the stored rows do not add up it returns an empty
-// machine together with ErrDamaged.
+// Open loads the state. When the stored rows do not add up it empties the store
+// and returns an empty machine together with ErrDamaged.
 func Open(storage state.Storage) (*Machine, error) {
 	m := &Machine{storage: storage}
 	writer, err := state.LoadWriter(storage.Load)
 	if err != nil {
+		if failed := storage.Replace(nothing); failed != nil {
+			return nil, fmt.Errorf("empty a damaged store: %w", errors.Join(failed, err))
+		}
 		writer, err = state.NewWriter(), fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	m.writer = writer
@@ -34,6 +37,10 @@ func Open(storage state.Storage) (*Machine, error) {
 	m.root.Store(root)
 	return m, err
 }
+
+// nothing fills a store with no rows: what is replayed into it must not meet
+// rows of the state that was damaged.
+func nothing(func(key, value []byte) error) (state.Meta, error) { return state.Meta{}, nil }
 
 // Root is the newest published state. It is durable: a root is published after
 // its rows are stored.

@@ -250,6 +250,11 @@ func TestDamagedRowsAreFound(t *testing.T) {
 	if !errors.Is(err, fsm.ErrDamaged) || again.Applied() != 0 {
 		t.Fatalf("opened at %d with %v", again.Applied(), err)
 	}
+	begin(t, again) // replayed from the log
+	sameDigest(t, 0, m, again)
+	if reopened, err := fsm.Open(storage); err != nil || fsm.Digest(reopened.Root()) != fsm.Digest(m.Root()) {
+		t.Fatalf("rows of the damaged state are still there: %v", err)
+	}
 }
 
 func TestRightLostAtAnEntryIsNotUsableByTheNext(t *testing.T) {

@@ -99,6 +99,8 @@ type snapshot struct{ root *state.Root }
 
 func (s snapshot) Index() uint64 { return uint64(s.root.Applied()) }
 
+func (s snapshot) Term() uint64 { return s.root.Meta().Term }
+
 func (s snapshot) WriteTo(w io.Writer) (int64, error) {
 	counted := &counter{to: w}
 	err := fsm.WriteSnapshot(counted, s.root)
