@@ -252,6 +252,9 @@ func (c *Cluster) Stop() error {
 	for _, p := range append(c.nodes[:], c.demos[:]...) {
 		stopping.Go(p.stop)
 	}
+	for i := range Nodes {
+		stopping.Go(func() { stopRestarted(c.file(fmt.Sprintf("node-%d.pid", i+1)), c.nodes[i]) })
+	}
 	stopping.Wait()
 	os.Remove(c.file("ready"))
 	return c.detach()

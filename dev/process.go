@@ -3,6 +3,8 @@ package dev
 import (
 	"os"
 	"os/exec"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -53,5 +55,27 @@ func (p *process) stop() {
 	case <-p.done:
 	case <-time.After(stopWait):
 		p.kill()
+	}
+}
+
+// stopRestarted stops a node that another process started in the place of ours,
+// which the pid file tells.
+func stopRestarted(pidFile string, ours *process) {
+	b, err := os.ReadFile(pidFile)
+	if err != nil {
+		return
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid <= 1 || ours == nil || pid == ours.cmd.Process.Pid {
+		return
+	}
+	if syscall.Kill(pid, syscall.SIGTERM) != nil {
+		return
+	}
+	for deadline := time.Now().Add(stopWait); syscall.Kill(pid, 0) == nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			syscall.Kill(pid, syscall.SIGKILL)
+			return
+		}
 	}
 }
