@@ -43,6 +43,9 @@ func directoryBench(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
+	if err := floor(ctx, b.report, c); err != nil {
+		return err
+	}
 	if err := listSources(ctx, b.report, c, users); err != nil {
 		return err
 	}
@@ -169,6 +172,25 @@ func importAll(ctx context.Context, r *report, c *cluster) ([]string, error) {
 	r.add("import_100k_users_s", "s", "The part of import_100k_s that creates the users.", []float64{usersTook.Seconds()})
 	r.add("import_100k_members_s", "s", "The part of import_100k_s that adds the memberships.", []float64{time.Since(membersBegan).Seconds()})
 	return users, nil
+}
+
+// floor is what any answer over HTTPS costs on this machine.
+func floor(ctx context.Context, r *report, c *cluster) error {
+	operator := c.operator()
+	var runs []float64
+	for range directoryRuns {
+		took := make([]float64, reads)
+		for i := range took {
+			began := time.Now()
+			if err := operator.do(ctx, http.MethodGet, "/healthz", nil, nil); err != nil {
+				return err
+			}
+			took[i] = micros(time.Since(began))
+		}
+		runs = append(runs, quantile(took, 0.5))
+	}
+	r.add("https_floor_p50_us", "us", fmt.Sprintf("p50 of %d GET /healthz a run, over HTTPS and one connection to each node in turn: what every read below pays before it does anything.", reads), runs)
+	return nil
 }
 
 func listSources(ctx context.Context, r *report, c *cluster, users []string) error {

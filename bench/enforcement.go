@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,15 +21,14 @@ const (
 	throughputTime   = 1 * time.Second
 	throughputPasses = 2 // of each side, in turn, per run
 	callers          = 16
-	trials           = 15 // deactivations per run
 	tokenBytes       = 1024
 )
 
 // gateFigures collects one value a run, and one a trial for deactivations.
 type gateFigures struct {
-	verdict, added, kept, refusal []float64
-	resets                        []float64 // 1 for a trial in which a node closed without an answer
-	tokenBytes                    int
+	verdict, added, kept []float64
+	idle, loaded         []refusal
+	tokenBytes           int
 }
 
 func enforcement(ctx context.Context, b *bench) error {
@@ -44,16 +42,10 @@ func enforcement(ctx context.Context, b *bench) error {
 	r.add("verdict_p50_us_1k", "us", fmt.Sprintf("p50 of the kernel program's own histogram (50 ns buckets) on node-1 after %d keep-alive GETs with a token of %d bytes, read from GET /api/v1/enforcement; a new cluster each run.", verdicts, kernel.tokenBytes), kernel.verdict)
 	r.add("added_p50_us_kernel", "us", addedHow("kernel gate", kernel.tokenBytes), kernel.added)
 	r.add("throughput_kept_kernel", "ratio", fmt.Sprintf("Requests a second through the kernel gate over those to the same program unprotected: %d keep-alive connections, %d passes of %s each in turn; client, services and nodes share the CPUs.", callers, throughputPasses, throughputTime), kernel.kept)
-	how := fmt.Sprintf("of %d deactivations without other load: SCIM PATCH active=False answered to the first refusal of the user's token, the slowest of the three nodes, each asked without pause over one connection.", len(kernel.refusal))
-	r.put("deactivate_to_refusal_p99_ms_idle", "ms", "p99 "+how, quantile(kernel.refusal, 0.99), kernel.refusal)
-	r.put("deactivate_to_refusal_p50_ms_idle", "ms", "p50 "+how, quantile(kernel.refusal, 0.5), kernel.refusal)
-	r.put("refusals_reset_share", "ratio", "Deactivations in which at least one node reset the connection before its refusal could be read; counted as refusals.", mean(kernel.resets), kernel.resets)
+	addRefusals(r, "idle", "nothing else running", kernel.idle)
+	addRefusals(r, "load", fmt.Sprintf("%d writers create users and %d connections flood the service of each node meanwhile, on the same CPUs", loadWriters, loadCallers), kernel.loaded)
 	for range gateRuns {
 		if err := b.enforceOnce(ctx, "gate", &gate); err != nil {
-			if strings.Contains(err.Error(), "no gate") {
-				fmt.Println("enforcement: the user-space gate does not start, so added_p50_us_gate is not measured:", err)
-				return nil
-			}
 			return fmt.Errorf("gate: %w", err)
 		}
 	}
@@ -91,8 +83,11 @@ func (b *bench) enforceOnce(ctx context.Context, mode string, into *gateFigures)
 		if err := throughputKept(c.Service(0), bare, token, into); err != nil {
 			return err
 		}
-		if err := c.deactivations(ctx, role, into); err != nil {
+		if into.idle, err = c.deactivations(ctx, role, "leaver", into.idle); err != nil {
 			return err
+		}
+		if into.loaded, err = c.loadedDeactivations(ctx, role, token, into.loaded); err != nil {
+			return fmt.Errorf("under load: %w", err)
 		}
 	}
 	return addedTime(c.Service(0), bare, token, into)
@@ -283,87 +278,4 @@ func flood(base, token string) (total int, err error) {
 		total += n
 	}
 	return total, errors.Join(errs...)
-}
-
-func (c *cluster) deactivations(ctx context.Context, role string, into *gateFigures) error {
-	provisioner, err := c.provisioner(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range trials {
-		took, err := c.deactivation(ctx, provisioner, role, fmt.Sprintf("leaver-%d", i))
-		if err != nil {
-			return fmt.Errorf("deactivation %d: %w", i, err)
-		}
-		into.refusal = append(into.refusal, took.ms)
-		reset := 0.0
-		if took.reset {
-			reset = 1
-		}
-		into.resets = append(into.resets, reset)
-	}
-	return nil
-}
-
-// deactivation is the time from the SCIM answer to the refusal on the slowest
-// node.
-func (c *cluster) deactivation(ctx context.Context, provisioner *api, role, name string) (refusal, error) {
-	user, err := provisioner.create(ctx, "/Users", map[string]any{
-		"schemas": []string{userSchema}, "userName": name + "@bench.example", "active": true,
-	})
-	if err != nil {
-		return refusal{}, err
-	}
-	if err := c.operator().do(ctx, http.MethodPost, "/api/v1/users/"+user+"/roles", map[string]string{"role_id": role}, nil); err != nil {
-		return refusal{}, err
-	}
-	token, err := c.signIn(ctx, user)
-	if err != nil {
-		return refusal{}, err
-	}
-	if err := c.awaitServed(ctx, token); err != nil {
-		return refusal{}, err
-	}
-	if err := provisioner.patch(ctx, "/Users/"+user, operation("Replace", "active", "False")); err != nil {
-		return refusal{}, err
-	}
-	answered := time.Now()
-	var all sync.WaitGroup
-	var seen [dev.Nodes]refusal
-	var errs [dev.Nodes]error
-	for i := range dev.Nodes {
-		all.Go(func() { seen[i], errs[i] = untilRefused(c.Service(i), token, answered) })
-	}
-	all.Wait()
-	slowest := seen[0]
-	for _, r := range seen[1:] {
-		slowest.ms, slowest.reset = max(slowest.ms, r.ms), slowest.reset || r.reset
-	}
-	return slowest, errors.Join(errs[:]...)
-}
-
-// refusal is when a request was first not served, and whether the connection
-// was reset before the answer could be read.
-type refusal struct {
-	ms    float64
-	reset bool
-}
-
-func untilRefused(base, token string, answered time.Time) (refusal, error) {
-	c, err := dial(base, token)
-	if err != nil {
-		return refusal{}, err
-	}
-	defer c.close()
-	for time.Since(answered) < answerWait {
-		status, _, err := c.get()
-		reset := errors.Is(err, syscall.ECONNRESET)
-		if err != nil && !reset {
-			return refusal{}, err
-		}
-		if reset || status == http.StatusUnauthorized || status == http.StatusForbidden {
-			return refusal{millis(time.Since(answered)), reset}, nil
-		}
-	}
-	return refusal{}, errors.New("a deactivated user is still served")
 }
