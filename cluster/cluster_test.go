@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -388,15 +389,28 @@ func TestCallOfAnUnknownMethodIsRefused(t *testing.T) {
 	}
 }
 
-func TestReadOnlyNodeProposesNothing(t *testing.T) {
+// TestFullDiskRefusesWritesUntilSpaceReturns: on the node that was asked, and on
+// the leader for everybody.
+func TestFullDiskRefusesWritesUntilSpaceReturns(t *testing.T) {
 	nodes := trio(t)
-	nodes[0].cfg.WriteAllowed = func() error { return errors.New("disk is full") }
-	nodes[0].Cluster.cfg.WriteAllowed = nodes[0].cfg.WriteAllowed
-	if _, _, err := nodes[0].Propose(within(t), []byte("x")); !errors.Is(err, ErrReadOnly) {
-		t.Fatal(err)
+	leader := slices.IndexFunc(nodes, func(n *testNode) bool { return n.IsLeader() })
+	follower := nodes[(leader+1)%3]
+	var full atomic.Bool
+	full.Store(true)
+	nodes[leader].Cluster.cfg.WriteAllowed = func() error {
+		if full.Load() {
+			return errors.New("disk is full")
+		}
+		return nil
 	}
-	nodes[1].propose(t, "y")
-	if nodes[1].journal.count("x") != 0 {
-		t.Fatal("the refused command was applied")
+	for _, n := range []*testNode{nodes[leader], follower} {
+		if _, _, err := n.Propose(within(t), []byte("x")); !errors.Is(err, ErrReadOnly) {
+			t.Fatalf("%s: %v", n.cfg.NodeID, err)
+		}
+	}
+	full.Store(false)
+	follower.propose(t, "y")
+	if follower.journal.count("x") != 0 {
+		t.Fatal("a refused command was applied")
 	}
 }

@@ -90,7 +90,7 @@ func (p *proposer) try(ctx context.Context, prop proposal, applied chan outcome)
 			applied <- out
 			return nil
 		case err := <-fate:
-			if errors.Is(err, ErrNoLeader) || errors.Is(err, ErrOverloaded) {
+			if errors.Is(err, ErrNoLeader) || errors.Is(err, ErrReadOnly) {
 				return err
 			}
 			// Committed, or of unknown fate: either way this node will see
@@ -183,6 +183,9 @@ func (c *Cluster) append(entry []byte) error {
 func (c *Cluster) serveAppend(_ context.Context, _ string, entry []byte) ([]byte, error) {
 	if _, err := decodeEntry(entry); err != nil {
 		return nil, err
+	}
+	if c.cfg.WriteAllowed != nil && c.cfg.WriteAllowed() != nil {
+		return nil, ErrReadOnly // the log that must take it first is this node's
 	}
 	if err := c.append(entry); err != nil {
 		return nil, err

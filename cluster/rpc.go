@@ -30,6 +30,7 @@ const (
 const (
 	answerOK byte = iota
 	answerNoLeader
+	answerReadOnly
 	answerUnknownOutcome
 	answerFailed // the body is the text
 )
@@ -92,6 +93,8 @@ func decodeAnswer(answer []byte) ([]byte, error) {
 		return answer[1:], nil
 	case answerNoLeader:
 		return nil, ErrNoLeader
+	case answerReadOnly:
+		return nil, ErrReadOnly
 	case answerFailed:
 		return nil, errors.New(string(answer[1:]))
 	}
@@ -104,6 +107,8 @@ func encodeAnswer(body []byte, err error) []byte {
 		return append([]byte{answerOK}, body...)
 	case errors.Is(err, ErrNoLeader):
 		return []byte{answerNoLeader}
+	case errors.Is(err, ErrReadOnly):
+		return []byte{answerReadOnly}
 	case errors.Is(err, ErrUnknownOutcome):
 		return []byte{answerUnknownOutcome}
 	}
