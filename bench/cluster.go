@@ -114,7 +114,11 @@ func (a *api) do(ctx context.Context, method, path string, in, out any) error {
 	if res.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s: %d: %.300s", method, path, res.StatusCode, text)
 	}
-	if out == nil {
+	switch out := out.(type) {
+	case nil:
+		return nil
+	case *[]byte: // not decoded, so that the client's JSON is in nobody's figure
+		*out = text
 		return nil
 	}
 	return json.Unmarshal(text, out)

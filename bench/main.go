@@ -58,19 +58,26 @@ func run(ctx context.Context, name, out string) error {
 		chosen = benchmarks[i : i+1]
 	}
 	for _, b := range chosen {
-		if err := measure(ctx, b, out); err != nil {
+		if err := b.measure(ctx, out); err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 	}
 	return nil
 }
 
-func measure(ctx context.Context, b benchmark, out string) error {
+func (b benchmark) measure(ctx context.Context, out string) error {
 	dir, err := os.MkdirTemp("", "authfi-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	if err := b.measureIn(ctx, dir, out); err != nil {
+		return fmt.Errorf("%w (logs in %s)", err, dir)
+	}
+	return os.RemoveAll(dir)
+}
+
+// measureIn uses a directory for the program, the data and the logs.
+func (b benchmark) measureIn(ctx context.Context, dir, out string) error {
 	program := filepath.Join(dir, "authfi")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/authfi")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
