@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/authfi/authfi/bpf/obj"
@@ -322,13 +323,16 @@ func removeDir(dir string) error {
 }
 
 func clearDir(dir string) error {
-	for _, pattern := range []string{"link_*", "map_*"} {
-		files, err := filepath.Glob(filepath.Join(dir, pattern))
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if err := os.Remove(f); err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, kind := range []string{"link_", "map_"} {
+		for _, entry := range entries {
+			if !strings.HasPrefix(entry.Name(), kind) {
+				continue
+			}
+			if err := os.Remove(filepath.Join(dir, entry.Name())); err != nil {
 				return err
 			}
 		}
