@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 // Bounds of every connection and request, before anything is parsed. SCIM and
@@ -85,6 +86,10 @@ func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Hand
 		header.Set("Cache-Control", "no-store")
 		if len(r.RequestURI) > urlMax {
 			http.Error(w, "the URL is too long", http.StatusRequestURITooLong)
+			return
+		}
+		if !utf8.ValidString(r.URL.Path) {
+			http.Error(w, "the path is not valid UTF-8", http.StatusBadRequest)
 			return
 		}
 		if isProcedure(r.URL.Path) {

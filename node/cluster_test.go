@@ -173,3 +173,18 @@ func flip(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// TestWithoutQuorum: a node that is alone refuses writes as unavailable, and
+// goes on to answer reads and to publish keys.
+func TestWithoutQuorum(t *testing.T) {
+	c := nodetest.Start(t)
+	org := organization(c, "memorial")
+	converged(t, c)
+	c.Stop(1)
+	c.Stop(2)
+	if write := c.Call(0, http.MethodPost, "/api/v1/users", userBody(org, "late")); write.Status != http.StatusServiceUnavailable {
+		t.Errorf("a write: %d %s", write.Status, write.Body)
+	}
+	c.Do(0, http.MethodGet, "/api/v1/users?org_id="+org.ID, "", nil)
+	c.Do(0, http.MethodGet, "/o/memorial/.well-known/jwks.json", "", nil)
+}

@@ -36,6 +36,7 @@ func TestHostileRequests(t *testing.T) {
 		{"control character", "POST", "/api/v1/users", `{"org_id":"` + north.ID + `","email":"a\u0000@b.c"}`, nil},
 		{"unknown organization", "POST", "/api/v1/users", `{"org_id":"` + alice.ID + `","email":"a@b.c"}`, nil},
 		{"unknown id", "DELETE", "/api/v1/users/" + north.ID, "", nil},
+		{"broken id", "DELETE", "/api/v1/users/%00%ff", "", nil},
 		{"huge header", "GET", "/api/v1/status", "", []string{"X-Filler", strings.Repeat("a", 64<<10)}},
 		{"broken token", "POST", "/api/v1/organizations", `{"slug":"x"}`, []string{"Authorization", "Bearer afo_AAAA"}},
 		{"dots for a token", "POST", "/api/v1/organizations", `{"slug":"x"}`, []string{"Authorization", "Bearer " + strings.Repeat(".", 4000)}},

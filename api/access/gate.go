@@ -168,6 +168,8 @@ func (g *Gate) AdmitSystem(ctx context.Context, caller Caller, op Operation, fre
 func (g *Gate) settle(ctx context.Context, fresh Freshness) error {
 	index := fresh.AtLeast
 	if fresh.Linearizable {
+		ctx, cancel := context.WithTimeout(ctx, proposeWait)
+		defer cancel()
 		read, err := g.log.ReadIndex(ctx)
 		if err != nil {
 			return err
@@ -199,7 +201,13 @@ func (g *Gate) Locate(caller Caller, has func(*state.Org) bool) (directory.OrgID
 	return found, !found.IsZero()
 }
 
+// proposeWait bounds a write: without a quorum the caller hears that its fate is
+// not known, well before identity providers give up after 60 s.
+const proposeWait = 10 * time.Second
+
 func (g *Gate) propose(ctx context.Context, env *fsm.Envelope) (fsm.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeWait)
+	defer cancel()
 	env.Now = directory.TimeOf(g.now())
 	entry, err := wire.Encode(env)
 	if err != nil {
