@@ -66,7 +66,9 @@ struct chunk {
 #define ANY_IS(w, n) ((((w) ^ (EVERY * (n))) - EVERY) & ~((w) ^ (EVERY * (n))) & HIGH)
 
 #define BYTE_AT(i) ({ u32 at_ = (i); BOUND(at_); (u32)in->b[at_]; })
-#define WORD_AT(i) ({ u32 at_ = (i); u64 w_; BOUND(at_); __builtin_memcpy(&w_, in->b + at_, 8); w_; })
+/* One load at any address, which the kernels that run this do cheaply; a memcpy
+ * of eight bytes becomes eight loads here, a tenth of a verdict. */
+#define WORD_AT(i) ({ u32 at_ = (i); BOUND(at_); *(const u64 *)(in->b + at_); })
 
 #define FAIL(reason) do { h->error = (reason); h->step = STEP_ERROR; h->state = DEAD; return i; } while (0)
 
@@ -267,7 +269,9 @@ STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
 			}
 			h->sip = s;
 			h->token_length = length;
-			if (i >= n)
+			/* Not a single byte after whole words: it would take seven
+			 * more steps to be at a word again. */
+			if (k)
 				return i;
 		}
 		c = BYTE_AT(i);
