@@ -119,10 +119,11 @@ func (c *Cluster) launch(i int) {
 		stop()
 		c.t.Fatal(err)
 	}
-	m.stop, m.done = stop, make(chan error, 1)
+	done := make(chan error, 1) // the goroutine's own: Stop forgets m.done
+	m.stop, m.done = stop, done
 	go func() {
-		m.done <- n.Run(ctx)
-		close(m.done)
+		done <- n.Run(ctx)
+		close(done)
 	}()
 }
 
