@@ -8,9 +8,10 @@ const (
 	ActorConnection                      // an identity provider's connection
 	ActorUser                            // a user's session
 	ActorNode                            // a node's own timers
+	ActorAPIKey                          // a user's API key
 )
 
-// Actor is who caused an entry. ID is the OperatorID, ConnectionID or UserID.
+// Actor is who caused an entry. ID is the OperatorID, ConnectionID, UserID or APIKeyID.
 type Actor struct {
 	Kind ActorKind `cbor:"1,keyasint"`
 	ID   [16]byte  `cbor:"2,keyasint,omitempty"`
@@ -26,6 +27,8 @@ func (a Actor) String() string {
 		return UserID(a.ID).String()
 	case ActorNode:
 		return "node"
+	case ActorAPIKey:
+		return APIKeyID(a.ID).String()
 	}
 	return "nobody"
 }

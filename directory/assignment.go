@@ -9,6 +9,7 @@ type Assignment struct {
 	Group   GroupID      `cbor:"4,keyasint,omitempty"`
 	Created Time         `cbor:"5,keyasint"`
 	By      Actor        `cbor:"6,keyasint"`
+	Expires Time         `cbor:"7,keyasint,omitempty"` // zero: until it is taken away
 }
 
 // GrantSource is one way in which a permission reaches a user. Via is zero for

@@ -28,6 +28,16 @@ const (
 	ServiceUpdated      EventType = "service.updated"
 	ServiceDeleted      EventType = "service.deleted"
 	KeyChanged          EventType = "key.changed"
+	OrganizationUpdated EventType = "organization.updated"
+	OrganizationDeleted EventType = "organization.deleted"
+	GroupNested         EventType = "group.nested"
+	GroupUnnested       EventType = "group.unnested"
+	AssignmentExpired   EventType = "assignment.expired"
+	APIKeyCreated       EventType = "api_key.created"
+	APIKeyRevoked       EventType = "api_key.revoked"
+	APIKeyExpired       EventType = "api_key.expired"
+	SchemaUpdated       EventType = "schema.updated"
+	PermissionDescribed EventType = "permission.described"
 )
 
 // Event is a fact that followed from an entry. (Index, Ordinal) is its name
@@ -57,6 +67,9 @@ const (
 	RowService
 	RowKey
 	RowTokenSecret
+	RowAPIKey
+	RowSchema
+	RowPermission
 )
 
 // Row names one changed row.

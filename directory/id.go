@@ -21,6 +21,7 @@ type (
 	OperatorID   [16]byte
 	JoinTokenID  [16]byte
 	RequestID    [16]byte
+	APIKeyID     [16]byte
 )
 
 // Text forms: prefix and 32 hexadecimal digits, for example
@@ -37,6 +38,7 @@ const (
 	keyPrefix        = "key-"
 	operatorPrefix   = "opr-"
 	joinTokenPrefix  = "jtk-"
+	apiKeyPrefix     = "apk-"
 )
 
 func format(prefix string, id [16]byte) string { return prefix + hex.EncodeToString(id[:]) }
@@ -64,6 +66,7 @@ func (id ServiceID) String() string    { return format(servicePrefix, id) }
 func (id KeyID) String() string        { return format(keyPrefix, id) }
 func (id OperatorID) String() string   { return format(operatorPrefix, id) }
 func (id JoinTokenID) String() string  { return format(joinTokenPrefix, id) }
+func (id APIKeyID) String() string     { return format(apiKeyPrefix, id) }
 
 func (id OrgID) IsZero() bool        { return id == OrgID{} }
 func (id UserID) IsZero() bool       { return id == UserID{} }
@@ -74,6 +77,7 @@ func (id SessionID) IsZero() bool    { return id == SessionID{} }
 func (id ConnectionID) IsZero() bool { return id == ConnectionID{} }
 func (id ServiceID) IsZero() bool    { return id == ServiceID{} }
 func (id RequestID) IsZero() bool    { return id == RequestID{} }
+func (id APIKeyID) IsZero() bool     { return id == APIKeyID{} }
 
 // ParseOrgID and its siblings read the text form; the error names the field.
 func ParseOrgID(s string) (OrgID, error)     { return parse(orgPrefix, "org_id", s) }
@@ -87,6 +91,7 @@ func ParseConnectionID(s string) (ConnectionID, error) {
 	return parse(connectionPrefix, "connection_id", s)
 }
 func ParseServiceID(s string) (ServiceID, error) { return parse(servicePrefix, "service_id", s) }
+func ParseAPIKeyID(s string) (APIKeyID, error)   { return parse(apiKeyPrefix, "id", s) }
 
 // RequestIDText is the id as 32 hexadecimal digits; it has no prefix because it
 // names no object.

@@ -11,9 +11,13 @@ const (
 	OrganizationSuspended
 )
 
-// DefaultUserQuota bounds the users of an organization until the operator sets
-// another; it covers a large hospital group.
-const DefaultUserQuota = 200_000
+// Bounds of an organization. UserQuotaDefault holds until the operator sets
+// another quota; a cluster is built for UserQuotaMax users.
+const (
+	UserQuotaDefault = 5_000
+	UserQuotaMax     = 1_000_000
+	DomainsMax       = 100
+)
 
 // Organization is the wall around everything else.
 type Organization struct {
@@ -25,7 +29,13 @@ type Organization struct {
 	Created   Time               `cbor:"6,keyasint"`
 	Modified  Time               `cbor:"7,keyasint"`
 	Version   Index              `cbor:"8,keyasint"`
+	Domains   []Domain           `cbor:"9,keyasint,omitempty"` // sorted by name
+	Branding  Branding           `cbor:"10,keyasint,omitzero"`
+	SignIn    SignIn             `cbor:"11,keyasint,omitzero"`
 }
+
+// Active reports whether the organization may be used at all.
+func (o *Organization) Active() bool { return o.Status == OrganizationActive }
 
 const slugMax = 63 // one DNS label, since a slug may become a host name
 

@@ -16,16 +16,49 @@ const (
 	ManageSessions Permission = "manage:sessions"
 	ReadDirectory  Permission = "read:directory"
 	ReadAuditLogs  Permission = "read:audit-logs"
+
+	// ManageOrganization makes an owner: it may grant what it does not hold.
+	ManageOrganization Permission = "manage:organization"
 )
 
+// BuiltinRole is a role that every organization has from its first moment.
+type BuiltinRole struct {
+	Name, Description string
+	Permissions       []Permission
+}
+
+// BuiltinRoles, owner first. Their permissions are sorted.
+func BuiltinRoles() []BuiltinRole {
+	return []BuiltinRole{
+		{"owner", "Owns the organization: may do and grant everything in it", []Permission{
+			ManageGroups, ManageOrganization, ManageRoles, ManageSessions, ManageSettings, ManageUsers,
+			ReadAuditLogs, ReadDirectory,
+		}},
+		{"directory-admin", "Manages users and groups", []Permission{ManageGroups, ManageUsers, ReadDirectory}},
+		{"auditor", "Reads the directory and its logs", []Permission{ReadAuditLogs, ReadDirectory}},
+	}
+}
+
 // Check demands verb:noun of lower-case letters, digits, hyphens, underscores
-// and dots.
+// and dots, or verb:* for every noun of that verb.
 func (p Permission) Check() error {
 	verb, noun, ok := strings.Cut(string(p), ":")
-	if !ok || len(p) > permissionMax || !isWord(verb) || !isWord(noun) {
+	if !ok || len(p) > permissionMax || !isWord(verb) || !isWord(noun) && noun != anyNoun {
 		return Invalid("permission", "%q is not of the form verb:noun in lower case", string(p))
 	}
 	return nil
+}
+
+const anyNoun = "*"
+
+// Wildcard is the permission verb:* that covers p; false when p is one itself,
+// since only verb:* grants verb:*.
+func (p Permission) Wildcard() (Permission, bool) {
+	verb, noun, ok := strings.Cut(string(p), ":")
+	if !ok || noun == anyNoun {
+		return "", false
+	}
+	return Permission(verb + ":" + anyNoun), true
 }
 
 func isWord(s string) bool {
@@ -38,4 +71,12 @@ func isWord(s string) bool {
 		}
 	}
 	return true
+}
+
+// PermissionText says what a permission is for.
+type PermissionText struct {
+	Permission  Permission `cbor:"1,keyasint"`
+	Description string     `cbor:"2,keyasint"`
+	Modified    Time       `cbor:"3,keyasint"`
+	Version     Index      `cbor:"4,keyasint"`
 }

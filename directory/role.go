@@ -15,6 +15,7 @@ type Role struct {
 	Created     Time         `cbor:"5,keyasint"`
 	Modified    Time         `cbor:"6,keyasint"`
 	Version     Index        `cbor:"7,keyasint"`
+	Builtin     bool         `cbor:"8,keyasint,omitempty"` // the product's own: cannot be changed or deleted
 }
 
 // Check holds what is true of a role alone, and puts the permissions in order.

@@ -13,6 +13,8 @@ const (
 	ExternalIDMax  = 512  // opaque ids of identity providers
 	DescriptionMax = 2048 // free text of roles and groups
 	AttributesMax  = 64 << 10
+	CustomMax      = 16 << 10 // JSON of an organization's own attributes of one user
+	PhoneMax       = 64
 )
 
 // CheckText refuses text that is too long, not UTF-8 or holds control

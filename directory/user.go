@@ -6,6 +6,9 @@ type Source uint8
 const (
 	SourceAPI Source = iota + 1
 	SourceSCIM
+	SourceSSO
+	SourceSignup
+	SourceGoogle
 )
 
 func (s Source) String() string {
@@ -14,6 +17,12 @@ func (s Source) String() string {
 		return "api"
 	case SourceSCIM:
 		return "scim"
+	case SourceSSO:
+		return "sso"
+	case SourceSignup:
+		return "signup"
+	case SourceGoogle:
+		return "google"
 	}
 	return "unknown"
 }
@@ -35,6 +44,13 @@ type User struct {
 	Created     Time         `cbor:"12,keyasint"`
 	Modified    Time         `cbor:"13,keyasint"`
 	Version     Index        `cbor:"14,keyasint"`
+	Phone       string       `cbor:"15,keyasint,omitempty"`
+	Title       string       `cbor:"16,keyasint,omitempty"`
+	Department  string       `cbor:"17,keyasint,omitempty"`
+	Manager     UserID       `cbor:"18,keyasint,omitzero"`
+	Custom      []byte       `cbor:"19,keyasint,omitempty"` // canonical JSON object of the organization's own attributes
+	Service     bool         `cbor:"20,keyasint,omitempty"` // a service account
+	Owner       UserID       `cbor:"21,keyasint,omitzero"`  // whose service account it is
 }
 
 // Check holds what is true of a user alone; uniqueness is decided at apply.
@@ -46,6 +62,9 @@ func (u *User) Check() error {
 		CheckText("display_name", u.DisplayName, NameMax, false),
 		CheckText("given_name", u.GivenName, NameMax, false),
 		CheckText("family_name", u.FamilyName, NameMax, false),
+		CheckText("phone", u.Phone, PhoneMax, false),
+		CheckText("title", u.Title, NameMax, false),
+		CheckText("department", u.Department, NameMax, false),
 	}
 	for _, err := range checks {
 		if err != nil {
@@ -54,6 +73,12 @@ func (u *User) Check() error {
 	}
 	if u.ID.IsZero() {
 		return Invalid("id", "missing")
+	}
+	if len(u.Custom) > CustomMax {
+		return Invalid("custom", "more than %d bytes", CustomMax)
+	}
+	if u.Service == u.Owner.IsZero() {
+		return Invalid("owner_id", "a service account has an owner, and nobody else has")
 	}
 	if len(u.Attributes) > AttributesMax {
 		return Invalid("attributes", "more than %d bytes", AttributesMax)

@@ -5,12 +5,14 @@ import (
 	"github.com/authfi/authfi/fsm/state"
 )
 
-// AssignRole gives a role to a user or to a group. Doing it twice is no change.
+// AssignRole gives a role to a user or to a group, until Expires when that is
+// set. Doing it twice is no change; doing it with another end moves the end.
 type AssignRole struct {
-	ID    directory.AssignmentID `cbor:"1,keyasint"`
-	Role  directory.RoleID       `cbor:"2,keyasint"`
-	User  directory.UserID       `cbor:"3,keyasint,omitempty"`
-	Group directory.GroupID      `cbor:"4,keyasint,omitempty"`
+	ID      directory.AssignmentID `cbor:"1,keyasint"`
+	Role    directory.RoleID       `cbor:"2,keyasint"`
+	User    directory.UserID       `cbor:"3,keyasint,omitempty"`
+	Group   directory.GroupID      `cbor:"4,keyasint,omitempty"`
+	Expires directory.Time         `cbor:"5,keyasint,omitempty"`
 }
 
 func (*AssignRole) Kind() Kind { return KindAssignRole }
@@ -20,37 +22,41 @@ func (c *AssignRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if err != nil {
 		return Outcome{}, err
 	}
+	if c.Expires != 0 && c.Expires <= env.Now {
+		return Outcome{}, directory.Invalid("expires", "is in the past")
+	}
+	if err := mayGive(tx, env, r.Permissions); err != nil {
+		return Outcome{}, err
+	}
 	if a, ok := tx.AssignmentOf(c.Role, c.User, c.Group); ok {
-		return unchanged(a.ID)
+		return c.extend(tx, e, a, r, holder)
 	}
 	if _, taken := tx.Assignment(c.ID); taken || c.ID.IsZero() {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
-	if err := mayGrant(tx, env, r); err != nil {
-		return Outcome{}, err
-	}
 	a := &directory.Assignment{
 		ID: c.ID, Role: c.Role, User: c.User, Group: c.Group, Created: env.Now, By: env.Actor,
+		Expires: c.Expires,
 	}
 	if err := tx.PutAssignment(a); err != nil {
 		return Outcome{}, err
 	}
 	e.event(directory.RoleAssigned, r.ID, "%s to %s", r.Name, holder)
-	assignmentRow(e, c.User, c.Group)
+	assignmentRow(tx, e, c.User, c.Group)
 	return changed(c.ID)
 }
 
-// mayGrant: an administrator cannot give away what they do not hold.
-func mayGrant(tx *state.OrgTx, env *Envelope, r *directory.Role) error {
-	if env.Actor.Kind != directory.ActorUser {
-		return nil
+// extend moves the end of an assignment that is there.
+func (c *AssignRole) extend(tx *state.OrgTx, e *effects, old *directory.Assignment, r *directory.Role, holder string) (Outcome, error) {
+	if old.Expires == c.Expires {
+		return unchanged(old.ID)
 	}
-	for _, p := range r.Permissions {
-		if !tx.Edges().Has(directory.UserID(env.Actor.ID), p) {
-			return directory.Denied("the role grants %s, which the caller does not hold", p)
-		}
-	}
-	return nil
+	a := *old
+	a.Expires = c.Expires
+	tx.ReplaceAssignment(&a)
+	e.event(directory.RoleAssigned, r.ID, "%s to %s, with another end", r.Name, holder)
+	assignmentRow(tx, e, c.User, c.Group)
+	return changed(a.ID)
 }
 
 func assignable(tx *state.OrgTx, role directory.RoleID, user directory.UserID, group directory.GroupID) (*directory.Role, string, error) {
@@ -73,12 +79,12 @@ func assignable(tx *state.OrgTx, role directory.RoleID, user directory.UserID, g
 	return nil, "", directory.NotFound("group")
 }
 
-func assignmentRow(e *effects, user directory.UserID, group directory.GroupID) {
+func assignmentRow(tx *state.OrgTx, e *effects, user directory.UserID, group directory.GroupID) {
 	if group.IsZero() {
 		e.row(directory.RowMember, user)
 		return
 	}
-	e.row(directory.RowGroup, group)
+	groupRows(tx, e, group)
 }
 
 // UnassignRole takes a role from a user or from a group.
@@ -90,9 +96,12 @@ type UnassignRole struct {
 
 func (*UnassignRole) Kind() Kind { return KindUnassignRole }
 
-func (c *UnassignRole) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome, error) {
+func (c *UnassignRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	r, holder, err := assignable(tx, c.Role, c.User, c.Group)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if err := mayTouchRole(tx, env, r); err != nil {
 		return Outcome{}, err
 	}
 	a, ok := tx.AssignmentOf(c.Role, c.User, c.Group)
@@ -103,6 +112,6 @@ func (c *UnassignRole) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome,
 		return Outcome{}, err
 	}
 	e.event(directory.RoleUnassigned, r.ID, "%s from %s", r.Name, holder)
-	assignmentRow(e, c.User, c.Group)
+	assignmentRow(tx, e, c.User, c.Group)
 	return changed(a.ID)
 }

@@ -27,9 +27,40 @@ func (m *Machine) authorize(tx *state.OrgTx, env *Envelope) error {
 	case directory.ActorConnection:
 		return authorizeConnection(tx, env)
 	case directory.ActorUser:
-		if env.Required != "" && tx.Edges().Has(directory.UserID(env.Actor.ID), env.Required) {
+		return authorizeUser(tx, env)
+	case directory.ActorAPIKey:
+		return authorizeAPIKey(tx, env)
+	}
+	return denied()
+}
+
+// selfCommand is what a user may do about themselves without a permission;
+// concerns is whom it is about.
+type selfCommand interface {
+	concerns(*state.OrgTx) directory.UserID
+}
+
+func authorizeUser(tx *state.OrgTx, env *Envelope) error {
+	user := directory.UserID(env.Actor.ID)
+	if env.Required != "" {
+		if tx.Edges().Has(user, env.Required) {
 			return nil
 		}
+		return denied()
+	}
+	u, ok := tx.User(user)
+	if c, self := env.Command.(selfCommand); ok && u.Active && self && c.concerns(tx) == user {
+		return nil
+	}
+	return denied()
+}
+
+// A key may do what it names and its owner still holds, and nothing on the
+// ground of who its owner is.
+func authorizeAPIKey(tx *state.OrgTx, env *Envelope) error {
+	k, ok := tx.APIKey(directory.APIKeyID(env.Actor.ID))
+	if ok && k.Live(env.Now) && env.Required != "" && k.Covers(env.Required) && tx.Edges().Has(k.Owner, env.Required) {
+		return nil
 	}
 	return denied()
 }
@@ -53,7 +84,7 @@ func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
 // or for its timers.
 func authorizeNode(c Command) error {
 	switch c.Kind() {
-	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken:
+	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken, KindExpireGrants:
 		return nil
 	}
 	return denied()

@@ -38,6 +38,17 @@ const (
 	KindSetPolicies
 	KindDeleteService
 	KindPutKey
+	KindUpdateOrganization
+	KindSetOrganizationLimits
+	KindDeleteOrganization
+	KindPutSchema
+	KindCreateAPIKey
+	KindRevokeAPIKey
+	KindExpireGrants
+	KindNestGroup
+	KindUnnestGroup
+	KindDescribePermission
+	KindVerifyDomain
 )
 
 // Command is a request for change. The two kinds of command are closed sets:
@@ -153,6 +164,35 @@ func newAccess(kind Kind) Command {
 		return new(DeleteService)
 	case KindPutKey:
 		return new(PutKey)
+	}
+	return newDirectory(kind)
+}
+
+// newDirectory continues New with what an organization keeps about itself.
+func newDirectory(kind Kind) Command {
+	switch kind {
+	case KindUpdateOrganization:
+		return new(UpdateOrganization)
+	case KindSetOrganizationLimits:
+		return new(SetOrganizationLimits)
+	case KindDeleteOrganization:
+		return new(DeleteOrganization)
+	case KindPutSchema:
+		return new(PutSchema)
+	case KindCreateAPIKey:
+		return new(CreateAPIKey)
+	case KindRevokeAPIKey:
+		return new(RevokeAPIKey)
+	case KindExpireGrants:
+		return new(ExpireGrants)
+	case KindNestGroup:
+		return new(NestGroup)
+	case KindUnnestGroup:
+		return new(UnnestGroup)
+	case KindDescribePermission:
+		return new(DescribePermission)
+	case KindVerifyDomain:
+		return new(VerifyDomain)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func (c *CreateGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	}
 	e.event(directory.GroupCreated, g.ID, "%s", g.Name)
 	e.row(directory.RowGroup, g.ID)
-	change := memberChange{group: &g, skipUnknown: c.SkipUnknown, add: c.Members}
+	change := memberChange{group: &g, env: env, skipUnknown: c.SkipUnknown, add: c.Members}
 	if err := change.apply(tx, e); err != nil {
 		return Outcome{}, err
 	}
@@ -81,7 +81,7 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 		e.event(directory.GroupUpdated, g.ID, "%s", g.Name)
 	}
 	change := memberChange{
-		group: &g, skipUnknown: c.SkipUnknown,
+		group: &g, env: env, skipUnknown: c.SkipUnknown,
 		replace: c.SetMembers, set: c.Set, remove: c.Remove, add: c.Add,
 	}
 	if err := change.apply(tx, e); err != nil {
@@ -113,6 +113,7 @@ func (c *ChangeGroup) fields(g *directory.Group) {
 // memberChange applies member deltas and counts what really changed.
 type memberChange struct {
 	group            *directory.Group
+	env              *Envelope
 	replace          bool
 	set, remove, add []directory.UserID
 	skipUnknown      bool
@@ -133,6 +134,11 @@ func (m *memberChange) apply(tx *state.OrgTx, e *effects) error {
 	}
 	for _, u := range m.add {
 		if err := m.join(tx, e, u); err != nil {
+			return err
+		}
+	}
+	if m.joined > 0 {
+		if err := mayGiveGroup(tx, m.env, m.group.ID); err != nil {
 			return err
 		}
 	}
@@ -188,6 +194,9 @@ func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) err
 }
 
 func (m *memberChange) drop(tx *state.OrgTx, e *effects, u directory.UserID) error {
+	if err := mayTouch(tx, m.env, u); err != nil {
+		return err
+	}
 	left, err := tx.RemoveMember(m.group.ID, u)
 	if left {
 		m.left++
@@ -204,7 +213,7 @@ type DeleteGroup struct {
 
 func (*DeleteGroup) Kind() Kind { return KindDeleteGroup }
 
-func (c *DeleteGroup) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome, error) {
+func (c *DeleteGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	g, ok := tx.Group(c.Group)
 	if !ok {
 		return Outcome{}, directory.NotFound("group")
@@ -214,10 +223,18 @@ func (c *DeleteGroup) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome, 
 	}
 	// The rows of the members are named one by one, because the group that
 	// would expand to them is gone from the root of this index.
+	var err error
 	tx.Edges().EachMember(g.ID, func(u directory.UserID) bool {
+		err = mayTouch(tx, env, u)
 		e.row(directory.RowMember, u)
-		return true
+		return err == nil
 	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	for _, below := range tx.Edges().Descendants(g.ID) {
+		e.row(directory.RowGroup, below)
+	}
 	if err := tx.DeleteGroup(g); err != nil {
 		return Outcome{}, err
 	}

@@ -114,7 +114,8 @@ func (m *Machine) applyOrg(c OrgCommand, e *effects, place uint32) (out Outcome,
 		if err := m.authorize(tx, e.env); err != nil {
 			return err
 		}
-		if out, err = c.apply(tx, e.env, e); err != nil {
+		out, err = keepsOwner(tx, e.env, func() (Outcome, error) { return c.apply(tx, e.env, e) })
+		if err != nil {
 			return callers(err)
 		}
 		for i := range e.events {

@@ -84,17 +84,63 @@ func (h *history) command() fsm.Command {
 	case 11:
 		return &fsm.UpdateRole{Role: h.role(), SetPermissions: true, Permissions: []directory.Permission{directory.Permission("do:" + h.name("p"))}}
 	case 12:
-		return &fsm.AssignRole{ID: id[directory.AssignmentID](h.rng.Intn(10 * objects)), Role: h.role(), Group: h.group()}
+		return &fsm.AssignRole{ID: id[directory.AssignmentID](h.rng.Intn(10 * objects)), Role: h.role(), Group: h.group(), Expires: h.soon()}
 	case 13:
 		return &fsm.UnassignRole{Role: h.role(), Group: h.group()}
 	case 14:
 		return &fsm.StartSession{ID: id[directory.SessionID](h.rng.Intn(10 * objects)), User: h.user()}
+	}
+	if h.rng.Intn(2) == 0 {
+		return h.settings()
 	}
 	if h.rng.Intn(3) == 0 {
 		return &fsm.DeleteRole{Role: h.role()}
 	}
 	return &fsm.EndUserSessions{User: h.user(), Reason: "test"}
 }
+
+// settings are the commands that are rarer in real life.
+func (h *history) settings() fsm.Command {
+	name := "renamed"
+	apiKey := id[directory.APIKeyID](h.rng.Intn(objects))
+	switch h.rng.Intn(14) {
+	case 0:
+		return &fsm.UpdateOrganization{Name: &name, SetDomains: true, Domains: []directory.Domain{{Name: h.name("d") + ".example", Challenge: "c"}}}
+	case 1:
+		return &fsm.SetOrganizationLimits{Status: directory.OrganizationStatus(h.rng.Intn(4)), UserQuota: uint32(h.rng.Intn(20))}
+	case 2:
+		return &fsm.DeleteOrganization{ID: h.org()}
+	case 3:
+		return &fsm.PutSchema{Schema: directory.Schema{Attributes: []directory.AttributeDefinition{
+			{Name: "badge", Type: directory.AttributeInteger}, {Name: "wing", Type: directory.AttributeString, Several: h.rng.Intn(2) == 0},
+		}}}
+	case 4, 5:
+		return &fsm.CreateAPIKey{Key: directory.APIKey{
+			ID: apiKey, Name: "k", Owner: h.user(), Permissions: []directory.Permission{"read:a"}, Expires: h.soon(),
+		}}
+	case 6:
+		return &fsm.RevokeAPIKey{ID: apiKey}
+	case 7:
+		return &fsm.ExpireGrants{
+			Assignments: []directory.AssignmentID{id[directory.AssignmentID](h.rng.Intn(10 * objects))},
+			APIKeys:     []directory.APIKeyID{apiKey},
+		}
+	case 8, 9:
+		return &fsm.NestGroup{Parent: h.group(), Child: h.group()}
+	case 10:
+		return &fsm.UnnestGroup{Parent: h.group(), Child: h.group()}
+	case 11:
+		return &fsm.DescribePermission{Permission: "read:a", Description: h.name("text")}
+	case 12:
+		return &fsm.VerifyDomain{Name: h.name("d") + ".example"}
+	}
+	return &fsm.CreateUser{User: directory.User{
+		ID: h.user(), UserName: h.name("robot"), Active: true, Service: true, Owner: h.user(), Custom: []byte(`{"badge":7}`),
+	}}
+}
+
+// soon is an end that some later entries reach.
+func (h *history) soon() directory.Time { return h.now + directory.Time(h.rng.Intn(100_000)) }
 
 func open(t *testing.T, storage state.Storage) *fsm.Machine {
 	t.Helper()

@@ -27,6 +27,12 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	if !u.Active {
 		return Outcome{}, directory.Precondition("user_id", "the user is deactivated")
 	}
+	if err := mayGive(tx, env, tx.Edges().Permissions(u.ID)); err != nil {
+		return Outcome{}, err
+	}
+	if settings := tx.Record().SignIn; settings.MFA && !(&directory.Session{Methods: c.Methods}).MFA() {
+		return Outcome{}, directory.Precondition("amr", "the organization asks for more than one factor")
+	}
 	if len(c.Methods) > directory.SessionMethodsMax {
 		return Outcome{}, directory.Invalid("amr", "more than %d methods", directory.SessionMethodsMax)
 	}

@@ -28,6 +28,9 @@ func (c *CreateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if quota := int(tx.Record().UserQuota); tx.Users() >= quota {
 		return Outcome{}, directory.Exhausted("users", "the organization's quota of %d users is reached", quota)
 	}
+	if err := related(tx, &u); err != nil {
+		return Outcome{}, err
+	}
 	u.Created, u.Modified, u.Version = env.Now, env.Now, e.index
 	if err := tx.PutUser(&u); err != nil {
 		return Outcome{}, err
@@ -55,12 +58,21 @@ func (c *UpdateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 		return Outcome{}, directory.Precondition("version", "the user has changed since it was read")
 	}
 	u := c.User
-	u.Source, u.Connection, u.Created = old.Source, old.Connection, old.Created
+	u.Source, u.Connection, u.Created, u.Service = old.Source, old.Connection, old.Created, old.Service
 	u.Modified, u.Version = old.Modified, old.Version
 	if sameUser(&u, old) {
 		return unchanged(u.ID)
 	}
 	if err := u.Check(); err != nil {
+		return Outcome{}, err
+	}
+	if err := mayTouch(tx, env, u.ID); err != nil {
+		return Outcome{}, err
+	}
+	if err := related(tx, &u); err != nil {
+		return Outcome{}, err
+	}
+	if err := mayWrite(tx, env, old, &u); err != nil {
 		return Outcome{}, err
 	}
 	if other, taken := tx.UserByName(u.UserName); taken && other.ID != u.ID {
@@ -72,7 +84,40 @@ func (c *UpdateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 func sameUser(a, b *directory.User) bool {
 	return a.UserName == b.UserName && a.ExternalID == b.ExternalID && a.Email == b.Email &&
 		a.DisplayName == b.DisplayName && a.GivenName == b.GivenName && a.FamilyName == b.FamilyName &&
-		a.Active == b.Active && bytes.Equal(a.Attributes, b.Attributes)
+		a.Active == b.Active && bytes.Equal(a.Attributes, b.Attributes) && a.Phone == b.Phone && a.Title == b.Title &&
+		a.Department == b.Department && a.Manager == b.Manager && bytes.Equal(a.Custom, b.Custom) && a.Owner == b.Owner
+}
+
+// related checks what a user says about the rest of the organization, and puts
+// its own attributes into their canonical form.
+func related(tx *state.OrgTx, u *directory.User) (err error) {
+	if u.Custom, err = tx.Schema().Canonical(u.Custom); err != nil {
+		return err
+	}
+	if _, ok := tx.User(u.Manager); !ok && !u.Manager.IsZero() || u.Manager == u.ID {
+		return directory.Invalid("manager_id", "is not another user of the organization")
+	}
+	owner, ok := tx.User(u.Owner)
+	if u.Service && (!ok || owner.Service) {
+		return directory.Invalid("owner_id", "is not a person of the organization")
+	}
+	return nil
+}
+
+// mayWrite: what an identity provider sends is the provider's. Others may
+// switch such a user off and on, since that must never have to wait for the
+// provider, and may set what the provider does not send: the organization's own
+// attributes. When the connection is gone, so is its claim.
+func mayWrite(tx *state.OrgTx, env *Envelope, old, u *directory.User) error {
+	if _, ok := tx.Connection(old.Connection); !ok || env.Actor.Kind == directory.ActorConnection {
+		return nil
+	}
+	provided := *u
+	provided.Active, provided.Custom, provided.Owner = old.Active, old.Custom, old.Owner
+	if !sameUser(&provided, old) {
+		return directory.Conflict("id", "the user's profile is owned by %s; change it there", old.Connection)
+	}
+	return nil
 }
 
 // replaceUser stores u in place of old and reports what that means: a user who
@@ -87,12 +132,38 @@ func replaceUser(tx *state.OrgTx, env *Envelope, e *effects, old, u *directory.U
 	case old.Active && !u.Active:
 		e.event(directory.UserDeactivated, u.ID, "%s", u.UserName)
 		endUserSessions(tx, env, e, u.ID, "user deactivated")
+		revokeOf(tx, e, u.ID, "user deactivated")
+		if err := deactivateOwned(tx, env, e, u.ID); err != nil {
+			return Outcome{}, err
+		}
 	case !old.Active && u.Active:
 		e.event(directory.UserActivated, u.ID, "%s", u.UserName)
 	default:
 		e.event(directory.UserUpdated, u.ID, "%s", u.UserName)
 	}
 	return changed(u.ID)
+}
+
+// ownedBy are the service accounts of a user.
+func ownedBy(tx *state.OrgTx, owner directory.UserID) (accounts []*directory.User) {
+	tx.EachOwned(owner, func(u *directory.User) bool { accounts = append(accounts, u); return true })
+	return accounts
+}
+
+// deactivateOwned: a service account does not outlive its owner's access. It
+// stays off when the owner comes back, until somebody decides otherwise.
+func deactivateOwned(tx *state.OrgTx, env *Envelope, e *effects, owner directory.UserID) error {
+	for _, old := range ownedBy(tx, owner) {
+		if !old.Active {
+			continue
+		}
+		u := *old
+		u.Active = false
+		if _, err := replaceUser(tx, env, e, old, &u); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetUserActive deactivates or reactivates a user. Reactivation gives back the
@@ -112,13 +183,28 @@ func (c *SetUserActive) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outco
 	if old.Active == c.Active {
 		return unchanged(c.User)
 	}
+	if err := mayTouch(tx, env, c.User); err != nil {
+		return Outcome{}, err
+	}
+	if err := mayActivate(tx, old, c.Active); err != nil {
+		return Outcome{}, err
+	}
 	u := *old
 	u.Active = c.Active
 	return replaceUser(tx, env, e, old, &u)
 }
 
-// DeleteUser removes a user and everything that was theirs. The id is never
-// used again.
+// mayActivate: a service account acts for its owner, so it cannot be switched
+// on while the owner is off.
+func mayActivate(tx *state.OrgTx, u *directory.User, active bool) error {
+	if owner, ok := tx.User(u.Owner); active && u.Service && (!ok || !owner.Active) {
+		return directory.Precondition("owner_id", "the owner of the service account is deactivated")
+	}
+	return nil
+}
+
+// DeleteUser removes a user and everything that was theirs: sessions, API keys
+// and service accounts. The id is never used again.
 type DeleteUser struct {
 	User      directory.UserID `cbor:"1,keyasint"`
 	IfVersion directory.Index  `cbor:"2,keyasint,omitempty"`
@@ -134,11 +220,24 @@ func (c *DeleteUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if c.IfVersion != 0 && c.IfVersion != u.Version {
 		return Outcome{}, directory.Precondition("version", "the user has changed since it was read")
 	}
-	endUserSessions(tx, env, e, u.ID, "user deleted")
-	if err := tx.DeleteUser(u); err != nil {
+	if err := mayTouch(tx, env, u.ID); err != nil {
 		return Outcome{}, err
+	}
+	for _, account := range append(ownedBy(tx, u.ID), u) {
+		if err := deleteUser(tx, env, e, account); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return changed(u.ID)
+}
+
+func deleteUser(tx *state.OrgTx, env *Envelope, e *effects, u *directory.User) error {
+	endUserSessions(tx, env, e, u.ID, "user deleted")
+	revokeOf(tx, e, u.ID, "user deleted")
+	if err := tx.DeleteUser(u); err != nil {
+		return err
 	}
 	e.event(directory.UserDeleted, u.ID, "%s", u.UserName)
 	e.row(directory.RowUser, u.ID)
-	return changed(u.ID)
+	return nil
 }

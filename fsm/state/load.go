@@ -9,7 +9,7 @@ import (
 // LoadWriter rebuilds the working state from stored rows, and fails unless they
 // add up to the sum that their meta promises.
 func LoadWriter(load func(row func(key, value []byte) error) (Meta, error)) (*Writer, error) {
-	l := loader{writer: NewWriter(), members: map[directory.OrgID][]member{}}
+	l := loader{writer: NewWriter(), members: map[directory.OrgID][]member{}, nested: map[directory.OrgID][]nesting{}}
 	meta, err := load(l.row)
 	if err != nil {
 		return nil, err
@@ -29,6 +29,9 @@ func LoadWriter(load func(row func(key, value []byte) error) (Meta, error)) (*Wr
 	return w, nil
 }
 
+// nesting is one stored edge between groups.
+type nesting struct{ parent, child directory.GroupID }
+
 type member struct {
 	group directory.GroupID
 	user  directory.UserID
@@ -38,12 +41,16 @@ type member struct {
 type loader struct {
 	writer  *Writer
 	members map[directory.OrgID][]member
+	nested  map[directory.OrgID][]nesting
 }
 
-func (l *loader) row(stored, value []byte) error {
-	id, key, err := splitKey(stored)
+func (l *loader) row(name, value []byte) error {
+	id, key, err := splitKey(name)
 	if err != nil {
 		return err
+	}
+	if !stored(key[0]) {
+		return fmt.Errorf("state: unknown table %q", key[0])
 	}
 	o, ok := l.writer.orgs[id]
 	if !ok {
@@ -51,8 +58,11 @@ func (l *loader) row(stored, value []byte) error {
 	}
 	o.sum = o.sum.add(rowHash(key, value))
 	o.counts[key[0]]++
-	if key[0] == tableMember {
+	switch key[0] {
+	case tableMember:
 		return l.member(id, key)
+	case tableNesting:
+		return l.nesting(id, key)
 	}
 	record, err := decodeRow(key, value)
 	if err != nil {
@@ -70,6 +80,17 @@ func (l *loader) member(id directory.OrgID, key string) error {
 	copy(m.group[:], key[1:])
 	copy(m.user[:], key[1+len(m.group):])
 	l.members[id] = append(l.members[id], m)
+	return nil
+}
+
+func (l *loader) nesting(id directory.OrgID, key string) error {
+	var n nesting
+	if len(key) != 1+len(n.parent)+len(n.child) {
+		return fmt.Errorf("state: nesting row of %d bytes", len(key))
+	}
+	copy(n.parent[:], key[1:])
+	copy(n.child[:], key[1+len(n.parent):])
+	l.nested[id] = append(l.nested[id], n)
 	return nil
 }
 
@@ -115,6 +136,11 @@ func (l *loader) index(tx *OrgTx) error {
 			return err
 		}
 	}
+	for _, n := range l.nested[tx.id] {
+		if _, err := tx.editor.Nest(n.parent, n.child); err != nil {
+			return err
+		}
+	}
 	tx.undo = nil
 	return nil
 }
@@ -146,8 +172,10 @@ func (tx *OrgTx) indexEdge(key string, v any) error {
 	case *directory.Session:
 		tx.derive(pairKey(derivedUserSession, r.User, r.ID), nil)
 	case *directory.Assignment:
-		tx.derive(holderKey(r), r.ID)
+		tx.deriveAssignment(r)
 		return tx.assignEdge(r)
+	case *directory.APIKey:
+		tx.deriveAPIKey(r)
 	}
 	return nil
 }

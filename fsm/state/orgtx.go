@@ -153,6 +153,9 @@ func (tx *OrgTx) PutUser(u *directory.User) error {
 
 func (tx *OrgTx) deriveUser(u *directory.User) {
 	tx.derive(textKey(derivedUserName, directory.Fold(u.UserName)), u.ID)
+	if u.Service {
+		tx.derive(pairKey(derivedOwned, u.Owner, u.ID), nil)
+	}
 	if u.ExternalID != "" {
 		tx.derive(textIDKey(derivedUserExtern, u.ExternalID, u.ID), nil)
 	}
@@ -163,6 +166,7 @@ func (tx *OrgTx) deriveUser(u *directory.User) {
 
 func (tx *OrgTx) underiveUser(u *directory.User) {
 	tx.underive(textKey(derivedUserName, directory.Fold(u.UserName)))
+	tx.underive(pairKey(derivedOwned, u.Owner, u.ID))
 	tx.underive(textIDKey(derivedUserExtern, u.ExternalID, u.ID))
 	tx.underive(textIDKey(derivedUserEmail, directory.Fold(u.Email), u.ID))
 }
@@ -221,6 +225,12 @@ func (tx *OrgTx) DeleteGroup(g *directory.Group) error {
 		if a, ok := tx.AssignmentOf(r, directory.UserID{}, g.ID); ok {
 			tx.dropAssignment(a)
 		}
+	}
+	for _, parent := range tx.editor.Parents(g.ID) {
+		tx.edge(pairKey(tableNesting, parent, g.ID), false)
+	}
+	for _, child := range tx.editor.Children(g.ID) {
+		tx.edge(pairKey(tableNesting, g.ID, child), false)
 	}
 	tx.underiveGroup(g)
 	tx.remove(idKey(tableGroup, g.ID))
@@ -282,8 +292,22 @@ func (tx *OrgTx) PutAssignment(a *directory.Assignment) error {
 		return err
 	}
 	tx.put(idKey(tableAssignment, a.ID), a)
-	tx.derive(holderKey(a), a.ID)
+	tx.deriveAssignment(a)
 	return nil
+}
+
+func (tx *OrgTx) deriveAssignment(a *directory.Assignment) {
+	tx.derive(holderKey(a), a.ID)
+	tx.deriveExpiry(a.Expires, expiryAssignment, a.ID)
+}
+
+// ReplaceAssignment changes the end of an assignment.
+func (tx *OrgTx) ReplaceAssignment(a *directory.Assignment) {
+	if old, ok := tx.Assignment(a.ID); ok {
+		tx.underive(expiryKey(old.Expires, expiryAssignment, old.ID))
+	}
+	tx.put(idKey(tableAssignment, a.ID), a)
+	tx.deriveAssignment(a)
 }
 
 func (tx *OrgTx) assignEdge(a *directory.Assignment) error {
@@ -309,5 +333,6 @@ func (tx *OrgTx) DeleteAssignment(a *directory.Assignment) error {
 
 func (tx *OrgTx) dropAssignment(a *directory.Assignment) {
 	tx.underive(holderKey(a))
+	tx.underive(expiryKey(a.Expires, expiryAssignment, a.ID))
 	tx.remove(idKey(tableAssignment, a.ID))
 }

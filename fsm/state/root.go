@@ -1,6 +1,7 @@
 package state
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/authfi/authfi/directory"
@@ -64,16 +65,21 @@ func (r *rows) eachStored(row func(key, value []byte) error) (err error) {
 			err = row(storedKey(r.id, key), codec.Encode(v))
 		}
 		if err == nil && key[0] == tableGroup {
-			err = r.eachMemberRow(key[1:], row)
+			err = r.eachEdgeRow(key[1:], row)
 		}
 		return err == nil
 	})
 	return err
 }
 
-func (r *rows) eachMemberRow(group string, row func(key, value []byte) error) (err error) {
+func (r *rows) eachEdgeRow(group string, row func(key, value []byte) error) (err error) {
 	var g directory.GroupID
 	copy(g[:], group)
+	for _, child := range r.index.Children(g) {
+		if err := row(storedKey(r.id, pairKey(tableNesting, g, child)), edgeValue); err != nil {
+			return err
+		}
+	}
 	r.index.EachMember(g, func(u directory.UserID) bool {
 		err = row(storedKey(r.id, pairKey(tableMember, g, u)), edgeValue)
 		return err == nil
@@ -90,6 +96,7 @@ type Writer struct {
 	published *btree.Map[string, *rows]
 	system    *System
 	touched   []*working
+	dropped   []*rows // organizations deleted since the last root
 }
 
 // NewWriter starts from an empty state.
@@ -109,6 +116,16 @@ func (w *Writer) open(id directory.OrgID) *working {
 	w.orgs[id] = o
 	w.touched = append(w.touched, o)
 	return o
+}
+
+// drop forgets an organization. What a batch wrote to it before is not stored.
+func (w *Writer) drop(id directory.OrgID) {
+	o := w.orgs[id]
+	delete(w.orgs, id)
+	w.touched = slices.DeleteFunc(w.touched, func(t *working) bool { return t == o })
+	if old, ok := w.published.Get(string(id[:])); ok {
+		w.dropped = append(w.dropped, old)
+	}
 }
 
 // Org runs one entry on an organization. An error from apply undoes all that
@@ -144,7 +161,7 @@ func (w *Writer) run(o *working, apply func(*OrgTx) error) error {
 // Publish freezes everything written so far as the state at (index, term) and
 // returns the root and the rows to store with it.
 func (w *Writer) Publish(index directory.Index, term uint64) (*Root, []Write) {
-	var writes []Write
+	writes := w.bury()
 	for _, o := range w.touched {
 		before := Sum{}
 		if old, ok := w.frozen(o.id); ok {
@@ -159,6 +176,23 @@ func (w *Writer) Publish(index directory.Index, term uint64) (*Root, []Write) {
 	system := *w.system
 	system.applied = index
 	return &Root{meta: w.meta, system: &system, orgs: w.published.Copy()}, writes
+}
+
+// bury takes dropped organizations out of the root and of the storage.
+func (w *Writer) bury() (writes []Write) {
+	for _, o := range w.dropped {
+		w.meta.Sum = w.meta.Sum.sub(o.sum)
+		w.published.Delete(string(o.id[:]))
+		remove := func(key, _ []byte) error {
+			writes = append(writes, Write{Key: key})
+			return nil
+		}
+		if err := o.eachStored(remove); err != nil {
+			panic("state: " + err.Error()) // remove fails never
+		}
+	}
+	w.dropped = nil
+	return writes
 }
 
 func (w *Writer) frozen(id directory.OrgID) (*rows, bool) {

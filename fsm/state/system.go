@@ -56,6 +56,22 @@ func (tx *SystemTx) HasOrganization(id directory.OrgID) bool {
 	return ok
 }
 
+// Organization is the record of an organization.
+func (tx *SystemTx) Organization(id directory.OrgID) (*directory.Organization, bool) {
+	o, ok := tx.writer.orgs[id]
+	if !ok || id.IsZero() {
+		return nil, false
+	}
+	return o.Record(), true
+}
+
+// DeleteOrganization drops the organization with every row of it. The caller
+// makes no further check afterwards: it is not undone.
+func (tx *SystemTx) DeleteOrganization(o *directory.Organization) {
+	tx.underive(textKey(derivedSlug, o.Slug))
+	tx.writer.drop(o.ID)
+}
+
 // CreateOrganization opens the tables of a new organization under its slug.
 // The caller has decided that id and slug are free, and makes no further check
 // afterwards: a new organization is not undone.

@@ -23,6 +23,10 @@ const (
 	tableKey          = 'k' // kid → SigningKey
 	tableEvent        = 'e' // Index Ordinal → Event
 	tableRequest      = 'q' // RequestID → Remembered
+	tableNesting      = 'n' // parent GroupID, child GroupID → no value; the permission index holds the edge
+	tableAPIKey       = 'y' // APIKeyID → APIKey
+	tableSchema       = 'x' // → Schema, at most one row
+	tablePermission   = 'd' // permission → PermissionText
 	tableOperator     = 'p' // instance: OperatorID → Operator
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
@@ -37,6 +41,9 @@ const (
 	derivedUserSession = 'S' // UserID SessionID → nothing
 	derivedServiceName = 'V' // folded name → ServiceID
 	derivedRequestAge  = 'Q' // Index Ordinal → RequestID
+	derivedOwned       = 'O' // owner's UserID, service account's UserID → nothing
+	derivedUserAPIKey  = 'K' // UserID APIKeyID → nothing
+	derivedExpiry      = 'T' // Time, kind of grant, id → nothing
 	derivedSlug        = 'L' // instance: slug → OrgID
 )
 
@@ -123,6 +130,12 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.Event))
 	case tableRequest:
 		return into(new(Remembered))
+	case tableAPIKey:
+		return into(new(directory.APIKey))
+	case tableSchema:
+		return into(new(directory.Schema))
+	case tablePermission:
+		return into(new(directory.PermissionText))
 	case tableOperator:
 		return into(new(directory.Operator))
 	case tableJoinToken:
