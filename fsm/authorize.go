@@ -74,7 +74,7 @@ func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
 	}
 	switch env.Command.Kind() {
 	case KindCreateUser, KindUpdateUser, KindSetUserActive, KindDeleteUser,
-		KindCreateGroup, KindChangeGroup, KindDeleteGroup:
+		KindCreateGroup, KindChangeGroup, KindDeleteGroup, KindRecordRefusal:
 		return nil
 	}
 	return denied()

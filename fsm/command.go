@@ -49,6 +49,8 @@ const (
 	KindUnnestGroup
 	KindDescribePermission
 	KindVerifyDomain
+	KindSetRetention
+	KindRecordRefusal
 )
 
 // Command is a request for change. The two kinds of command are closed sets:
@@ -77,6 +79,13 @@ type Envelope struct {
 	Request  directory.RequestID  // zero: not remembered
 	Digest   [32]byte             // SHA-256 of what was asked, with Request
 	Command  Command
+
+	// Where the request came from, for the audit log alone; empty in entries
+	// from before there was one.
+	Origin    string            // the client's address
+	Operation string            // as in the table of operations
+	Trace     directory.TraceID // the request's own id
+	Received  directory.Time    // its first byte, by the proposing node's clock
 }
 
 // Outcome is what a command did: the object it made or touched, and whether
@@ -193,6 +202,10 @@ func newDirectory(kind Kind) Command {
 		return new(DescribePermission)
 	case KindVerifyDomain:
 		return new(VerifyDomain)
+	case KindSetRetention:
+		return new(SetRetention)
+	case KindRecordRefusal:
+		return new(RecordRefusal)
 	}
 	return nil
 }

@@ -13,21 +13,28 @@ type effects struct {
 	env     *Envelope
 	events  []directory.Event
 	rows    []directory.Row
+
+	repeated bool // the answer was remembered; nothing was applied
 }
 
 // event reports a fact about an object.
 func (e *effects) event(typ directory.EventType, object fmt.Stringer, format string, args ...any) {
-	e.events = append(e.events, directory.Event{
-		Index:   e.index,
-		Ordinal: e.ordinal,
-		Time:    e.env.Now,
-		Type:    typ,
-		Actor:   e.env.Actor,
-		Source:  e.env.Source,
-		Object:  object.String(),
-		Detail:  fmt.Sprintf(format, args...),
-	})
+	one := e.entry(typ)
+	one.Object, one.Detail = object.String(), fmt.Sprintf(format, args...)
+	e.events = append(e.events, one)
+}
+
+// entry is a new entry of the log with all that the envelope says.
+func (e *effects) entry(typ directory.EventType) directory.Event {
+	one := directory.Event{
+		Index: e.index, Ordinal: e.ordinal, Time: e.env.Now, Type: typ,
+		Actor: e.env.Actor, Source: e.env.Source,
+		Origin:    cut(e.env.Origin, directory.OriginMax),
+		Operation: cut(e.env.Operation, directory.OperationMax),
+		Trace:     e.env.Trace, Received: e.env.Received,
+	}
 	e.ordinal++
+	return one
 }
 
 // row reports a changed row.

@@ -7,6 +7,13 @@ import (
 	"github.com/authfi/authfi/fsm/state"
 )
 
+// instance is the object of events that are about no other.
+const instance = label("instance")
+
+type label string
+
+func (l label) String() string { return string(l) }
+
 // CreateOperator adds an operator. The first one is made when the instance is
 // initialised; afterwards only an operator makes another.
 type CreateOperator struct {
@@ -15,7 +22,7 @@ type CreateOperator struct {
 
 func (*CreateOperator) Kind() Kind { return KindCreateOperator }
 
-func (c *CreateOperator) applySystem(tx *state.SystemTx, env *Envelope, _ *effects) (Outcome, error) {
+func (c *CreateOperator) applySystem(tx *state.SystemTx, env *Envelope, e *effects) (Outcome, error) {
 	o := c.Operator
 	if err := directory.CheckText("name", o.Name, directory.NameMax, true); err != nil {
 		return Outcome{}, err
@@ -25,6 +32,7 @@ func (c *CreateOperator) applySystem(tx *state.SystemTx, env *Envelope, _ *effec
 	}
 	o.Created = env.Now
 	tx.PutOperator(&o)
+	e.event(directory.OperatorCreated, o.ID, "%s", o.Name)
 	return changed(o.ID)
 }
 
@@ -42,6 +50,7 @@ func (c *PutTokenSecret) applySystem(tx *state.SystemTx, env *Envelope, e *effec
 	}
 	c.Secret.Created = env.Now
 	tx.PutTokenSecret(&c.Secret)
+	e.event(directory.TokenSecretSet, instance, "")
 	e.row(directory.RowTokenSecret, [16]byte{})
 	return Outcome{Changed: true}, nil
 }
@@ -53,12 +62,13 @@ type CreateJoinToken struct {
 
 func (*CreateJoinToken) Kind() Kind { return KindCreateJoinToken }
 
-func (c *CreateJoinToken) applySystem(tx *state.SystemTx, env *Envelope, _ *effects) (Outcome, error) {
+func (c *CreateJoinToken) applySystem(tx *state.SystemTx, env *Envelope, e *effects) (Outcome, error) {
 	if _, taken := tx.JoinToken(c.Token.ID); taken || c.Token.ID == "" {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
 	c.Token.Created, c.Token.Redeemed = env.Now, 0
 	tx.PutJoinToken(&c.Token)
+	e.event(directory.JoinTokenCreated, instance, "%s", c.Token.ID)
 	return Outcome{Changed: true}, nil
 }
 
@@ -72,7 +82,7 @@ type RedeemJoinToken struct {
 
 func (*RedeemJoinToken) Kind() Kind { return KindRedeemJoinToken }
 
-func (c *RedeemJoinToken) applySystem(tx *state.SystemTx, env *Envelope, _ *effects) (Outcome, error) {
+func (c *RedeemJoinToken) applySystem(tx *state.SystemTx, env *Envelope, e *effects) (Outcome, error) {
 	t, ok := tx.JoinToken(c.ID)
 	if !ok || subtle.ConstantTimeCompare(t.Secret[:], c.Secret[:]) != 1 || env.Now >= t.Expires {
 		return Outcome{}, directory.Denied("join token is unknown or has expired")
@@ -83,5 +93,6 @@ func (c *RedeemJoinToken) applySystem(tx *state.SystemTx, env *Envelope, _ *effe
 	used := *t
 	used.Redeemed, used.Node = env.Now, c.Node
 	tx.PutJoinToken(&used)
+	e.event(directory.JoinTokenRedeemed, instance, "%s by %s", c.ID, c.Node)
 	return Outcome{Changed: true}, nil
 }

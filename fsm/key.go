@@ -25,6 +25,7 @@ func (c *PutKey) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, err
 	}
 	k.Version = e.index
 	tx.PutKey(&k)
+	e.event(directory.KeyChanged, tx.Record().ID, "%s", k.ID)
 	e.row(directory.RowKey, [16]byte{})
 	return Outcome{Changed: true}, nil
 }

@@ -108,6 +108,7 @@ func (m *Machine) applyOne(e *effects, place uint32) Result {
 func (m *Machine) applyOrg(c OrgCommand, e *effects, place uint32) (out Outcome, err error) {
 	exists, err := m.writer.Org(e.env.Org, func(tx *state.OrgTx) (err error) {
 		if known, ok := tx.Request(e.env.Request); ok && !e.env.Request.IsZero() {
+			e.repeated = true
 			out, err = repeat(known, e.env)
 			return err
 		}
@@ -118,13 +119,14 @@ func (m *Machine) applyOrg(c OrgCommand, e *effects, place uint32) (out Outcome,
 		if err != nil {
 			return callers(err)
 		}
-		for i := range e.events {
-			tx.AppendEvent(&e.events[i])
-		}
+		tx.Log(e.events, e.env.Now)
 		return nil
 	})
 	if !exists {
 		return Outcome{}, directory.NotFound("organization")
+	}
+	if e.logged(err) {
+		m.writer.Org(e.env.Org, e.logRefusal(err))
 	}
 	if known := remembered(e, place, out, err); known != nil {
 		m.writer.Org(e.env.Org, func(tx *state.OrgTx) error { return keep(tx, e.env.Request, known) })
@@ -168,15 +170,21 @@ func (m *Machine) applySystem(c SystemCommand, e *effects, place uint32) (out Ou
 	request := e.env.Request
 	err = m.writer.System(func(tx *state.SystemTx) (err error) {
 		if known, ok := tx.Request(request); ok && !request.IsZero() {
+			e.repeated = true
 			out, err = repeat(known, e.env)
 			return err
 		}
 		if err := authorizeSystem(tx, e.env); err != nil {
 			return err
 		}
-		out, err = c.applySystem(tx, e.env, e)
+		if out, err = c.applySystem(tx, e.env, e); err == nil {
+			tx.Log(e.events, e.env.Now)
+		}
 		return callers(err)
 	})
+	if e.logged(err) {
+		m.writer.System(func(tx *state.SystemTx) error { return e.logRefusal(err)(tx.OrgTx) })
+	}
 	if known := remembered(e, place, out, err); known != nil {
 		m.writer.System(func(tx *state.SystemTx) error { return keep(tx.OrgTx, request, known) })
 	}

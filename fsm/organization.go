@@ -53,7 +53,7 @@ func (c *CreateOrganization) applySystem(tx *state.SystemTx, env *Envelope, e *e
 	env.Org = o.ID // the event and the delta belong to the new organization
 	e.event(directory.OrganizationCreated, o.ID, "%s", o.Slug)
 	e.row(directory.RowOrganization, o.ID)
-	org.AppendEvent(&e.events[len(e.events)-1])
+	org.Log(e.events, env.Now) // the instance's own log gets it, too
 	return changed(o.ID)
 }
 

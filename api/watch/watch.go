@@ -126,18 +126,13 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
-// behind: the log forgets by count, so a place before the oldest kept event may
-// have missed some.
+// behind: retention has removed events after the place.
 func (s *stream) behind(view *state.Org) bool {
-	if view.Events() < state.EventsKept || s.at.index == 0 && s.at.ordinal == 0 {
+	if s.at.index == 0 && s.at.ordinal == 0 {
 		return false
 	}
-	behind := false
-	view.EachEvent(0, 0, func(oldest *directory.Event) bool {
-		behind = s.at.index < oldest.Index
-		return false
-	})
-	return behind
+	anchor := view.AuditLog().Anchor
+	return s.at.index < anchor.Index || s.at.index == anchor.Index && s.at.ordinal < anchor.Ordinal
 }
 
 func (s *stream) events(view *state.Org) bool {

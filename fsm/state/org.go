@@ -219,7 +219,10 @@ func idAtEnd[ID ~[16]byte](key string) (id ID) {
 
 // EachEvent walks events after the place (index, ordinal), oldest first.
 func (r *rows) EachEvent(after directory.Index, ordinal uint32, yield func(*directory.Event) bool) {
-	each(r, tableEvent, placeKey(tableEvent, after, ordinal), yield)
+	pivot := placeKey(tableEvent, after, ordinal)
+	r.scan(string(rune(tableEvent)), pivot, func(key string, v any) bool {
+		return key == pivot || yield(v.(packedEvent).event())
+	})
 }
 
 // EachEventBefore walks events before the place (index, ordinal), newest first.
@@ -229,7 +232,7 @@ func (r *rows) EachEventBefore(before directory.Index, ordinal uint32, yield fun
 		if key[0] != tableEvent {
 			return false
 		}
-		return key == pivot || yield(v.(*directory.Event))
+		return key == pivot || yield(v.(packedEvent).event())
 	})
 }
 

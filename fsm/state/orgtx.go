@@ -2,7 +2,6 @@ package state
 
 import (
 	"github.com/authfi/authfi/directory"
-	"github.com/authfi/authfi/fsm/codec"
 	"github.com/authfi/authfi/fsm/effective"
 )
 
@@ -11,7 +10,8 @@ import (
 // no trace whatever it had done before it was refused.
 type OrgTx struct {
 	*working
-	undo []func()
+	undo    []func()
+	changes changes
 }
 
 // working is an organization between two published roots.
@@ -29,11 +29,12 @@ func (tx *OrgTx) Edges() *effective.Editor { return tx.editor }
 // put stores a record under a stored key and keeps counts, sum and undo.
 func (tx *OrgTx) put(key string, record any) {
 	old, had := tx.tree.Set(key, record)
-	value := codec.Encode(record)
+	value := encodeRow(record)
+	tx.changes.row(key, old, record)
 	before := tx.sum
 	tx.sum = tx.sum.add(rowHash(key, value))
 	if had {
-		tx.sum = tx.sum.sub(rowHash(key, codec.Encode(old)))
+		tx.sum = tx.sum.sub(rowHash(key, encodeRow(old)))
 	} else {
 		tx.counts[key[0]]++
 	}
@@ -56,7 +57,8 @@ func (tx *OrgTx) remove(key string) {
 		return
 	}
 	before := tx.sum
-	tx.sum = tx.sum.sub(rowHash(key, codec.Encode(old)))
+	tx.sum = tx.sum.sub(rowHash(key, encodeRow(old)))
+	tx.changes.row(key, old, nil)
 	tx.counts[key[0]]--
 	restore := tx.stage(key, nil)
 	tx.undo = append(tx.undo, func() {
@@ -71,6 +73,7 @@ func (tx *OrgTx) remove(key string) {
 // holds in memory; the caller has found that it really changes.
 func (tx *OrgTx) edge(key string, present bool) {
 	before := tx.sum
+	tx.changes.edge(key, present)
 	var restore func()
 	step := 1
 	if present {

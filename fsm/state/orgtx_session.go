@@ -38,21 +38,9 @@ func (tx *OrgTx) DeleteService(s *directory.Service) {
 // PutKey creates or replaces a signing key.
 func (tx *OrgTx) PutKey(k *directory.SigningKey) { tx.put(textKey(tableKey, k.ID), k) }
 
-// Bounds of what is remembered per organization: by count, since the machine
-// has no clock. Ten thousand changes are days of an ordinary directory; the
-// feed resyncs whoever needs more. A retry comes within minutes.
-const (
-	EventsKept   = 10_000
-	RequestsKept = 4_096
-)
-
-// AppendEvent adds an event and drops the oldest beyond EventsKept.
-func (tx *OrgTx) AppendEvent(e *directory.Event) {
-	tx.put(placeKey(tableEvent, e.Index, e.Ordinal), e)
-	for tx.counts[tableEvent] > EventsKept {
-		tx.remove(tx.first(tableEvent))
-	}
-}
+// RequestsKept bounds what is remembered per organization: by count, since the
+// machine has no clock. A retry comes within minutes.
+const RequestsKept = 4_096
 
 // Remember keeps the result of a request and forgets the oldest beyond
 // RequestsKept.

@@ -5,7 +5,6 @@ import (
 	"sort"
 
 	"github.com/authfi/authfi/directory"
-	"github.com/authfi/authfi/fsm/codec"
 	"github.com/authfi/authfi/fsm/effective"
 	"github.com/tidwall/btree"
 )
@@ -62,7 +61,7 @@ func (r *Root) EachStored(row func(key, value []byte) error) error {
 func (r *rows) eachStored(row func(key, value []byte) error) (err error) {
 	r.tree.Scan(func(key string, v any) bool {
 		if stored(key[0]) {
-			err = row(storedKey(r.id, key), codec.Encode(v))
+			err = row(storedKey(r.id, key), encodeRow(v))
 		}
 		if err == nil && key[0] == tableGroup {
 			err = r.eachEdgeRow(key[1:], row)

@@ -23,6 +23,7 @@ const (
 	tableKey          = 'k' // kid → SigningKey
 	tableEvent        = 'e' // Index Ordinal → Event
 	tableRequest      = 'q' // RequestID → Remembered
+	tableAudit        = 'h' // → AuditLog, at most one row
 	tableNesting      = 'n' // parent GroupID, child GroupID → no value; the permission index holds the edge
 	tableAPIKey       = 'y' // APIKeyID → APIKey
 	tableSchema       = 'x' // → Schema, at most one row
@@ -127,7 +128,9 @@ func decodeRow(key string, value []byte) (any, error) {
 	case tableKey:
 		return into(new(directory.SigningKey))
 	case tableEvent:
-		return into(new(directory.Event))
+		return unpackable(value)
+	case tableAudit:
+		return into(new(directory.AuditLog))
 	case tableRequest:
 		return into(new(Remembered))
 	case tableAPIKey:

@@ -208,7 +208,7 @@ func TestNotUnderstoodIsAnError(t *testing.T) {
 		"kind beyond 16 bits":        rawEntry(fields(map[int]any{8: 1<<16 + 1})),
 		"trailing byte":              append(bytes.Clone(sound), 0),
 		"trailing byte in a command": rawEntry(fields(map[int]any{9: append(bytes.Clone(command), 0)})),
-		"unknown field":              rawEntry(fields(map[int]any{10: 1})),
+		"unknown field":              rawEntry(fields(map[int]any{14: 1})),
 		"unknown field in a command": rawEntry(fields(map[int]any{9: codec.Encode(map[int]any{1: [16]byte{1}, 99: 1})})),
 		"no command":                 rawEntry(fields(map[int]any{9: []byte{}})),
 		"another kind's command":     rawEntry(fields(map[int]any{8: uint16(fsm.KindCreateUser)})),

@@ -32,6 +32,11 @@ type entry struct {
 	Digest   [32]byte             `cbor:"7,keyasint,omitempty"`
 	Kind     fsm.Kind             `cbor:"8,keyasint"`
 	Command  []byte               `cbor:"9,keyasint"`
+
+	Origin    string            `cbor:"10,keyasint,omitempty"`
+	Operation string            `cbor:"11,keyasint,omitempty"`
+	Trace     directory.TraceID `cbor:"12,keyasint,omitzero"`
+	Received  directory.Time    `cbor:"13,keyasint,omitempty"`
 }
 
 // Encode returns the entry of an envelope, or an error if it is too large.
@@ -40,6 +45,7 @@ func Encode(env *fsm.Envelope) ([]byte, error) {
 		Org: env.Org, Actor: env.Actor, Required: env.Required, Source: env.Source,
 		Now: env.Now, Request: env.Request, Digest: env.Digest,
 		Kind: env.Command.Kind(), Command: codec.Encode(env.Command),
+		Origin: env.Origin, Operation: env.Operation, Trace: env.Trace, Received: env.Received,
 	}
 	b := append([]byte{Version}, codec.Encode(e)...)
 	if len(b) > EntryMax {
@@ -67,5 +73,6 @@ func Decode(b []byte) (*fsm.Envelope, error) {
 	return &fsm.Envelope{
 		Org: e.Org, Actor: e.Actor, Required: e.Required, Source: e.Source,
 		Now: e.Now, Request: e.Request, Digest: e.Digest, Command: command,
+		Origin: e.Origin, Operation: e.Operation, Trace: e.Trace, Received: e.Received,
 	}, nil
 }
