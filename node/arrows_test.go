@@ -94,7 +94,7 @@ var guests = map[string][]string{
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
 	"connectrpc.com/connect":              {"api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
 	"google.golang.org/protobuf":          {"api/rest", "api/admin", "api/admin/rest", "cli", "proto/gen/*"},
-	"google.golang.org/genproto":          {"api/rest", "api/admin/rest", "proto/gen/*"},
+	"google.golang.org/genproto":          {"api/rest", "api/admin/rest", "cli", "proto/gen/*"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},
 	"github.com/spf13/pflag":              {"cli"},

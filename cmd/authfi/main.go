@@ -5,42 +5,27 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/authfi/authfi/cli"
 	"github.com/spf13/cobra"
 )
 
 // version is set by the build.
 var version = "development"
 
-// Exit codes of every command.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
-
-// errUsage marks errors of the command line itself.
-var errUsage = errors.New("usage")
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	var api cli.API
+	err := root(&api).ExecuteContext(ctx)
 	stop()
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "authfi:", err)
-	if errors.Is(err, errUsage) {
-		os.Exit(exitUsage)
-	}
-	os.Exit(exitFailed)
+	os.Exit(api.Report(os.Stderr, err))
 }
 
-func root() *cobra.Command {
+func root(api *cli.API) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "authfi",
 		Short:         "The identity directory: who can do what",
@@ -49,15 +34,18 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%w: no command %q; see authfi --help", errUsage, args[0])
+				return fmt.Errorf("%w: no command %q; see authfi --help", cli.ErrUsage, args[0])
 			}
 			return cmd.Help()
 		},
 	}
 	cmd.Args = cobra.ArbitraryArgs
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	cmd.AddCommand(initCommand(), joinCommand(), serveCommand(), tokenCommand(), statusCommand(),
-		membersCommand(), enforcementCommand(), detachCommand(), devCommand(), demoServiceCommand())
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", cli.ErrUsage, err) })
+	cmd.AddCommand(initCommand(), joinCommand(), serveCommand(), detachCommand(), devCommand(), demoServiceCommand())
+	cmd.AddCommand(api.Commands()...)
+	if enforcement, _, err := cmd.Find([]string{"enforcement"}); err == nil {
+		enforcement.AddCommand(kernelCheckCommand())
+	}
 	return cmd
 }
 
@@ -65,7 +53,7 @@ func root() *cobra.Command {
 func exactly(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return fmt.Errorf("%w: %s takes %d arguments, not %d", errUsage, cmd.CommandPath(), n, len(args))
+			return fmt.Errorf("%w: %s takes %d arguments, not %d", cli.ErrUsage, cmd.CommandPath(), n, len(args))
 		}
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/authfi/authfi/cli"
 	"github.com/authfi/authfi/node"
 	"github.com/spf13/cobra"
 )
@@ -27,7 +28,7 @@ func nodeFlags(cmd *cobra.Command, c *node.Config) (finish func() error) {
 		for _, u := range upstreams {
 			listen, address, ok := strings.Cut(u, "=")
 			if !ok {
-				return fmt.Errorf("%w: --upstream %q is not LISTEN=ADDRESS", errUsage, u)
+				return fmt.Errorf("%w: --upstream %q is not LISTEN=ADDRESS", cli.ErrUsage, u)
 			}
 			if c.Enforce.Upstreams == nil {
 				c.Enforce.Upstreams = map[string]string{}
@@ -128,9 +129,8 @@ func detachCommand() *cobra.Command {
 	return cmd
 }
 
-func enforcementCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "enforcement", Short: "Enforcement on this machine"}
-	cmd.AddCommand(&cobra.Command{
+func kernelCheckCommand() *cobra.Command {
+	return &cobra.Command{
 		Use:   "check",
 		Short: "Say whether the kernel of this machine can enforce, and why not",
 		Args:  exactly(0),
@@ -141,6 +141,5 @@ func enforcementCommand() *cobra.Command {
 			fmt.Println("the kernel can enforce")
 			return nil
 		},
-	})
-	return cmd
+	}
 }

@@ -1,0 +1,206 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// API is the part of the command line that talks to a cluster.
+type API struct{ options options }
+
+// Report says on w why a command failed and returns the exit code.
+func (a *API) Report(w io.Writer, err error) int { return Report(w, a.options.output, err) }
+
+// Commands are the commands of the API. Failed ones return an error that Report
+// knows how to say.
+func (a *API) Commands() []*cobra.Command {
+	o := &a.options
+	t := tree{options: o}
+	for _, n := range nouns {
+		t.noun(n.name, n.alias, n.short)
+	}
+	for _, r := range rows {
+		t.add(r.words, o.command(r))
+	}
+	t.add("members", o.membersCommand())
+	return t.top
+}
+
+// tree hangs commands below their nouns.
+type tree struct {
+	options *options
+	top     []*cobra.Command
+	at      map[string]*cobra.Command
+}
+
+func (t *tree) noun(words, alias, short string) {
+	cmd := &cobra.Command{Short: short, RunE: func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage("%s has no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+		}
+		return cmd.Help()
+	}}
+	cmd.Args = cobra.ArbitraryArgs
+	if alias != "" {
+		cmd.Aliases = []string{alias}
+	}
+	t.add(words, cmd)
+}
+
+// add hangs a command where its words say. The last word is its name.
+func (t *tree) add(words string, cmd *cobra.Command) {
+	above, name := "", words
+	if i := strings.LastIndexByte(words, ' '); i >= 0 {
+		above, name = words[:i], words[i+1:]
+	}
+	cmd.Use = strings.TrimSpace(name + " " + cmd.Use)
+	if t.at == nil {
+		t.at = map[string]*cobra.Command{}
+	}
+	t.at[words] = cmd
+	if above != "" {
+		t.at[above].AddCommand(cmd)
+		return
+	}
+	t.options.add(cmd.PersistentFlags())
+	cmd.RegisterFlagCompletionFunc("org", t.options.complete("ORG"))
+	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
+		[]string{formatTable, formatJSON, formatJSONLines, formatYAML}, cobra.ShellCompDirectiveNoFileComp))
+	t.top = append(t.top, cmd)
+}
+
+// call is a row with its descriptors, and what the command line gave it.
+type call struct {
+	row
+	*options
+	method  protoreflect.MethodDescriptor
+	route   route
+	args    []arg
+	flags   []fieldFlag
+	items   protoreflect.FieldDescriptor // of the answer, when it is a list
+	paged   bool
+	all     bool
+	limit   int
+	cursor  string
+	ifMatch uint64
+	repeat  string // Idempotency-Key
+	atLeast uint64
+	quiet   bool
+}
+
+// arg is a word of the command line that fills a field.
+type arg struct {
+	metavar string
+	field   protoreflect.FieldDescriptor
+	several bool
+}
+
+func readArgs(text string, input protoreflect.MessageDescriptor) (args []arg) {
+	if text == "" {
+		return nil
+	}
+	for _, part := range strings.Split(text, ", ") {
+		metavar, field, _ := strings.Cut(part, " ")
+		name, several := strings.CutSuffix(metavar, "...")
+		descriptor := input.Fields().ByName(protoreflect.Name(field))
+		if descriptor == nil {
+			panic("cli: " + string(input.Name()) + " has no field " + field)
+		}
+		args = append(args, arg{metavar: name, field: descriptor, several: several})
+	}
+	return args
+}
+
+func (o *options) command(r row) *cobra.Command {
+	c := &call{row: r, options: o, method: methodOf(r.procedure)}
+	c.route, _ = routeOf(c.method)
+	c.args = readArgs(r.args, c.method.Input())
+	if c.items, c.paged = listOf(c.method); !c.paged && r.columns == "" {
+		c.items = nil
+	}
+	cmd := &cobra.Command{
+		Short: r.short, Long: c.long(), Example: "  authfi " + r.example,
+		Args: c.checkArgs, ValidArgsFunction: c.completeArgs, RunE: c.run,
+	}
+	for _, a := range c.args {
+		cmd.Use = strings.TrimSpace(cmd.Use + " " + a.metavar)
+		if a.several {
+			cmd.Use += "..."
+		}
+	}
+	c.addFlags(cmd)
+	return cmd
+}
+
+// long adds what the API says about the procedure.
+func (c *call) long() string {
+	long := c.short + "."
+	if said := comments()[c.procedure]; said != "" {
+		long += "\n\n" + said
+	}
+	if strings.Contains(c.row.args, "USER ") || strings.Contains(c.row.args, "USER...") {
+		long += "\n\nUSER is an id, or with --org a user name or e-mail address that only one user has."
+	}
+	return long
+}
+
+// listOf is the list in an answer: its one repeated message, and whether it
+// comes in pages.
+func listOf(method protoreflect.MethodDescriptor) (items protoreflect.FieldDescriptor, paged bool) {
+	paged = method.Input().Fields().ByName(cursorField) != nil
+	if !paged && !strings.HasPrefix(string(method.Output().Name()), "Get") {
+		return nil, false
+	}
+	fields := method.Output().Fields()
+	for i := range fields.Len() {
+		if field := fields.Get(i); field.IsList() && field.Message() != nil {
+			return field, paged
+		}
+	}
+	return nil, false
+}
+
+func (c *call) addFlags(cmd *cobra.Command) {
+	taken := map[protoreflect.Name]bool{orgField: true, limitField: c.paged, cursorField: c.paged}
+	for _, a := range c.args {
+		taken[a.field.Name()] = true
+		// The server takes a role's name beside its id, and one user beside several.
+		taken[protoreflect.Name(strings.TrimSuffix(string(a.field.Name()), "_id")+"_name")] = true
+		taken[protoreflect.Name(strings.TrimSuffix(string(a.field.Name()), "s"))] = true
+	}
+	fields := c.method.Input().Fields()
+	for i := range fields.Len() {
+		if field := fields.Get(i); !taken[field.Name()] {
+			c.flags = append(c.flags, addField(cmd.Flags(), field))
+		}
+	}
+	f := cmd.Flags()
+	if c.paged {
+		f.BoolVar(&c.all, "all", false, "follow the pages to the end")
+		f.IntVar(&c.limit, "limit", limitDefault, "at most so many items, over as many pages as that takes")
+		f.StringVar(&c.cursor, "cursor", "", "go on where an earlier answer ended")
+	}
+	if c.route.verb == http.MethodGet {
+		f.Uint64Var(&c.atLeast, "at-least", 0, "answer from a state that has this index (X-Authfi-Index)")
+	} else if c.procedure != "PermissionService.Check" {
+		f.StringVar(&c.repeat, "idempotency-key", "", "makes a repeat of this request one change")
+	}
+	if strings.Contains(comments()[c.procedure], "If-Match") {
+		f.Uint64Var(&c.ifMatch, "if-match", 0, "only when the version is still this one")
+	}
+	if c.procedure == "PermissionService.Check" {
+		f.BoolVarP(&c.quiet, "quiet", "q", false, "print nothing; exit 1 when the answer is no")
+	}
+}
+
+func (c *call) checkArgs(cmd *cobra.Command, args []string) error {
+	several := len(c.args) > 0 && c.args[len(c.args)-1].several
+	if len(args) == len(c.args) || several && len(args) > len(c.args) {
+		return nil
+	}
+	return usage("%s takes %d arguments, not %d; see --help", strings.TrimSpace(cmd.CommandPath()), len(c.args), len(args))
+}

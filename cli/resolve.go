@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// kind is a sort of object that people name.
+type kind struct {
+	noun    string
+	prefix  string   // of its ids
+	list    string   // the procedure that lists them
+	names   []string // fields by which one may be named
+	ofOrg   bool     // the list is one organization's
+	showing string   // field that completion shows beside the name
+}
+
+// kinds are the metavars that may be names instead of ids.
+var kinds = map[string]kind{
+	"ORG":     {noun: "organization", prefix: "org-", list: "OrganizationService.ListOrganizations", names: []string{"slug"}, showing: "name"},
+	"USER":    {noun: "user", prefix: "usr-", list: "UserService.ListUsers", names: []string{"user_name", "email"}, ofOrg: true, showing: "display_name"},
+	"GROUP":   {noun: "group", prefix: "grp-", list: "GroupService.ListGroups", names: []string{"name"}, ofOrg: true, showing: "description"},
+	"ROLE":    {noun: "role", prefix: "rol-", list: "RoleService.ListRoles", names: []string{"name"}, ofOrg: true, showing: "description"},
+	"SERVICE": {noun: "service", prefix: "svc-", list: "ServiceService.ListServices", names: []string{"name"}, ofOrg: true},
+}
+
+var idDigits = regexp.MustCompile(`^[a-z]+-[0-9a-f]{32}$`)
+
+func (k kind) isID(word string) bool {
+	return strings.HasPrefix(word, k.prefix) && idDigits.MatchString(word)
+}
+
+// orgID is the organization of the command line, which may be a slug.
+func (o *options) orgID(ctx context.Context) (string, error) {
+	name := setting(o.org, "AUTHFI_ORG")
+	if name == "" {
+		return "", errOrgMissing
+	}
+	return o.resolve(ctx, "ORG", name)
+}
+
+// resolve finds the id of what a word names. A name that two objects have names
+// none of them.
+func (o *options) resolve(ctx context.Context, metavar, word string) (string, error) {
+	k, ok := kinds[metavar]
+	if !ok || k.isID(word) {
+		return word, nil
+	}
+	if word == "" {
+		return "", usage("%s is empty", metavar)
+	}
+	var found []string
+	err := o.each(ctx, k, word, func(item map[string]any) bool {
+		if id, _ := item["id"].(string); k.named(item, word) && !slices.Contains(found, id) {
+			found = append(found, id)
+		}
+		return true
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case len(found) == 0:
+		return "", &Problem{Status: 404, Code: "not_found", Detail: "no " + k.noun + " is named " + word}
+	case len(found) > 1:
+		return "", usage("%q names %d of them, say which: %s", word, len(found), strings.Join(found, ", "))
+	}
+	return found[0], nil
+}
+
+func (k kind) named(item map[string]any, word string) bool {
+	return slices.ContainsFunc(k.names, func(field string) bool {
+		name, _ := item[field].(string)
+		return strings.EqualFold(name, word)
+	})
+}
+
+// each shows the objects of a kind to visit until it says no. Where the server
+// can search, only those that match the word come.
+func (o *options) each(ctx context.Context, k kind, word string, visit func(map[string]any) bool) error {
+	method := methodOf(k.list)
+	items, _ := listOf(method)
+	route, _ := routeOf(method)
+	fields := map[string]any{limitField: pageMax}
+	if k.ofOrg {
+		org, err := o.orgID(ctx)
+		if err != nil {
+			return err
+		}
+		fields[orgField] = org
+	}
+	if method.Input().Fields().ByName("q") != nil && word != "" {
+		fields["q"] = word
+	}
+	for {
+		r, err := route.request(fields)
+		if err != nil {
+			return err
+		}
+		body, err := o.do(ctx, r)
+		if err != nil {
+			return err
+		}
+		page, err := readPage(body, string(items.Name()))
+		if err != nil {
+			return err
+		}
+		for _, text := range page.items {
+			var item map[string]any
+			if err := json.Unmarshal(text, &item); err != nil {
+				return err
+			}
+			if !visit(item) {
+				return nil
+			}
+		}
+		if page.cursor == "" {
+			return nil
+		}
+		fields[cursorField] = page.cursor
+	}
+}
+
+// Bounds of a completion: a shell that hangs is worse than one that offers less.
+const (
+	completeMax = 50
+	completeFor = 2e9 // nanoseconds: two seconds
+)
+
+// complete offers the names of a kind that begin with what is typed.
+func (o *options) complete(metavar string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		k, ok := kinds[metavar]
+		if !ok {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(commandContext(cmd), completeFor)
+		defer cancel()
+		var offered []string
+		err := o.each(ctx, k, typed, func(item map[string]any) bool {
+			name, _ := item[k.names[0]].(string)
+			if strings.HasPrefix(strings.ToLower(name), strings.ToLower(typed)) {
+				beside, _ := item[k.showing].(string)
+				offered = append(offered, cobra.CompletionWithDesc(printable(name), printable(beside)))
+			}
+			return len(offered) < completeMax
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveError
+		}
+		return offered, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+func commandContext(cmd *cobra.Command) context.Context {
+	if ctx := cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+func (c *call) completeArgs(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	n := len(args)
+	if n >= len(c.args) && len(c.args) > 0 && c.args[len(c.args)-1].several {
+		n = len(c.args) - 1
+	}
+	if n >= len(c.args) {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c.complete(c.args[n].metavar)(cmd, args, typed)
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// source is one way in which a permission reaches a user.
+type source struct {
+	Role string `json:"role"`
+	Via  string `json:"via"`
+}
+
+func showPermissions(p *printer, body []byte) error {
+	var answer struct {
+		Effective []string            `json:"effective"`
+		Source    map[string][]source `json:"source"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	g := &grid{printer: p}
+	if !p.noHeaders {
+		g.add("PERMISSION", "ROLE", "VIA")
+	}
+	for _, permission := range slices.Sorted(maps.Keys(answer.Source)) {
+		for _, s := range answer.Source[permission] {
+			g.add(permission, s.Role, s.via())
+		}
+	}
+	return g.flush()
+}
+
+func (s source) via() string {
+	if s.Via == "" {
+		return "given to the user"
+	}
+	return "group " + s.Via
+}
+
+func showCheck(p *printer, body []byte) error {
+	var answer struct {
+		Allowed bool     `json:"allowed"`
+		Source  []source `json:"source"`
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return err
+	}
+	if !answer.Allowed {
+		return p.line("denied")
+	}
+	var ways []string
+	for _, s := range answer.Source {
+		ways = append(ways, "role "+s.Role+", "+s.via())
+	}
+	return p.line("allowed: " + printable(strings.Join(ways, "; ")))
+}
+
+func showToken(p *printer, body []byte) error {
+	var made struct{ Token string }
+	if err := json.Unmarshal(body, &made); err != nil {
+		return err
+	}
+	return p.line(made.Token)
+}
+
+type clusterStatus struct {
+	NodeID       string          `json:"node_id"`
+	Leader       string          `json:"leader"`
+	AppliedIndex uint64          `json:"applied_index"`
+	Digest       string          `json:"digest"`
+	Members      json.RawMessage `json:"members"`
+}
+
+var errNoLeader = errors.New("the cluster has no leader")
+
+func showStatus(p *printer, body []byte) error {
+	var s clusterStatus
+	if err := json.Unmarshal(body, &s); err != nil {
+		return err
+	}
+	g := &grid{printer: p}
+	g.add("node", s.NodeID)
+	g.add("leader", s.Leader)
+	g.add("applied index", fmt.Sprint(s.AppliedIndex))
+	g.add("digest", s.Digest)
+	return g.flush()
+}
+
+// checkStatus fails when the cluster cannot take a write.
+func checkStatus(body []byte) error {
+	var s clusterStatus
+	if err := json.Unmarshal(body, &s); err != nil {
+		return err
+	}
+	if s.Leader == "" {
+		return errNoLeader
+	}
+	return nil
+}
+
+func (o *options) membersCommand() *cobra.Command {
+	return &cobra.Command{
+		Short: "List the nodes", Example: "  authfi members", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := o.printer(cmd)
+			if err != nil {
+				return err
+			}
+			route, _ := routeOf(methodOf("ClusterService.GetStatus"))
+			body, err := o.do(cmd.Context(), request{method: route.verb, path: route.path})
+			if err != nil {
+				return err
+			}
+			var s clusterStatus
+			if err := json.Unmarshal(body, &s); err != nil {
+				return err
+			}
+			if !p.streams() {
+				return p.object(s.Members)
+			}
+			var members []json.RawMessage
+			if err := json.Unmarshal(s.Members, &members); err != nil {
+				return err
+			}
+			return p.items(members, "id address voter leader", true)
+		},
+	}
+}
+
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usage("%s takes no arguments", cmd.CommandPath())
+	}
+	return nil
+}
