@@ -84,6 +84,7 @@ func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Hand
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Strict-Transport-Security", "max-age=31536000")
 		header.Set("Cache-Control", "no-store")
+		r = originated(w, r)
 		if len(r.RequestURI) > urlMax {
 			http.Error(w, "the URL is too long", http.StatusRequestURITooLong)
 			return
@@ -110,6 +111,7 @@ func isProcedure(path string) bool {
 func NewHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ConnContext:       connected,
 		MaxHeaderBytes:    headerBytesMax,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,

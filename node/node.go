@@ -140,9 +140,11 @@ func (n *Node) openServer() error {
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
 	}
-	if n.listener, err = net.Listen("tcp", n.cfg.API); err != nil {
+	listener, err := net.Listen("tcp", n.cfg.API)
+	if err != nil {
 		return fmt.Errorf("listen for the API: %w", err)
 	}
+	n.listener = api.Arrivals(listener)
 	return nil
 }
 

@@ -39,6 +39,8 @@ type Gate struct {
 	root     func() *state.Root
 	verifier Verifier
 	now      func() time.Time
+	observe  func(*Origin)
+	refusals pace
 }
 
 // NewGate wires the gate; now is the clock that stamps proposals.
@@ -208,7 +210,9 @@ const proposeWait = 10 * time.Second
 func (g *Gate) propose(ctx context.Context, env *fsm.Envelope) (fsm.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, proposeWait)
 	defer cancel()
+	origin := OriginOf(ctx)
 	env.Now = directory.TimeOf(g.now())
+	origin.stamp(env)
 	entry, err := wire.Encode(env)
 	if err != nil {
 		return fsm.Result{}, err
@@ -217,5 +221,6 @@ func (g *Gate) propose(ctx context.Context, env *fsm.Envelope) (fsm.Result, erro
 	if err != nil {
 		return fsm.Result{}, err
 	}
+	g.answered(origin)
 	return result, result.Err
 }

@@ -80,7 +80,7 @@ func (p *Pass) Propose(ctx context.Context, command fsm.OrgCommand, key Idempote
 	}
 	env := &fsm.Envelope{
 		Org: p.Org(), Actor: p.caller.Actor, Required: p.rule.Permission,
-		Source: p.caller.Source, Command: command,
+		Source: p.caller.Source, Command: command, Operation: string(p.op),
 	}
 	key.stamp(env, p.caller, p.op)
 	result, err := p.gate.propose(ctx, env)
@@ -156,7 +156,7 @@ func (p *SystemPass) Now() time.Time { return p.gate.now() }
 
 // Propose changes the instance.
 func (p *SystemPass) Propose(ctx context.Context, command fsm.SystemCommand, key IdempotencyKey, op Operation) (fsm.Result, error) {
-	env := &fsm.Envelope{Actor: p.caller.Actor, Source: p.caller.Source, Command: command}
+	env := &fsm.Envelope{Actor: p.caller.Actor, Source: p.caller.Source, Command: command, Operation: string(op)}
 	key.stamp(env, p.caller, op)
 	return p.gate.propose(ctx, env)
 }

@@ -7,9 +7,11 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/filter"
 	"github.com/authfi/authfi/api/scim/patch"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
 )
 
 const errorURN = "urn:ietf:params:scim:api:messages:2.0:Error"
@@ -86,6 +88,7 @@ func directoryFailure(err *directory.Error) *failure {
 
 func (r *request) fail(err error) {
 	f := failureOf(err)
+	r.record(f)
 	switch f.status {
 	case http.StatusInternalServerError:
 		r.server.log.Error("scim request failed", "method", r.Method, "error", err)
@@ -119,4 +122,37 @@ func (r *request) write(status int, body any) error {
 	r.w.WriteHeader(status)
 	_, _ = r.w.Write(b)
 	return nil
+}
+
+// record puts a write that was refused here into the organization's log, so that
+// whoever looks after the connection sees it. What the machine has refused stands
+// there already, and a caller who is nobody leaves nothing.
+func (r *request) record(f *failure) {
+	op, writes := refusedOperation(r.kind, r.Method)
+	if !writes || r.org.IsZero() || f.status/100 != 4 {
+		return
+	}
+	class := r.kind
+	if r.id != "" {
+		class += "/{id}"
+	}
+	r.server.gate.RecordRefusal(r.Context(), r.caller, op, &fsm.RecordRefusal{
+		Method: r.Method, Class: class, Status: uint16(f.status), Detail: strconv.Itoa(f.status) + ": " + f.detail,
+	})
+}
+
+// refusedOperation names what a write would have been.
+func refusedOperation(kind, method string) (op access.Operation, writes bool) {
+	verb, ok := map[string]string{
+		http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "update", http.MethodDelete: "delete",
+	}[method]
+	switch {
+	case !ok:
+		return "", false
+	case kind == "Users":
+		return access.Operation("scim.users." + verb), true
+	case kind == "Groups":
+		return access.Operation("scim.groups." + verb), true
+	}
+	return "", false
 }

@@ -45,6 +45,7 @@ type request struct {
 	caller access.Caller
 	org    directory.OrgID
 	root   string // the organization's base URL
+	kind   string // the first segment below it
 	id     string
 	fields projection
 }
@@ -54,6 +55,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	w.Header().Set("Content-Type", mediaType)
 	req := &request{Request: r.WithContext(ctx), w: w, server: s}
+	if access.OriginOf(ctx) == nil {
+		req.Request = r.WithContext(access.WithOrigin(ctx, access.NewOrigin("", time.Now())))
+	}
 	if err := s.serve(req); err != nil {
 		req.fail(err)
 	}
@@ -62,7 +66,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *server) serve(r *request) error {
 	slug, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Prefix), "/")
 	kind, id, _ := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
-	r.id, r.root = id, s.base(r.Request)+Prefix+slug
+	r.kind, r.id, r.root = kind, id, s.base(r.Request)+Prefix+slug
 	if kind == "ServiceProviderConfig" && id == "" && r.Method == http.MethodGet {
 		return r.write(http.StatusOK, r.providerConfig()) // says nothing of an organization
 	}
