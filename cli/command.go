@@ -27,6 +27,10 @@ func (a *API) Commands() []*cobra.Command {
 		t.add(r.words, o.command(r))
 	}
 	t.add("members", o.membersCommand())
+	t.add("events watch", o.eventsCommand())
+	t.add("log tail", o.tailCommand())
+	t.add("audit verify", o.verifyCommand())
+	t.add("explain", o.explainCommand())
 	return t.top
 }
 

@@ -70,6 +70,11 @@ func (p *printer) object(body []byte) error {
 	if p.format != formatTable {
 		return p.text(body)
 	}
+	return p.fields(body)
+}
+
+// fields prints an object as lines of name and value.
+func (p *printer) fields(body []byte) error {
 	v, err := decode(body)
 	if err != nil {
 		return err

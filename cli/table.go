@@ -32,6 +32,8 @@ var nouns = []struct{ name, alias, short string }{
 	{"services", "service", "Protected services"},
 	{"services policies", "policy", "What the routes of a service need"},
 	{"sync-log", "", "The sync log: what identity providers and administrators did"},
+	{"audit", "", "The audit log: who changed what, in a chain that shows what was taken out"},
+	{"log", "", "The sync log as it happens"},
 	{"events", "event", "The ordered change feed"},
 	{"enforcement", "", "The enforcement points of the nodes"},
 	{"token", "", "Join tokens"},

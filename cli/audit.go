@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/authfi/authfi/audit"
+	"github.com/spf13/cobra"
+)
+
+func (o *options) verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "FILE",
+		Short: "Check an exported audit log: an entry that was removed or altered shows",
+		Long: "Check an exported audit log, or - for stdin. Every entry is sealed to all before it:\n" +
+			"an entry that was removed, altered or moved is named, and the command fails.\n\n" +
+			"It needs no cluster. That the log is the cluster's shows the chain value of the last\nentry, which another node or an earlier export must have, too.",
+		Example: "  authfi audit verify audit.jsonl",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage("%s takes one file, or -", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := o.printer(cmd)
+			if err != nil {
+				return err
+			}
+			in, err := open(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			defer in.Close()
+			report, err := audit.Verify(in)
+			if err != nil {
+				return err
+			}
+			return p.auditReport(report)
+		},
+	}
+}
+
+// open is a file to read, or stdin for -.
+func open(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	return os.Open(name)
+}
+
+func (p *printer) auditReport(r audit.Report) error {
+	out := object{
+		{"ok", r.OK()}, {"org_id", r.Org}, {"index", r.Index}, {"entries", r.Entries},
+		{"last", object{{"seq", r.Last.Seq}, {"chain", r.Last.Chain}}}, {"problem", nil},
+	}
+	if !r.OK() {
+		out[len(out)-1].value = r.Broken.String()
+	}
+	if !p.table() {
+		body, err := marshal(out)
+		if err != nil {
+			return err
+		}
+		if err := p.object(body); err != nil || r.OK() {
+			return err
+		}
+		return errQuiet
+	}
+	if !r.OK() {
+		return fmt.Errorf("the log does not hold: %s", r.Broken)
+	}
+	return p.line(fmt.Sprintf("ok: %d entries of %s hold together up to entry %d, chain %s", r.Entries, r.Org, r.Last.Seq, r.Last.Chain))
+}
