@@ -25,9 +25,12 @@ const (
 )
 
 type WatchRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	After         uint64                 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"` // the last index already seen; zero: from the oldest kept
+	state protoimpl.MessageState `protogen:"open.v1"`
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	After uint64                 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"` // the last index already seen; zero: from the oldest kept
+	// Of the last event already seen, when others of its index were not; with after.
+	AfterOrdinal  *uint32 `protobuf:"varint,3,opt,name=after_ordinal,json=afterOrdinal,proto3,oneof" json:"after_ordinal,omitempty"`
+	Snapshot      bool    `protobuf:"varint,4,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // begin with the rows, as after a resync
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -76,17 +79,36 @@ func (x *WatchRequest) GetAfter() uint64 {
 	return 0
 }
 
+func (x *WatchRequest) GetAfterOrdinal() uint32 {
+	if x != nil && x.AfterOrdinal != nil {
+		return *x.AfterOrdinal
+	}
+	return 0
+}
+
+func (x *WatchRequest) GetSnapshot() bool {
+	if x != nil {
+		return x.Snapshot
+	}
+	return false
+}
+
 // Event is a fact that followed from an entry; index and ordinal are its name.
 type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Ordinal       uint32                 `protobuf:"varint,2,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
-	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	Type          string                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`     // noun.past-participle, as in user.deactivated
-	Actor         string                 `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`   // the id of who caused it
-	Source        string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"` // "entra", "okta", "generic", "api" or "node"
-	Object        string                 `protobuf:"bytes,7,opt,name=object,proto3" json:"object,omitempty"` // the id of what changed
-	Detail        string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"` // one line for people
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Index     uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Ordinal   uint32                 `protobuf:"varint,2,opt,name=ordinal,proto3" json:"ordinal,omitempty"`
+	Time      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	Type      string                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`                             // noun.past-participle, as in user.deactivated
+	Actor     string                 `protobuf:"bytes,5,opt,name=actor,proto3" json:"actor,omitempty"`                           // the id of who caused it
+	Source    string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`                         // "entra", "okta", "generic", "api" or "node"
+	Object    string                 `protobuf:"bytes,7,opt,name=object,proto3" json:"object,omitempty"`                         // the id of what changed
+	Detail    string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`                         // one line for people
+	Operation string                 `protobuf:"bytes,9,opt,name=operation,proto3" json:"operation,omitempty"`                   // what was asked for, as in users.update
+	RequestId string                 `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // X-Request-Id of the answer
+	// Of a row: "user", "group", "role" or "assignment"; object is its id.
+	Row           string `protobuf:"bytes,11,opt,name=row,proto3" json:"row,omitempty"`
+	Version       uint64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"` // of a row: the index of its last change
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,14 +199,45 @@ func (x *Event) GetDetail() string {
 	return ""
 }
 
+func (x *Event) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *Event) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *Event) GetRow() string {
+	if x != nil {
+		return x.Row
+	}
+	return ""
+}
+
+func (x *Event) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 var File_authfi_v1_event_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15authfi/v1/event.proto\x12\tauthfi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\";\n" +
+	"\x15authfi/v1/event.proto\x12\tauthfi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n" +
 	"\fWatchRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\x04R\x05after\"\xd9\x01\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x12(\n" +
+	"\rafter_ordinal\x18\x03 \x01(\rH\x00R\fafterOrdinal\x88\x01\x01\x12\x1a\n" +
+	"\bsnapshot\x18\x04 \x01(\bR\bsnapshotB\x10\n" +
+	"\x0e_after_ordinal\"\xc2\x02\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\rR\aordinal\x12.\n" +
@@ -193,7 +246,13 @@ const file_authfi_v1_event_proto_rawDesc = "" +
 	"\x05actor\x18\x05 \x01(\tR\x05actor\x12\x16\n" +
 	"\x06source\x18\x06 \x01(\tR\x06source\x12\x16\n" +
 	"\x06object\x18\a \x01(\tR\x06object\x12\x16\n" +
-	"\x06detail\x18\b \x01(\tR\x06detail2D\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\x12\x1c\n" +
+	"\toperation\x18\t \x01(\tR\toperation\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\n" +
+	" \x01(\tR\trequestId\x12\x10\n" +
+	"\x03row\x18\v \x01(\tR\x03row\x12\x18\n" +
+	"\aversion\x18\f \x01(\x04R\aversion2D\n" +
 	"\fEventService\x124\n" +
 	"\x05Watch\x12\x17.authfi.v1.WatchRequest\x1a\x10.authfi.v1.Event0\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
@@ -231,6 +290,7 @@ func file_authfi_v1_event_proto_init() {
 	if File_authfi_v1_event_proto != nil {
 		return
 	}
+	file_authfi_v1_event_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

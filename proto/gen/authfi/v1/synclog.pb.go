@@ -31,11 +31,16 @@ type SyncLogEntry struct {
 	Source string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"` // "entra", "okta", "generic", "api" or "node"
 	Event  string                 `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`   // noun.past-participle, as in user.deactivated
 	Detail string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"` // one line for people
-	Status string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"` // "ok" or "failed"
-	// From the request's arrival to its entry being applied; absent when this
-	// node did not take the request.
-	LatencyMs     *float64 `protobuf:"fixed64,6,opt,name=latency_ms,json=latencyMs,proto3,oneof" json:"latency_ms,omitempty"`
-	Index         uint64   `protobuf:"varint,7,opt,name=index,proto3" json:"index,omitempty"` // the entry of the log that it followed from
+	Status string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"` // "ok" or "refused"
+	// From the request's first byte to its entry being committed and applied on
+	// the node that took it; absent when that node no longer knows, or is down.
+	LatencyMs *float64 `protobuf:"fixed64,6,opt,name=latency_ms,json=latencyMs,proto3,oneof" json:"latency_ms,omitempty"`
+	Index     uint64   `protobuf:"varint,7,opt,name=index,proto3" json:"index,omitempty"` // the entry of the log that it followed from
+	// From the request's first byte to the entry being enforced, by node; a node
+	// that does not know is absent. Nodes compare no clocks: each says how long ago
+	// something happened, so a figure may be too large by one exchange between them.
+	EnforcedMs    map[string]float64 `protobuf:"bytes,8,rep,name=enforced_ms,json=enforcedMs,proto3" json:"enforced_ms,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	RequestId     string             `protobuf:"bytes,9,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // X-Request-Id of the answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -119,11 +124,29 @@ func (x *SyncLogEntry) GetIndex() uint64 {
 	return 0
 }
 
+func (x *SyncLogEntry) GetEnforcedMs() map[string]float64 {
+	if x != nil {
+		return x.EnforcedMs
+	}
+	return nil
+}
+
+func (x *SyncLogEntry) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
 type ListSyncLogRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`                            // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`                           // from the previous page, at most 256 bytes
+	Source        string                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`                           // only this one
+	Status        string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`                           // only "ok" or "refused"
+	AfterTime     string                 `protobuf:"bytes,6,opt,name=after_time,json=afterTime,proto3" json:"after_time,omitempty"`    // RFC 3339; at or after
+	BeforeTime    string                 `protobuf:"bytes,7,opt,name=before_time,json=beforeTime,proto3" json:"before_time,omitempty"` // RFC 3339; before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -175,6 +198,34 @@ func (x *ListSyncLogRequest) GetLimit() int32 {
 func (x *ListSyncLogRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListSyncLogRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListSyncLogRequest) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *ListSyncLogRequest) GetAfterTime() string {
+	if x != nil {
+		return x.AfterTime
+	}
+	return ""
+}
+
+func (x *ListSyncLogRequest) GetBeforeTime() string {
+	if x != nil {
+		return x.BeforeTime
 	}
 	return ""
 }
@@ -243,7 +294,7 @@ var File_authfi_v1_synclog_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_synclog_proto_rawDesc = "" +
 	"\n" +
-	"\x17authfi/v1/synclog.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe5\x01\n" +
+	"\x17authfi/v1/synclog.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x03\n" +
 	"\fSyncLogEntry\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x14\n" +
@@ -252,12 +303,25 @@ const file_authfi_v1_synclog_proto_rawDesc = "" +
 	"\x06status\x18\x05 \x01(\tR\x06status\x12\"\n" +
 	"\n" +
 	"latency_ms\x18\x06 \x01(\x01H\x00R\tlatencyMs\x88\x01\x01\x12\x14\n" +
-	"\x05index\x18\a \x01(\x04R\x05indexB\r\n" +
-	"\v_latency_ms\"Y\n" +
+	"\x05index\x18\a \x01(\x04R\x05index\x12H\n" +
+	"\venforced_ms\x18\b \x03(\v2'.authfi.v1.SyncLogEntry.EnforcedMsEntryR\n" +
+	"enforcedMs\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\t \x01(\tR\trequestId\x1a=\n" +
+	"\x0fEnforcedMsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01B\r\n" +
+	"\v_latency_ms\"\xc9\x01\n" +
 	"\x12ListSyncLogRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"v\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\x16\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\tR\x06status\x12\x1d\n" +
+	"\n" +
+	"after_time\x18\x06 \x01(\tR\tafterTime\x12\x1f\n" +
+	"\vbefore_time\x18\a \x01(\tR\n" +
+	"beforeTime\"v\n" +
 	"\x13ListSyncLogResponse\x121\n" +
 	"\aentries\x18\x01 \x03(\v2\x17.authfi.v1.SyncLogEntryR\aentries\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x14\n" +
@@ -277,23 +341,25 @@ func file_authfi_v1_synclog_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_synclog_proto_rawDescData
 }
 
-var file_authfi_v1_synclog_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_authfi_v1_synclog_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_authfi_v1_synclog_proto_goTypes = []any{
 	(*SyncLogEntry)(nil),          // 0: authfi.v1.SyncLogEntry
 	(*ListSyncLogRequest)(nil),    // 1: authfi.v1.ListSyncLogRequest
 	(*ListSyncLogResponse)(nil),   // 2: authfi.v1.ListSyncLogResponse
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	nil,                           // 3: authfi.v1.SyncLogEntry.EnforcedMsEntry
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_authfi_v1_synclog_proto_depIdxs = []int32{
-	3, // 0: authfi.v1.SyncLogEntry.time:type_name -> google.protobuf.Timestamp
-	0, // 1: authfi.v1.ListSyncLogResponse.entries:type_name -> authfi.v1.SyncLogEntry
-	1, // 2: authfi.v1.SyncLogService.ListSyncLog:input_type -> authfi.v1.ListSyncLogRequest
-	2, // 3: authfi.v1.SyncLogService.ListSyncLog:output_type -> authfi.v1.ListSyncLogResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 0: authfi.v1.SyncLogEntry.time:type_name -> google.protobuf.Timestamp
+	3, // 1: authfi.v1.SyncLogEntry.enforced_ms:type_name -> authfi.v1.SyncLogEntry.EnforcedMsEntry
+	0, // 2: authfi.v1.ListSyncLogResponse.entries:type_name -> authfi.v1.SyncLogEntry
+	1, // 3: authfi.v1.SyncLogService.ListSyncLog:input_type -> authfi.v1.ListSyncLogRequest
+	2, // 4: authfi.v1.SyncLogService.ListSyncLog:output_type -> authfi.v1.ListSyncLogResponse
+	4, // [4:5] is the sub-list for method output_type
+	3, // [3:4] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_synclog_proto_init() }
@@ -308,7 +374,7 @@ func file_authfi_v1_synclog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_synclog_proto_rawDesc), len(file_authfi_v1_synclog_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,8 +42,13 @@ const (
 // EventServiceClient is a client for the authfi.v1.EventService service.
 type EventServiceClient interface {
 	// Watch sends every event after an index, in order, and then waits for more.
-	// It ends with the code out_of_range when the events asked for are no longer
-	// kept: read the state anew and watch from its index.
+	// Besides the events of the log it sends, by their type: "heartbeat", every few
+	// seconds, whose index is applied and has no event before it that was not sent;
+	// "resync", when events after the place asked for are no longer kept, followed
+	// by one "row" for every user, group, role and assignment at one index, by
+	// "synced" with that index, and by the events after it. A stream ends with
+	// permission_denied or unauthenticated as soon as the caller may no longer
+	// watch, and is cut off when its reader is too slow.
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.Event], error)
 }
 
@@ -80,8 +85,13 @@ func (c *eventServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*
 // EventServiceHandler is an implementation of the authfi.v1.EventService service.
 type EventServiceHandler interface {
 	// Watch sends every event after an index, in order, and then waits for more.
-	// It ends with the code out_of_range when the events asked for are no longer
-	// kept: read the state anew and watch from its index.
+	// Besides the events of the log it sends, by their type: "heartbeat", every few
+	// seconds, whose index is applied and has no event before it that was not sent;
+	// "resync", when events after the place asked for are no longer kept, followed
+	// by one "row" for every user, group, role and assignment at one index, by
+	// "synced" with that index, and by the events after it. A stream ends with
+	// permission_denied or unauthenticated as soon as the caller may no longer
+	// watch, and is cut off when its reader is too slow.
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.Event]) error
 }
 
