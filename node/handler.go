@@ -14,7 +14,7 @@ import (
 func (n *Node) handler() (http.Handler, error) {
 	rest, err := admin.New(admin.Config{
 		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
-		Status: n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.feed.Latency,
+		Status: n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
 	})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ type Node struct {
 	ring     *keyring.Keyring
 	machine  *fsm.Machine
 	feed     *feed.Feed
+	timing   *feed.Timing
 	cluster  *cluster.Cluster
 	gate     *access.Gate
 	tokens   *login.Tokens
@@ -70,7 +71,8 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	// 3. The enforcer, before anything can be applied that it must follow.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
-	n.feed = feed.New(n.machine.Applied())
+	n.feed, n.timing = feed.New(n.machine.Applied()), feed.NewTiming()
+	n.timing.Applied(n.machine.Applied(), time.Now())
 	if n.enforcer, err = openEnforcer(cfg, n.machine, n.ring, log); err != nil {
 		return n, err
 	}
@@ -80,6 +82,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	}
 	n.background.Go(func() { n.enforcer.run(background, n.cluster) })
 	n.background.Go(func() { n.sweep(background) })
+	n.background.Go(func() { n.timing.Follow(background, n.enforcer) })
 	// 5. Who may call, and the faces.
 	n.openGate()
 	return n, n.openServer()
@@ -101,7 +104,7 @@ func (n *Node) openMachine() error {
 }
 
 func (n *Node) openCluster() error {
-	r := &replica{machine: n.machine, feed: n.feed, changed: n.enforcer.changed}
+	r := &replica{machine: n.machine, feed: n.feed, timing: n.timing, changed: n.enforcer.changed}
 	var err error
 	n.cluster, err = cluster.Open(cluster.Config{
 		NodeID: n.cfg.NodeID, Dir: n.cfg.Dir, Listen: n.cfg.Peer, Identity: n.identity,
@@ -117,6 +120,8 @@ func (n *Node) openGate() {
 	n.tokens = login.NewTokens(n.ring, n.cfg.Issuer, time.Now)
 	n.gate = access.NewGate(log{n.cluster}, n.machine.Root, n.tokens, time.Now)
 	n.sessions = login.NewSessions(n.gate, n.tokens, n.ring, n.awaitEnforced)
+	n.gate.Observe(func(o *access.Origin) { n.timing.Received(o.Trace, o.Received) })
+	n.cluster.Handle(methodAges, n.serveAges)
 	n.cluster.Handle(methodEnforced, n.serveEnforced)
 	n.cluster.Handle(methodEnforcement, n.serveEnforcement)
 }

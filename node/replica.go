@@ -22,6 +22,7 @@ import (
 type replica struct {
 	machine *fsm.Machine
 	feed    *feed.Feed
+	timing  *feed.Timing
 	// changed hands over deltas after their root is published; it never blocks.
 	changed func(deltas []directory.Delta, reset bool)
 }
@@ -65,11 +66,8 @@ func (r *replica) publish(entries []fsm.Entry, results [][]fsm.Result) [][]any {
 				deltas = append(deltas, result.Delta)
 			}
 		}
-		took := time.Duration(-1)
-		if envelopes := entries[i].Envelopes; len(envelopes) > 0 {
-			took = now.Sub(envelopes[0].Now.Std())
-		}
-		r.feed.Publish(entries[i].Index, took)
+		r.timing.Applied(entries[i].Index, now)
+		r.feed.Publish(entries[i].Index)
 	}
 	// An entry without rows moves the enforced index all the same.
 	last := entries[len(entries)-1].Index
@@ -90,7 +88,7 @@ func (r *replica) Restore(from io.Reader) error {
 		return err
 	}
 	applied := r.machine.Applied()
-	r.feed.Publish(applied, -1)
+	r.feed.Publish(applied)
 	r.changed([]directory.Delta{{Index: applied}}, true)
 	return nil
 }

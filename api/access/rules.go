@@ -75,7 +75,13 @@ var rules = map[Operation]Rule{
 	"services.delete":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 
 	"sync-log.read": {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
-	"events.watch":  {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
+	// How long the log remembers is the owners': who may be its subject must not
+	// be able to shorten it.
+	"audit-log.read":          {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
+	"audit-log.retain":        {Scope: Organization, Operator: true, Permission: directory.ManageOrganization},
+	"audit-log.read-instance": {Scope: Instance, Operator: true},
+
+	"events.watch": {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
 
 	"scim.discovery":     {Scope: Organization, Connection: true},
 	"scim.users.read":    {Scope: Organization, Connection: true},

@@ -6,13 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"connectrpc.com/connect"
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/rest"
-	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/keyring"
 	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
 )
@@ -31,9 +29,8 @@ type Config struct {
 	Enforcement func(context.Context) []NodeEnforcement
 	// JoinToken makes a token with which one node may join.
 	JoinToken func(context.Context, *access.SystemPass) (string, error)
-	// Latency is how long the entry took from its arrival to being applied;
-	// false when this node did not take the request.
-	Latency func(directory.Index) (time.Duration, bool)
+	// Latency is how long entries took, as far as the nodes know.
+	Latency func(context.Context, []Moment) []Latency
 }
 
 func (c Config) check() error {
@@ -62,7 +59,7 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.authenticated(handler), nil
+	return a.authenticated(a.exports(handler)), nil
 }
 
 func (a *api) services() (all []rest.Service) {
@@ -80,6 +77,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewSessionServiceHandler(a, options...))
 	add(authfiv1connect.NewServiceServiceHandler(a, options...))
 	add(authfiv1connect.NewSyncLogServiceHandler(a, options...))
+	add(authfiv1connect.NewAuditServiceHandler(a, options...))
 	add(authfiv1connect.NewEnforcementServiceHandler(a, options...))
 	add(authfiv1connect.NewClusterServiceHandler(a, options...))
 	return all

@@ -122,8 +122,13 @@ func serve(t *testing.T, log access.Log, root func() *state.Root, ring *keyring.
 			return []admin.NodeEnforcement{{NodeID: "node-1", Reachable: true, Mode: "gate", Counters: map[string]uint64{"allowed": 1 << 40}}}
 		},
 		JoinToken: func(context.Context, *access.SystemPass) (string, error) { return "v1.token", nil },
-		Latency: func(i directory.Index) (time.Duration, bool) {
-			return 1500 * time.Microsecond, i%2 == 0 // odd entries came through other nodes
+		Latency: func(_ context.Context, moments []admin.Moment) []admin.Latency {
+			latencies := make([]admin.Latency, len(moments))
+			for i, m := range moments {
+				latencies[i].Commit = time.Duration(m.Index%2)*-time.Millisecond + 500*time.Microsecond // of odd entries nothing is known
+				latencies[i].Enforced = map[string]time.Duration{"node-2": 2500 * time.Microsecond}
+			}
+			return latencies
 		},
 	})
 	must(t, err)

@@ -62,6 +62,9 @@ var operations = map[string]access.Operation{
 	authfiv1connect.ServiceServiceDeleteServiceProcedure: "services.delete",
 
 	authfiv1connect.SyncLogServiceListSyncLogProcedure:        "sync-log.read",
+	authfiv1connect.AuditServiceListAuditLogProcedure:         "audit-log.read",
+	authfiv1connect.AuditServiceGetRetentionProcedure:         "audit-log.read",
+	authfiv1connect.AuditServiceSetRetentionProcedure:         "audit-log.retain",
 	authfiv1connect.EnforcementServiceGetEnforcementProcedure: "enforcement.get",
 	authfiv1connect.ClusterServiceGetStatusProcedure:          "cluster.status",
 	authfiv1connect.ClusterServiceCreateJoinTokenProcedure:    "join-tokens.create",
