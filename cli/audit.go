@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 
 	"github.com/authfi/authfi/audit"
@@ -72,4 +76,45 @@ func (p *printer) auditReport(r audit.Report) error {
 		return fmt.Errorf("the log does not hold: %s", r.Broken)
 	}
 	return p.line(fmt.Sprintf("ok: %d entries of %s hold together up to entry %d, chain %s", r.Entries, r.Org, r.Last.Seq, r.Last.Chain))
+}
+
+func (o *options) auditExportCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Short: "Write the whole audit log at one index as JSON lines",
+		Long: "Write the whole audit log at one index as JSON lines, which authfi audit verify checks.\n" +
+			"Without --org, for operators, it is the log of the instance.",
+		Example: "  authfi audit export --org city-clinic -o audit.jsonl", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name == "-" {
+				return o.exportAudit(cmd.Context(), cmd.OutOrStdout())
+			}
+			return writeFile(name, func(w io.Writer) error { return o.exportAudit(cmd.Context(), w) })
+		},
+	}
+	cmd.Flags().StringVarP(&name, "output", "o", "-", "file to write; - is stdout")
+	return cmd
+}
+
+// exportAudit copies the export as it comes; it has no bound of time, since a log
+// may be long.
+func (o *options) exportAudit(ctx context.Context, w io.Writer) error {
+	path := "/api/v1/audit-log/export"
+	switch org, err := o.orgID(ctx); {
+	case err == nil:
+		path += "?" + url.Values{orgField: {org}}.Encode()
+	case !errors.Is(err, errOrgMissing):
+		return err
+	}
+	res, err := o.send(ctx, request{method: http.MethodGet, path: path})
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, eventMax))
+		return problemOf(res.StatusCode, body)
+	}
+	_, err = io.Copy(w, res.Body)
+	return err
 }

@@ -36,10 +36,13 @@ func (o *options) add(f *pflag.FlagSet) {
 	f.StringVar(&o.token, "token", "", "bearer token, or @FILE that holds it (AUTHFI_TOKEN)")
 	f.StringVar(&o.cacert, "cacert", "", "file of the CA that signed the node's certificate (AUTHFI_CACERT)")
 	f.StringVar(&o.org, "org", "", "organization, by slug or id (AUTHFI_ORG)")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest wait for one answer")
+}
+
+func (o *options) addOutput(f *pflag.FlagSet) {
 	f.StringVarP(&o.output, "output", "o", formatTable, "table, json, jsonl or yaml")
 	f.StringVar(&o.query, "query", "", "jq expression over the JSON answer, as in '.users[].email'")
 	f.BoolVar(&o.noHeaders, "no-headers", false, "print tables without the line of headers")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "longest wait for one answer")
 }
 
 func setting(flag, variable string) string {

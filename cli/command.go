@@ -29,7 +29,10 @@ func (a *API) Commands() []*cobra.Command {
 	t.add("members", o.membersCommand())
 	t.add("events watch", o.eventsCommand())
 	t.add("log tail", o.tailCommand())
+	t.add("audit export", o.auditExportCommand())
 	t.add("audit verify", o.verifyCommand())
+	t.add("export", o.exportCommand())
+	t.add("import", o.importCommand())
 	t.add("explain", o.explainCommand())
 	return t.top
 }
@@ -69,6 +72,9 @@ func (t *tree) add(words string, cmd *cobra.Command) {
 	if above != "" {
 		t.at[above].AddCommand(cmd)
 		return
+	}
+	if cmd.Flags().Lookup("output") == nil { // of export it is the file
+		t.options.addOutput(cmd.PersistentFlags())
 	}
 	t.options.add(cmd.PersistentFlags())
 	cmd.RegisterFlagCompletionFunc("org", t.options.complete("ORG"))

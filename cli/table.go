@@ -33,6 +33,7 @@ var nouns = []struct{ name, alias, short string }{
 	{"services policies", "policy", "What the routes of a service need"},
 	{"sync-log", "", "The sync log: what identity providers and administrators did"},
 	{"audit", "", "The audit log: who changed what, in a chain that shows what was taken out"},
+	{"audit retention", "", "How long the audit log remembers"},
 	{"log", "", "The sync log as it happens"},
 	{"events", "event", "The ordered change feed"},
 	{"enforcement", "", "The enforcement points of the nodes"},
@@ -137,6 +138,13 @@ var rows = []row{
 
 	{words: "sync-log list", procedure: "SyncLogService.ListSyncLog", columns: "time source event detail status latency_ms",
 		short: "List the sync log, newest first", example: "sync-log list --org city-clinic --limit 20"},
+
+	{words: "audit list", procedure: "AuditService.ListAuditLog", columns: "seq time type actor origin status detail",
+		short: "Find entries of the audit log, newest first; without --org, for operators, of the instance", example: "audit list --org city-clinic --type user. --limit 20"},
+	{words: "audit retention get", procedure: "AuditService.GetRetention",
+		short: "Show how long the audit log remembers and where its chain stands", example: "audit retention get --org city-clinic"},
+	{words: "audit retention set", procedure: "AuditService.SetRetention",
+		short: "Set how long the audit log remembers", example: "audit retention set --org city-clinic --count 500000 --days 365"},
 
 	{words: "enforcement list", procedure: "EnforcementService.GetEnforcement", columns: "node_id reachable attached mode enforced_index detail",
 		short: "List the enforcement points of the nodes", example: "enforcement list"},

@@ -32,12 +32,12 @@ func TestJSONOfAnswers(t *testing.T) {
 		{
 			name:    "64-bit integers are numbers, times have milliseconds, absent values are null",
 			message: &authfiv1.SyncLogEntry{Time: timestamppb.New(time.UnixMilli(1_700_000_000_007)), Index: 1 << 53},
-			rest:    `{"time":"2023-11-14T22:13:20.007Z","source":"","event":"","detail":"","status":"","latency_ms":null,"index":9007199254740992}`,
+			rest:    `{"time":"2023-11-14T22:13:20.007Z","source":"","event":"","detail":"","status":"","latency_ms":null,"index":9007199254740992,"enforced_ms":{},"request_id":""}`,
 		},
 		{
 			name:    "optional numbers that are there",
 			message: &authfiv1.SyncLogEntry{Detail: "\"<\n", LatencyMs: &latency},
-			rest:    `{"time":null,"source":"","event":"","detail":"\"\u003c\n","status":"","latency_ms":1.5,"index":0}`,
+			rest:    `{"time":null,"source":"","event":"","detail":"\"\u003c\n","status":"","latency_ms":1.5,"index":0,"enforced_ms":{},"request_id":""}`,
 		},
 		{
 			name:    "attributes are any JSON",

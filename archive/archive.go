@@ -1,0 +1,184 @@
+package archive
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Format and Version stand in the first line. A reader refuses a version that it
+// does not know.
+const (
+	Format  = "authfi-organization"
+	Version = 1
+)
+
+// Header is the first line of an organization file.
+type Header struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+}
+
+// File is an organization, or a part of one.
+type File struct {
+	// Whole is false of a plain list of users.
+	Whole        bool
+	Organization *Organization
+	Attributes   []*Attribute
+	Permissions  []*Permission
+	Roles        []*Role
+	Groups       []*Group
+	Users        []*User
+	Members      []*Member
+	Nestings     []*Nesting
+	Assignments  []*Assignment
+	Services     []*Service
+	Connections  []*Connection
+}
+
+// Place is where a record stands in a file; 0 when it comes from a cluster.
+type Place struct {
+	Line int `json:"-"`
+}
+
+// Organization is what its own record holds, without slug and status, which are
+// the instance's.
+type Organization struct {
+	Place
+	Name      string          `json:"name"`
+	UserQuota uint32          `json:"user_quota,omitempty"`
+	Settings  json.RawMessage `json:"settings,omitempty"` // the API's object
+}
+
+// Attribute is one definition of the schema of custom attributes.
+type Attribute struct {
+	Place
+	Name        string   `json:"name"`
+	Type        string   `json:"type"`
+	Several     bool     `json:"several,omitempty"`
+	Values      []string `json:"values,omitempty"`
+	Description string   `json:"description,omitempty"`
+}
+
+// Permission says what a permission is for.
+type Permission struct {
+	Place
+	Permission  string `json:"permission"`
+	Description string `json:"description"`
+}
+
+// Role is a named set of permissions. The product's own roles are in no file.
+type Role struct {
+	Place
+	Name        string   `json:"name"`
+	Description string   `json:"description,omitempty"`
+	Permissions []string `json:"permissions"`
+}
+
+// Group is a named set of users, whose members are records of their own.
+type Group struct {
+	Place
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	ExternalID  string `json:"external_id,omitempty"`
+}
+
+// User is a person. In a plain list Set names the fields that a record has; the
+// others stay as they are. Nil means all.
+type User struct {
+	Place
+	UserName    string          `json:"user_name"`
+	Email       string          `json:"email,omitempty"`
+	DisplayName string          `json:"display_name,omitempty"`
+	GivenName   string          `json:"given_name,omitempty"`
+	FamilyName  string          `json:"family_name,omitempty"`
+	ExternalID  string          `json:"external_id,omitempty"`
+	Phone       string          `json:"phone,omitempty"`
+	Title       string          `json:"title,omitempty"`
+	Department  string          `json:"department,omitempty"`
+	Manager     string          `json:"manager,omitempty"` // user name
+	Active      *bool           `json:"active,omitempty"`  // nil: true
+	Attributes  json.RawMessage `json:"attributes,omitempty"`
+	Custom      json.RawMessage `json:"custom,omitempty"`
+	Set         map[string]bool `json:"-"`
+}
+
+// Has is true of a field that the record speaks about.
+func (u *User) Has(field string) bool { return u.Set == nil || u.Set[field] }
+
+// IsActive is true unless the record says otherwise.
+func (u *User) IsActive() bool { return u.Active == nil || *u.Active }
+
+// Member puts a user into a group.
+type Member struct {
+	Place
+	Group string `json:"group"`
+	User  string `json:"user"`
+}
+
+// Nesting puts the members of a group into another.
+type Nesting struct {
+	Place
+	Group  string `json:"group"`
+	Member string `json:"member_group"`
+}
+
+// Assignment gives a role to a user or to a group.
+type Assignment struct {
+	Place
+	Role    string     `json:"role"`
+	User    string     `json:"user,omitempty"`
+	Group   string     `json:"group,omitempty"`
+	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// Service is a protected service and what its routes need.
+type Service struct {
+	Place
+	Name     string   `json:"name"`
+	Listen   []string `json:"listen"`
+	Upstream string   `json:"upstream,omitempty"`
+	Policies []Policy `json:"policies"`
+}
+
+// Policy is what a request on a route needs.
+type Policy struct {
+	Methods     []string `json:"methods,omitempty"`
+	Path        string   `json:"path"`
+	Roles       []string `json:"roles,omitempty"`
+	Permissions []string `json:"permissions,omitempty"`
+	MFA         bool     `json:"mfa,omitempty"`
+	Public      bool     `json:"public,omitempty"`
+}
+
+// Connection is an identity provider's right to provision, without its token.
+type Connection struct {
+	Place
+	Provider string `json:"provider"`
+}
+
+// line is one line of an organization file: exactly one field is set.
+type line struct {
+	Format       string        `json:"format,omitempty"`
+	Version      int           `json:"version,omitempty"`
+	Organization *Organization `json:"organization,omitempty"`
+	Attribute    *Attribute    `json:"attribute,omitempty"`
+	Permission   *Permission   `json:"permission,omitempty"`
+	Role         *Role         `json:"role,omitempty"`
+	Group        *Group        `json:"group,omitempty"`
+	User         *User         `json:"user,omitempty"`
+	Member       *Member       `json:"member,omitempty"`
+	Nesting      *Nesting      `json:"nesting,omitempty"`
+	Assignment   *Assignment   `json:"assignment,omitempty"`
+	Service      *Service      `json:"service,omitempty"`
+	Connection   *Connection   `json:"connection,omitempty"`
+}
+
+// Records is how many records the file has.
+func (f *File) Records() int {
+	n := len(f.Attributes) + len(f.Permissions) + len(f.Roles) + len(f.Groups) + len(f.Users) +
+		len(f.Members) + len(f.Nestings) + len(f.Assignments) + len(f.Services) + len(f.Connections)
+	if f.Organization != nil {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,59 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+func (o *options) exportCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Short: "Write a whole organization to one file",
+		Long: "Write a whole organization to one file of JSON lines: roles, groups, users,\n" +
+			"memberships, assignments, services and policies, and connections without their\n" +
+			"secrets. Names are the keys; no id and no time is in it, and two exports of the same\n" +
+			"state are the same bytes. The form is in docs/reference/organization-file.md.",
+		Example: "  authfi export --org city-clinic -o clinic.jsonl", Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			org, err := o.orgID(ctx)
+			if err != nil {
+				return err
+			}
+			now, err := o.snapshot(ctx, org, true, nil)
+			if err != nil {
+				return err
+			}
+			if name == "-" {
+				return now.file.Write(cmd.OutOrStdout())
+			}
+			return writeFile(name, now.file.Write)
+		},
+	}
+	cmd.Flags().StringVarP(&name, "output", "o", "-", "file to write; - is stdout")
+	return cmd
+}
+
+// writeFile puts the file there whole or not at all, for its owner alone: it
+// holds people's names and addresses.
+func writeFile(name string, write func(w io.Writer) error) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(name), ".authfi-export-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), name)
+}
