@@ -59,7 +59,7 @@ func TestColumnsAreFields(t *testing.T) {
 func TestComments(t *testing.T) {
 	for name, want := range map[string]string{
 		"UserService.DeactivateUser": "DeactivateUser ends the user's sessions and access; the user and the memberships stay.",
-		"ListUsersRequest.q":         "A part of the user name",
+		"ListUsersRequest.q":         "How the user name, the e-mail address",
 		"CreateUserRequest.email":    "at most 320 bytes",
 		"GrantSources":               "GrantSources are all the ways of one permission; an array in REST.",
 	} {

@@ -26,12 +26,21 @@ type Rule struct {
 
 // rules is THE table. An operation without a row is refused.
 var rules = map[Operation]Rule{
-	"organizations.create": {Scope: Instance, Operator: true},
-	"organizations.list":   {Scope: Instance, Operator: true},
-	"organizations.get":    {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
-	"join-tokens.create":   {Scope: Instance, Operator: true},
-	"cluster.status":       {Scope: Instance, Operator: true},
-	"enforcement.get":      {Scope: Instance, Operator: true},
+	"organizations.create":        {Scope: Instance, Operator: true},
+	"organizations.list":          {Scope: Instance, Operator: true},
+	"organizations.get":           {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"organizations.update":        {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"organizations.limit":         {Scope: Organization, Operator: true},
+	"organizations.delete":        {Scope: Instance, Operator: true},
+	"organizations.verify-domain": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"schema.get":                  {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"schema.set":                  {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"operators.create":            {Scope: Instance, Operator: true},
+	"operators.list":              {Scope: Instance, Operator: true},
+	"operators.delete":            {Scope: Instance, Operator: true},
+	"join-tokens.create":          {Scope: Instance, Operator: true},
+	"cluster.status":              {Scope: Instance, Operator: true},
+	"enforcement.get":             {Scope: Instance, Operator: true},
 
 	"users.list":       {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 	"users.get":        {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
@@ -40,6 +49,7 @@ var rules = map[Operation]Rule{
 	"users.delete":     {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
 	"users.deactivate": {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
 	"users.activate":   {Scope: Organization, Operator: true, Permission: directory.ManageUsers},
+	"users.groups":     {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
 
 	"groups.list":   {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 	"groups.get":    {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
@@ -47,17 +57,32 @@ var rules = map[Operation]Rule{
 	"groups.update": {Scope: Organization, Operator: true, Permission: directory.ManageGroups},
 	"groups.delete": {Scope: Organization, Operator: true, Permission: directory.ManageGroups},
 
-	"roles.list":     {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
-	"roles.get":      {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
-	"roles.create":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
-	"roles.update":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
-	"roles.delete":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
-	"roles.assign":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
-	"roles.unassign": {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.list":       {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"roles.get":        {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"roles.create":     {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.update":     {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.delete":     {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.assign":     {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"roles.unassign":   {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+	"assignments.list": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 
-	"permissions.list":  {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
-	"permissions.check": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
-	"permissions.who":   {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"permissions.list":     {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
+	"permissions.check":    {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
+	"permissions.who":      {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"permissions.diff":     {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
+	"permissions.preview":  {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"permissions.defined":  {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	"permissions.describe": {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
+
+	// A user needs no permission to give their own rights to a program of theirs;
+	// an API key makes no further keys.
+	"api-keys.create": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
+	"api-keys.list":   {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
+	"api-keys.get":    {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
+	"api-keys.revoke": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
+
+	// Each operation of a bulk request is admitted by its own row.
+	"bulk": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 
 	"connections.list":   {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"connections.create": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},

@@ -46,6 +46,7 @@ func (c Config) check() error {
 // api holds the handlers of all services.
 type api struct {
 	Config
+	pending
 }
 
 // New serves the API: REST under /api/v1/ and procedures under /authfi.v1.*.
@@ -54,7 +55,7 @@ func New(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	config.Issuer = strings.TrimRight(config.Issuer, "/")
-	a := &api{config}
+	a := &api{Config: config}
 	handler, err := rest.New(a.services())
 	if err != nil {
 		return nil, err
@@ -80,5 +81,8 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewAuditServiceHandler(a, options...))
 	add(authfiv1connect.NewEnforcementServiceHandler(a, options...))
 	add(authfiv1connect.NewClusterServiceHandler(a, options...))
+	add(authfiv1connect.NewOperatorServiceHandler(a, options...))
+	add(authfiv1connect.NewApiKeyServiceHandler(a, options...))
+	add(authfiv1connect.NewBulkServiceHandler(a, options...))
 	return all
 }

@@ -42,15 +42,15 @@ func TestJSONOfAnswers(t *testing.T) {
 		{
 			name:    "attributes are any JSON",
 			message: &authfiv1.UpdateUserRequest{Id: "u", Attributes: attributes},
-			rest:    `{"id":"u","email":null,"user_name":null,"display_name":null,"given_name":null,"family_name":null,"external_id":null,"attributes":{"a":null,"b":[1,"x"]}}`,
+			rest:    `{"id":"u","email":null,"user_name":null,"display_name":null,"given_name":null,"family_name":null,"external_id":null,"attributes":{"a":null,"b":[1,"x"]},"phone":null,"title":null,"department":null,"manager_id":null,"custom":null,"owner_id":null,"update_mask":[]}`,
 		},
 		{
 			name: "sources by permission, in order",
 			message: &authfiv1.ListPermissionsResponse{Source: map[string]*authfiv1.GrantSources{
 				"b:b": {}, "a:a": {Sources: []*authfiv1.GrantSource{{Role: "r"}}},
 			}},
-			rest:    `{"effective":[],"source":{"a:a":[{"role":"r","via":"","role_id":"","via_id":""}],"b:b":[]},"index":0}`,
-			connect: `{"effective":[],"source":{"a:a":{"sources":[{"role":"r","via":"","role_id":"","via_id":""}]},"b:b":{"sources":[]}},"index":0}`,
+			rest:    `{"effective":[],"source":{"a:a":[{"role":"r","via":"","role_id":"","via_id":"","assignment_id":"","since":null,"by":"","expires":null,"path":[],"permission":""}],"b:b":[]},"index":0}`,
+			connect: `{"effective":[],"source":{"a:a":{"sources":[{"role":"r","via":"","role_id":"","via_id":"","assignment_id":"","since":null,"by":"","expires":null,"path":[],"permission":""}]},"b:b":{"sources":[]}},"index":0}`,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -24,19 +25,394 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Assignment is a role given to one user or to one group.
+type Assignment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // asg-…
+	RoleId        string                 `protobuf:"bytes,2,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	RoleName      string                 `protobuf:"bytes,3,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"`
+	UserId        string                 `protobuf:"bytes,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`             // empty when it is a group's
+	GroupId       string                 `protobuf:"bytes,5,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`          // empty when it is a user's
+	HolderName    string                 `protobuf:"bytes,6,opt,name=holder_name,json=holderName,proto3" json:"holder_name,omitempty"` // user name, or name of the group
+	Created       *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created,proto3" json:"created,omitempty"`
+	By            string                 `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`           // the id of who gave it
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires,proto3" json:"expires,omitempty"` // absent: until it is taken away
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assignment) Reset() {
+	*x = Assignment{}
+	mi := &file_authfi_v1_assignment_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assignment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assignment) ProtoMessage() {}
+
+func (x *Assignment) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_assignment_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
+func (*Assignment) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Assignment) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Assignment) GetRoleId() string {
+	if x != nil {
+		return x.RoleId
+	}
+	return ""
+}
+
+func (x *Assignment) GetRoleName() string {
+	if x != nil {
+		return x.RoleName
+	}
+	return ""
+}
+
+func (x *Assignment) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Assignment) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Assignment) GetHolderName() string {
+	if x != nil {
+		return x.HolderName
+	}
+	return ""
+}
+
+func (x *Assignment) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *Assignment) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Assignment) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+type ListAssignmentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`                   // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`                  // from the previous page, at most 256 bytes
+	RoleId        string                 `protobuf:"bytes,4,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`    // only of this role
+	UserId        string                 `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`    // only to this user
+	GroupId       string                 `protobuf:"bytes,6,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"` // only to this group
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAssignmentsRequest) Reset() {
+	*x = ListAssignmentsRequest{}
+	mi := &file_authfi_v1_assignment_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAssignmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAssignmentsRequest) ProtoMessage() {}
+
+func (x *ListAssignmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_assignment_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAssignmentsRequest.ProtoReflect.Descriptor instead.
+func (*ListAssignmentsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListAssignmentsRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ListAssignmentsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListAssignmentsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListAssignmentsRequest) GetRoleId() string {
+	if x != nil {
+		return x.RoleId
+	}
+	return ""
+}
+
+func (x *ListAssignmentsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListAssignmentsRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+type ListAssignmentsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Assignments   []*Assignment          `protobuf:"bytes,1,rep,name=assignments,proto3" json:"assignments,omitempty"`
+	Total         int32                  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // empty on the last page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAssignmentsResponse) Reset() {
+	*x = ListAssignmentsResponse{}
+	mi := &file_authfi_v1_assignment_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAssignmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAssignmentsResponse) ProtoMessage() {}
+
+func (x *ListAssignmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_assignment_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAssignmentsResponse.ProtoReflect.Descriptor instead.
+func (*ListAssignmentsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListAssignmentsResponse) GetAssignments() []*Assignment {
+	if x != nil {
+		return x.Assignments
+	}
+	return nil
+}
+
+func (x *ListAssignmentsResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListAssignmentsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ListGroupRolesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGroupRolesRequest) Reset() {
+	*x = ListGroupRolesRequest{}
+	mi := &file_authfi_v1_assignment_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGroupRolesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGroupRolesRequest) ProtoMessage() {}
+
+func (x *ListGroupRolesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_assignment_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGroupRolesRequest.ProtoReflect.Descriptor instead.
+func (*ListGroupRolesRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListGroupRolesRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *ListGroupRolesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListGroupRolesRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ListUserRolesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUserRolesRequest) Reset() {
+	*x = ListUserRolesRequest{}
+	mi := &file_authfi_v1_assignment_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserRolesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserRolesRequest) ProtoMessage() {}
+
+func (x *ListUserRolesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_assignment_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserRolesRequest.ProtoReflect.Descriptor instead.
+func (*ListUserRolesRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListUserRolesRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListUserRolesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListUserRolesRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 // AssignedRole is the role that was given and what it brings.
 type AssignedRole struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RoleId        string                 `protobuf:"bytes,1,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
 	RoleName      string                 `protobuf:"bytes,2,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"`
 	Permissions   []string               `protobuf:"bytes,3,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	AssignmentId  string                 `protobuf:"bytes,4,opt,name=assignment_id,json=assignmentId,proto3" json:"assignment_id,omitempty"` // asg-…
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`                               // absent: until it is taken away
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AssignedRole) Reset() {
 	*x = AssignedRole{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[0]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -48,7 +424,7 @@ func (x *AssignedRole) String() string {
 func (*AssignedRole) ProtoMessage() {}
 
 func (x *AssignedRole) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[0]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -61,7 +437,7 @@ func (x *AssignedRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignedRole.ProtoReflect.Descriptor instead.
 func (*AssignedRole) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{0}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AssignedRole) GetRoleId() string {
@@ -85,19 +461,36 @@ func (x *AssignedRole) GetPermissions() []string {
 	return nil
 }
 
+func (x *AssignedRole) GetAssignmentId() string {
+	if x != nil {
+		return x.AssignmentId
+	}
+	return ""
+}
+
+func (x *AssignedRole) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
 // AssignGroupRoleRequest names the role by id or by name, not both.
 type AssignGroupRoleRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
-	RoleId        string                 `protobuf:"bytes,2,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
-	RoleName      string                 `protobuf:"bytes,3,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"` // at most 256 bytes
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	GroupId  string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	RoleId   string                 `protobuf:"bytes,2,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	RoleName string                 `protobuf:"bytes,3,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"` // at most 256 bytes
+	// When it ends by itself; absent: not before it is taken away. Giving a role
+	// again with another end moves the end.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AssignGroupRoleRequest) Reset() {
 	*x = AssignGroupRoleRequest{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[1]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -109,7 +502,7 @@ func (x *AssignGroupRoleRequest) String() string {
 func (*AssignGroupRoleRequest) ProtoMessage() {}
 
 func (x *AssignGroupRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[1]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -122,7 +515,7 @@ func (x *AssignGroupRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignGroupRoleRequest.ProtoReflect.Descriptor instead.
 func (*AssignGroupRoleRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{1}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AssignGroupRoleRequest) GetGroupId() string {
@@ -146,6 +539,13 @@ func (x *AssignGroupRoleRequest) GetRoleName() string {
 	return ""
 }
 
+func (x *AssignGroupRoleRequest) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
 type UnassignGroupRoleRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
@@ -156,7 +556,7 @@ type UnassignGroupRoleRequest struct {
 
 func (x *UnassignGroupRoleRequest) Reset() {
 	*x = UnassignGroupRoleRequest{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[2]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -168,7 +568,7 @@ func (x *UnassignGroupRoleRequest) String() string {
 func (*UnassignGroupRoleRequest) ProtoMessage() {}
 
 func (x *UnassignGroupRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[2]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -181,7 +581,7 @@ func (x *UnassignGroupRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnassignGroupRoleRequest.ProtoReflect.Descriptor instead.
 func (*UnassignGroupRoleRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{2}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *UnassignGroupRoleRequest) GetGroupId() string {
@@ -206,7 +606,7 @@ type UnassignGroupRoleResponse struct {
 
 func (x *UnassignGroupRoleResponse) Reset() {
 	*x = UnassignGroupRoleResponse{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[3]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -218,7 +618,7 @@ func (x *UnassignGroupRoleResponse) String() string {
 func (*UnassignGroupRoleResponse) ProtoMessage() {}
 
 func (x *UnassignGroupRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[3]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -231,22 +631,25 @@ func (x *UnassignGroupRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnassignGroupRoleResponse.ProtoReflect.Descriptor instead.
 func (*UnassignGroupRoleResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{3}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{8}
 }
 
 // AssignUserRoleRequest names the role by id or by name, not both.
 type AssignUserRoleRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	RoleId        string                 `protobuf:"bytes,2,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
-	RoleName      string                 `protobuf:"bytes,3,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"` // at most 256 bytes
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	UserId   string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	RoleId   string                 `protobuf:"bytes,2,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	RoleName string                 `protobuf:"bytes,3,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"` // at most 256 bytes
+	// When it ends by itself; absent: not before it is taken away. Giving a role
+	// again with another end moves the end.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires,proto3" json:"expires,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AssignUserRoleRequest) Reset() {
 	*x = AssignUserRoleRequest{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[4]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +661,7 @@ func (x *AssignUserRoleRequest) String() string {
 func (*AssignUserRoleRequest) ProtoMessage() {}
 
 func (x *AssignUserRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[4]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +674,7 @@ func (x *AssignUserRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignUserRoleRequest.ProtoReflect.Descriptor instead.
 func (*AssignUserRoleRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{4}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AssignUserRoleRequest) GetUserId() string {
@@ -295,6 +698,13 @@ func (x *AssignUserRoleRequest) GetRoleName() string {
 	return ""
 }
 
+func (x *AssignUserRoleRequest) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
 type UnassignUserRoleRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
@@ -305,7 +715,7 @@ type UnassignUserRoleRequest struct {
 
 func (x *UnassignUserRoleRequest) Reset() {
 	*x = UnassignUserRoleRequest{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[5]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +727,7 @@ func (x *UnassignUserRoleRequest) String() string {
 func (*UnassignUserRoleRequest) ProtoMessage() {}
 
 func (x *UnassignUserRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[5]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +740,7 @@ func (x *UnassignUserRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnassignUserRoleRequest.ProtoReflect.Descriptor instead.
 func (*UnassignUserRoleRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{5}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UnassignUserRoleRequest) GetUserId() string {
@@ -355,7 +765,7 @@ type UnassignUserRoleResponse struct {
 
 func (x *UnassignUserRoleResponse) Reset() {
 	*x = UnassignUserRoleResponse{}
-	mi := &file_authfi_v1_assignment_proto_msgTypes[6]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +777,7 @@ func (x *UnassignUserRoleResponse) String() string {
 func (*UnassignUserRoleResponse) ProtoMessage() {}
 
 func (x *UnassignUserRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_assignment_proto_msgTypes[6]
+	mi := &file_authfi_v1_assignment_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,39 +790,77 @@ func (x *UnassignUserRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnassignUserRoleResponse.ProtoReflect.Descriptor instead.
 func (*UnassignUserRoleResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{6}
+	return file_authfi_v1_assignment_proto_rawDescGZIP(), []int{11}
 }
 
 var File_authfi_v1_assignment_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_assignment_proto_rawDesc = "" +
 	"\n" +
-	"\x1aauthfi/v1/assignment.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\"f\n" +
+	"\x1aauthfi/v1/assignment.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x02\n" +
+	"\n" +
+	"Assignment\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\arole_id\x18\x02 \x01(\tR\x06roleId\x12\x1b\n" +
+	"\trole_name\x18\x03 \x01(\tR\broleName\x12\x17\n" +
+	"\auser_id\x18\x04 \x01(\tR\x06userId\x12\x19\n" +
+	"\bgroup_id\x18\x05 \x01(\tR\agroupId\x12\x1f\n" +
+	"\vholder_name\x18\x06 \x01(\tR\n" +
+	"holderName\x124\n" +
+	"\acreated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x0e\n" +
+	"\x02by\x18\b \x01(\tR\x02by\x124\n" +
+	"\aexpires\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\xaa\x01\n" +
+	"\x16ListAssignmentsRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\x17\n" +
+	"\arole_id\x18\x04 \x01(\tR\x06roleId\x12\x17\n" +
+	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x19\n" +
+	"\bgroup_id\x18\x06 \x01(\tR\agroupId\"\x80\x01\n" +
+	"\x17ListAssignmentsResponse\x127\n" +
+	"\vassignments\x18\x01 \x03(\v2\x15.authfi.v1.AssignmentR\vassignments\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"`\n" +
+	"\x15ListGroupRolesRequest\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"]\n" +
+	"\x14ListUserRolesRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xc1\x01\n" +
 	"\fAssignedRole\x12\x17\n" +
 	"\arole_id\x18\x01 \x01(\tR\x06roleId\x12\x1b\n" +
 	"\trole_name\x18\x02 \x01(\tR\broleName\x12 \n" +
-	"\vpermissions\x18\x03 \x03(\tR\vpermissions\"i\n" +
+	"\vpermissions\x18\x03 \x03(\tR\vpermissions\x12#\n" +
+	"\rassignment_id\x18\x04 \x01(\tR\fassignmentId\x124\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x9f\x01\n" +
 	"\x16AssignGroupRoleRequest\x12\x19\n" +
 	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x17\n" +
 	"\arole_id\x18\x02 \x01(\tR\x06roleId\x12\x1b\n" +
-	"\trole_name\x18\x03 \x01(\tR\broleName\"N\n" +
+	"\trole_name\x18\x03 \x01(\tR\broleName\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"N\n" +
 	"\x18UnassignGroupRoleRequest\x12\x19\n" +
 	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12\x17\n" +
 	"\arole_id\x18\x02 \x01(\tR\x06roleId\"\x1b\n" +
-	"\x19UnassignGroupRoleResponse\"f\n" +
+	"\x19UnassignGroupRoleResponse\"\x9c\x01\n" +
 	"\x15AssignUserRoleRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x17\n" +
 	"\arole_id\x18\x02 \x01(\tR\x06roleId\x12\x1b\n" +
-	"\trole_name\x18\x03 \x01(\tR\broleName\"K\n" +
+	"\trole_name\x18\x03 \x01(\tR\broleName\x124\n" +
+	"\aexpires\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"K\n" +
 	"\x17UnassignUserRoleRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x17\n" +
 	"\arole_id\x18\x02 \x01(\tR\x06roleId\"\x1a\n" +
-	"\x18UnassignUserRoleResponse2\xa8\x04\n" +
+	"\x18UnassignUserRoleResponse2\xa7\a\n" +
 	"\x11AssignmentService\x12y\n" +
 	"\x0fAssignGroupRole\x12!.authfi.v1.AssignGroupRoleRequest\x1a\x17.authfi.v1.AssignedRole\"*\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/api/v1/groups/{group_id}/roles\x12\x91\x01\n" +
 	"\x11UnassignGroupRole\x12#.authfi.v1.UnassignGroupRoleRequest\x1a$.authfi.v1.UnassignGroupRoleResponse\"1\x82\xd3\xe4\x93\x02+*)/api/v1/groups/{group_id}/roles/{role_id}\x12u\n" +
 	"\x0eAssignUserRole\x12 .authfi.v1.AssignUserRoleRequest\x1a\x17.authfi.v1.AssignedRole\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/api/v1/users/{user_id}/roles\x12\x8c\x01\n" +
-	"\x10UnassignUserRole\x12\".authfi.v1.UnassignUserRoleRequest\x1a#.authfi.v1.UnassignUserRoleResponse\"/\x82\xd3\xe4\x93\x02)*'/api/v1/users/{user_id}/roles/{role_id}B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\x10UnassignUserRole\x12\".authfi.v1.UnassignUserRoleRequest\x1a#.authfi.v1.UnassignUserRoleResponse\"/\x82\xd3\xe4\x93\x02)*'/api/v1/users/{user_id}/roles/{role_id}\x12x\n" +
+	"\x0fListAssignments\x12!.authfi.v1.ListAssignmentsRequest\x1a\".authfi.v1.ListAssignmentsResponse\"\x1e\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/assignments\x90\x02\x01\x12\x82\x01\n" +
+	"\x0eListGroupRoles\x12 .authfi.v1.ListGroupRolesRequest\x1a\".authfi.v1.ListAssignmentsResponse\"*\x82\xd3\xe4\x93\x02!\x12\x1f/api/v1/groups/{group_id}/roles\x90\x02\x01\x12~\n" +
+	"\rListUserRoles\x12\x1f.authfi.v1.ListUserRolesRequest\x1a\".authfi.v1.ListAssignmentsResponse\"(\x82\xd3\xe4\x93\x02\x1f\x12\x1d/api/v1/users/{user_id}/roles\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_assignment_proto_rawDescOnce sync.Once
@@ -426,30 +874,48 @@ func file_authfi_v1_assignment_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_assignment_proto_rawDescData
 }
 
-var file_authfi_v1_assignment_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_authfi_v1_assignment_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_authfi_v1_assignment_proto_goTypes = []any{
-	(*AssignedRole)(nil),              // 0: authfi.v1.AssignedRole
-	(*AssignGroupRoleRequest)(nil),    // 1: authfi.v1.AssignGroupRoleRequest
-	(*UnassignGroupRoleRequest)(nil),  // 2: authfi.v1.UnassignGroupRoleRequest
-	(*UnassignGroupRoleResponse)(nil), // 3: authfi.v1.UnassignGroupRoleResponse
-	(*AssignUserRoleRequest)(nil),     // 4: authfi.v1.AssignUserRoleRequest
-	(*UnassignUserRoleRequest)(nil),   // 5: authfi.v1.UnassignUserRoleRequest
-	(*UnassignUserRoleResponse)(nil),  // 6: authfi.v1.UnassignUserRoleResponse
+	(*Assignment)(nil),                // 0: authfi.v1.Assignment
+	(*ListAssignmentsRequest)(nil),    // 1: authfi.v1.ListAssignmentsRequest
+	(*ListAssignmentsResponse)(nil),   // 2: authfi.v1.ListAssignmentsResponse
+	(*ListGroupRolesRequest)(nil),     // 3: authfi.v1.ListGroupRolesRequest
+	(*ListUserRolesRequest)(nil),      // 4: authfi.v1.ListUserRolesRequest
+	(*AssignedRole)(nil),              // 5: authfi.v1.AssignedRole
+	(*AssignGroupRoleRequest)(nil),    // 6: authfi.v1.AssignGroupRoleRequest
+	(*UnassignGroupRoleRequest)(nil),  // 7: authfi.v1.UnassignGroupRoleRequest
+	(*UnassignGroupRoleResponse)(nil), // 8: authfi.v1.UnassignGroupRoleResponse
+	(*AssignUserRoleRequest)(nil),     // 9: authfi.v1.AssignUserRoleRequest
+	(*UnassignUserRoleRequest)(nil),   // 10: authfi.v1.UnassignUserRoleRequest
+	(*UnassignUserRoleResponse)(nil),  // 11: authfi.v1.UnassignUserRoleResponse
+	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
 }
 var file_authfi_v1_assignment_proto_depIdxs = []int32{
-	1, // 0: authfi.v1.AssignmentService.AssignGroupRole:input_type -> authfi.v1.AssignGroupRoleRequest
-	2, // 1: authfi.v1.AssignmentService.UnassignGroupRole:input_type -> authfi.v1.UnassignGroupRoleRequest
-	4, // 2: authfi.v1.AssignmentService.AssignUserRole:input_type -> authfi.v1.AssignUserRoleRequest
-	5, // 3: authfi.v1.AssignmentService.UnassignUserRole:input_type -> authfi.v1.UnassignUserRoleRequest
-	0, // 4: authfi.v1.AssignmentService.AssignGroupRole:output_type -> authfi.v1.AssignedRole
-	3, // 5: authfi.v1.AssignmentService.UnassignGroupRole:output_type -> authfi.v1.UnassignGroupRoleResponse
-	0, // 6: authfi.v1.AssignmentService.AssignUserRole:output_type -> authfi.v1.AssignedRole
-	6, // 7: authfi.v1.AssignmentService.UnassignUserRole:output_type -> authfi.v1.UnassignUserRoleResponse
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	12, // 0: authfi.v1.Assignment.created:type_name -> google.protobuf.Timestamp
+	12, // 1: authfi.v1.Assignment.expires:type_name -> google.protobuf.Timestamp
+	0,  // 2: authfi.v1.ListAssignmentsResponse.assignments:type_name -> authfi.v1.Assignment
+	12, // 3: authfi.v1.AssignedRole.expires:type_name -> google.protobuf.Timestamp
+	12, // 4: authfi.v1.AssignGroupRoleRequest.expires:type_name -> google.protobuf.Timestamp
+	12, // 5: authfi.v1.AssignUserRoleRequest.expires:type_name -> google.protobuf.Timestamp
+	6,  // 6: authfi.v1.AssignmentService.AssignGroupRole:input_type -> authfi.v1.AssignGroupRoleRequest
+	7,  // 7: authfi.v1.AssignmentService.UnassignGroupRole:input_type -> authfi.v1.UnassignGroupRoleRequest
+	9,  // 8: authfi.v1.AssignmentService.AssignUserRole:input_type -> authfi.v1.AssignUserRoleRequest
+	10, // 9: authfi.v1.AssignmentService.UnassignUserRole:input_type -> authfi.v1.UnassignUserRoleRequest
+	1,  // 10: authfi.v1.AssignmentService.ListAssignments:input_type -> authfi.v1.ListAssignmentsRequest
+	3,  // 11: authfi.v1.AssignmentService.ListGroupRoles:input_type -> authfi.v1.ListGroupRolesRequest
+	4,  // 12: authfi.v1.AssignmentService.ListUserRoles:input_type -> authfi.v1.ListUserRolesRequest
+	5,  // 13: authfi.v1.AssignmentService.AssignGroupRole:output_type -> authfi.v1.AssignedRole
+	8,  // 14: authfi.v1.AssignmentService.UnassignGroupRole:output_type -> authfi.v1.UnassignGroupRoleResponse
+	5,  // 15: authfi.v1.AssignmentService.AssignUserRole:output_type -> authfi.v1.AssignedRole
+	11, // 16: authfi.v1.AssignmentService.UnassignUserRole:output_type -> authfi.v1.UnassignUserRoleResponse
+	2,  // 17: authfi.v1.AssignmentService.ListAssignments:output_type -> authfi.v1.ListAssignmentsResponse
+	2,  // 18: authfi.v1.AssignmentService.ListGroupRoles:output_type -> authfi.v1.ListAssignmentsResponse
+	2,  // 19: authfi.v1.AssignmentService.ListUserRoles:output_type -> authfi.v1.ListAssignmentsResponse
+	13, // [13:20] is the sub-list for method output_type
+	6,  // [6:13] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_assignment_proto_init() }
@@ -463,7 +929,7 @@ func file_authfi_v1_assignment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_assignment_proto_rawDesc), len(file_authfi_v1_assignment_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

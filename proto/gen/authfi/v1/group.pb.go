@@ -32,12 +32,14 @@ type Group struct {
 	Name        string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"` // unique in the organization, compared without case
 	Description string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	ExternalId  string                 `protobuf:"bytes,5,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"` // the identity provider's id
-	Source      string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`                           // "api" or "scim"
+	Source      string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`                           // "api", "scim" or "google"
 	MemberCount int32                  `protobuf:"varint,7,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
 	Created     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created,proto3" json:"created,omitempty"`
 	Modified    *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=modified,proto3" json:"modified,omitempty"`
 	// The index of the entry that last changed it; the ETag of REST.
 	Version       uint64 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
+	ConnectionId  string `protobuf:"bytes,11,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"` // con-…, the identity provider's connection that owns the group
+	GroupCount    int32  `protobuf:"varint,12,opt,name=group_count,json=groupCount,proto3" json:"group_count,omitempty"`      // groups directly in it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,11 +144,26 @@ func (x *Group) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Group) GetConnectionId() string {
+	if x != nil {
+		return x.ConnectionId
+	}
+	return ""
+}
+
+func (x *Group) GetGroupCount() int32 {
+	if x != nil {
+		return x.GroupCount
+	}
+	return 0
+}
+
 type CreateGroupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`               // at most 256 bytes
-	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"` // at most 2,048 bytes
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`                               // at most 256 bytes
+	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`                 // at most 2,048 bytes
+	ExternalId    string                 `protobuf:"bytes,4,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"` // at most 512 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -202,11 +219,25 @@ func (x *CreateGroupRequest) GetDescription() string {
 	return ""
 }
 
+func (x *CreateGroupRequest) GetExternalId() string {
+	if x != nil {
+		return x.ExternalId
+	}
+	return ""
+}
+
 type ListGroupsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	OrgId  string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Limit  int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Q      string                 `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`           // how the name begins, without regard to case; at most 256 bytes
+	// A filter over groups, in the filter language of RFC 7644, section 3.4.2.2, with
+	// the names of these messages; at most 2,048 bytes.
+	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// "id" (the order of creation, the default), "name", "created" or "modified";
+	// with a hyphen before it: descending.
+	Sort          string `protobuf:"bytes,6,opt,name=sort,proto3" json:"sort,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -258,6 +289,27 @@ func (x *ListGroupsRequest) GetLimit() int32 {
 func (x *ListGroupsRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListGroupsRequest) GetQ() string {
+	if x != nil {
+		return x.Q
+	}
+	return ""
+}
+
+func (x *ListGroupsRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListGroupsRequest) GetSort() string {
+	if x != nil {
+		return x.Sort
 	}
 	return ""
 }
@@ -366,12 +418,16 @@ func (x *GetGroupRequest) GetId() string {
 	return ""
 }
 
-// UpdateGroupRequest has the bounds of CreateGroupRequest.
+// UpdateGroupRequest has the bounds of CreateGroupRequest. It changes the fields
+// that are present, or those that update_mask names: a named field that is
+// absent is emptied.
 type UpdateGroupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Name          *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	Description   *string                `protobuf:"bytes,3,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	ExternalId    *string                `protobuf:"bytes,4,opt,name=external_id,json=externalId,proto3,oneof" json:"external_id,omitempty"`
+	UpdateMask    []string               `protobuf:"bytes,5,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"` // at most 100 names of fields
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -425,6 +481,20 @@ func (x *UpdateGroupRequest) GetDescription() string {
 		return *x.Description
 	}
 	return ""
+}
+
+func (x *UpdateGroupRequest) GetExternalId() string {
+	if x != nil && x.ExternalId != nil {
+		return *x.ExternalId
+	}
+	return ""
+}
+
+func (x *UpdateGroupRequest) GetUpdateMask() []string {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
 }
 
 type ListGroupMembersRequest struct {
@@ -816,11 +886,243 @@ func (x *RemoveGroupMemberRequest) GetUserId() string {
 	return ""
 }
 
+type NestGroupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                          // the outer group
+	GroupId       string                 `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"` // the group that becomes a member
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NestGroupRequest) Reset() {
+	*x = NestGroupRequest{}
+	mi := &file_authfi_v1_group_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NestGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NestGroupRequest) ProtoMessage() {}
+
+func (x *NestGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NestGroupRequest.ProtoReflect.Descriptor instead.
+func (*NestGroupRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *NestGroupRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NestGroupRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+type UnnestGroupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // the outer group
+	GroupId       string                 `protobuf:"bytes,2,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnnestGroupRequest) Reset() {
+	*x = UnnestGroupRequest{}
+	mi := &file_authfi_v1_group_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnnestGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnnestGroupRequest) ProtoMessage() {}
+
+func (x *UnnestGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnnestGroupRequest.ProtoReflect.Descriptor instead.
+func (*UnnestGroupRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *UnnestGroupRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UnnestGroupRequest) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+type ListNestedGroupsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Parents       bool                   `protobuf:"varint,4,opt,name=parents,proto3" json:"parents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNestedGroupsRequest) Reset() {
+	*x = ListNestedGroupsRequest{}
+	mi := &file_authfi_v1_group_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNestedGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNestedGroupsRequest) ProtoMessage() {}
+
+func (x *ListNestedGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNestedGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListNestedGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListNestedGroupsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListNestedGroupsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListNestedGroupsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListNestedGroupsRequest) GetParents() bool {
+	if x != nil {
+		return x.Parents
+	}
+	return false
+}
+
+type ListNestedGroupsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []*Group               `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	Total         int32                  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // empty on the last page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListNestedGroupsResponse) Reset() {
+	*x = ListNestedGroupsResponse{}
+	mi := &file_authfi_v1_group_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListNestedGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListNestedGroupsResponse) ProtoMessage() {}
+
+func (x *ListNestedGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_group_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListNestedGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListNestedGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_group_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListNestedGroupsResponse) GetGroups() []*Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ListNestedGroupsResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListNestedGroupsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
 var File_authfi_v1_group_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_group_proto_rawDesc = "" +
 	"\n" +
-	"\x15authfi/v1/group.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x02\n" +
+	"\x15authfi/v1/group.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8e\x03\n" +
 	"\x05Group\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x12\n" +
@@ -833,27 +1135,40 @@ const file_authfi_v1_group_proto_rawDesc = "" +
 	"\acreated\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x126\n" +
 	"\bmodified\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
 	"\aversion\x18\n" +
-	" \x01(\x04R\aversion\"a\n" +
+	" \x01(\x04R\aversion\x12#\n" +
+	"\rconnection_id\x18\v \x01(\tR\fconnectionId\x12\x1f\n" +
+	"\vgroup_count\x18\f \x01(\x05R\n" +
+	"groupCount\"\x82\x01\n" +
 	"\x12CreateGroupRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
-	"\vdescription\x18\x03 \x01(\tR\vdescription\"X\n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x1f\n" +
+	"\vexternal_id\x18\x04 \x01(\tR\n" +
+	"externalId\"\x92\x01\n" +
 	"\x11ListGroupsRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"l\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\f\n" +
+	"\x01q\x18\x04 \x01(\tR\x01q\x12\x16\n" +
+	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x12\n" +
+	"\x04sort\x18\x06 \x01(\tR\x04sort\"l\n" +
 	"\x12ListGroupsResponse\x12(\n" +
 	"\x06groups\x18\x01 \x03(\v2\x10.authfi.v1.GroupR\x06groups\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"!\n" +
 	"\x0fGetGroupRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"}\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xd4\x01\n" +
 	"\x12UpdateGroupRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12%\n" +
-	"\vdescription\x18\x03 \x01(\tH\x01R\vdescription\x88\x01\x01B\a\n" +
+	"\vdescription\x18\x03 \x01(\tH\x01R\vdescription\x88\x01\x01\x12$\n" +
+	"\vexternal_id\x18\x04 \x01(\tH\x02R\n" +
+	"externalId\x88\x01\x01\x12\x1f\n" +
+	"\vupdate_mask\x18\x05 \x03(\tR\n" +
+	"updateMaskB\a\n" +
 	"\x05_nameB\x0e\n" +
-	"\f_description\"W\n" +
+	"\f_descriptionB\x0e\n" +
+	"\f_external_id\"W\n" +
 	"\x17ListGroupMembersRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
@@ -877,7 +1192,22 @@ const file_authfi_v1_group_proto_rawDesc = "" +
 	"\buser_ids\x18\x03 \x03(\tR\auserIds\"C\n" +
 	"\x18RemoveGroupMemberRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
-	"\auser_id\x18\x02 \x01(\tR\x06userId2\x88\a\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\"=\n" +
+	"\x10NestGroupRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\bgroup_id\x18\x02 \x01(\tR\agroupId\"?\n" +
+	"\x12UnnestGroupRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
+	"\bgroup_id\x18\x02 \x01(\tR\agroupId\"q\n" +
+	"\x17ListNestedGroupsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\x18\n" +
+	"\aparents\x18\x04 \x01(\bR\aparents\"r\n" +
+	"\x18ListNestedGroupsResponse\x12(\n" +
+	"\x06groups\x18\x01 \x03(\v2\x10.authfi.v1.GroupR\x06groups\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor2\xdf\t\n" +
 	"\fGroupService\x12Y\n" +
 	"\vCreateGroup\x12\x1d.authfi.v1.CreateGroupRequest\x1a\x10.authfi.v1.Group\"\x19\x82\xd3\xe4\x93\x02\x13:\x01*\"\x0e/api/v1/groups\x12d\n" +
 	"\n" +
@@ -887,7 +1217,10 @@ const file_authfi_v1_group_proto_rawDesc = "" +
 	"\vUpdateGroup\x12\x1d.authfi.v1.UpdateGroupRequest\x1a\x10.authfi.v1.Group\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*2\x13/api/v1/groups/{id}\x12\x83\x01\n" +
 	"\x10ListGroupMembers\x12\".authfi.v1.ListGroupMembersRequest\x1a#.authfi.v1.ListGroupMembersResponse\"&\x82\xd3\xe4\x93\x02\x1d\x12\x1b/api/v1/groups/{id}/members\x90\x02\x01\x12n\n" +
 	"\x0fAddGroupMembers\x12!.authfi.v1.AddGroupMembersRequest\x1a\x10.authfi.v1.Group\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/groups/{id}/members\x12\x9b\x01\n" +
-	"\x11RemoveGroupMember\x12#.authfi.v1.RemoveGroupMemberRequest\x1a\x10.authfi.v1.Group\"O\x82\xd3\xe4\x93\x02I:\x01*Z'*%/api/v1/groups/{id}/members/{user_id}*\x1b/api/v1/groups/{id}/membersB7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\x11RemoveGroupMember\x12#.authfi.v1.RemoveGroupMemberRequest\x1a\x10.authfi.v1.Group\"O\x82\xd3\xe4\x93\x02I:\x01*Z'*%/api/v1/groups/{id}/members/{user_id}*\x1b/api/v1/groups/{id}/members\x12a\n" +
+	"\tNestGroup\x12\x1b.authfi.v1.NestGroupRequest\x1a\x10.authfi.v1.Group\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/api/v1/groups/{id}/groups\x12m\n" +
+	"\vUnnestGroup\x12\x1d.authfi.v1.UnnestGroupRequest\x1a\x10.authfi.v1.Group\"-\x82\xd3\xe4\x93\x02'*%/api/v1/groups/{id}/groups/{group_id}\x12\x82\x01\n" +
+	"\x10ListNestedGroups\x12\".authfi.v1.ListNestedGroupsRequest\x1a#.authfi.v1.ListNestedGroupsResponse\"%\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/groups/{id}/groups\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_group_proto_rawDescOnce sync.Once
@@ -901,7 +1234,7 @@ func file_authfi_v1_group_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_group_proto_rawDescData
 }
 
-var file_authfi_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_authfi_v1_group_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_authfi_v1_group_proto_goTypes = []any{
 	(*Group)(nil),                    // 0: authfi.v1.Group
 	(*CreateGroupRequest)(nil),       // 1: authfi.v1.CreateGroupRequest
@@ -916,34 +1249,45 @@ var file_authfi_v1_group_proto_goTypes = []any{
 	(*DeleteGroupResponse)(nil),      // 10: authfi.v1.DeleteGroupResponse
 	(*AddGroupMembersRequest)(nil),   // 11: authfi.v1.AddGroupMembersRequest
 	(*RemoveGroupMemberRequest)(nil), // 12: authfi.v1.RemoveGroupMemberRequest
-	(*timestamppb.Timestamp)(nil),    // 13: google.protobuf.Timestamp
+	(*NestGroupRequest)(nil),         // 13: authfi.v1.NestGroupRequest
+	(*UnnestGroupRequest)(nil),       // 14: authfi.v1.UnnestGroupRequest
+	(*ListNestedGroupsRequest)(nil),  // 15: authfi.v1.ListNestedGroupsRequest
+	(*ListNestedGroupsResponse)(nil), // 16: authfi.v1.ListNestedGroupsResponse
+	(*timestamppb.Timestamp)(nil),    // 17: google.protobuf.Timestamp
 }
 var file_authfi_v1_group_proto_depIdxs = []int32{
-	13, // 0: authfi.v1.Group.created:type_name -> google.protobuf.Timestamp
-	13, // 1: authfi.v1.Group.modified:type_name -> google.protobuf.Timestamp
+	17, // 0: authfi.v1.Group.created:type_name -> google.protobuf.Timestamp
+	17, // 1: authfi.v1.Group.modified:type_name -> google.protobuf.Timestamp
 	0,  // 2: authfi.v1.ListGroupsResponse.groups:type_name -> authfi.v1.Group
 	8,  // 3: authfi.v1.ListGroupMembersResponse.members:type_name -> authfi.v1.GroupMember
-	1,  // 4: authfi.v1.GroupService.CreateGroup:input_type -> authfi.v1.CreateGroupRequest
-	2,  // 5: authfi.v1.GroupService.ListGroups:input_type -> authfi.v1.ListGroupsRequest
-	4,  // 6: authfi.v1.GroupService.GetGroup:input_type -> authfi.v1.GetGroupRequest
-	9,  // 7: authfi.v1.GroupService.DeleteGroup:input_type -> authfi.v1.DeleteGroupRequest
-	5,  // 8: authfi.v1.GroupService.UpdateGroup:input_type -> authfi.v1.UpdateGroupRequest
-	6,  // 9: authfi.v1.GroupService.ListGroupMembers:input_type -> authfi.v1.ListGroupMembersRequest
-	11, // 10: authfi.v1.GroupService.AddGroupMembers:input_type -> authfi.v1.AddGroupMembersRequest
-	12, // 11: authfi.v1.GroupService.RemoveGroupMember:input_type -> authfi.v1.RemoveGroupMemberRequest
-	0,  // 12: authfi.v1.GroupService.CreateGroup:output_type -> authfi.v1.Group
-	3,  // 13: authfi.v1.GroupService.ListGroups:output_type -> authfi.v1.ListGroupsResponse
-	0,  // 14: authfi.v1.GroupService.GetGroup:output_type -> authfi.v1.Group
-	10, // 15: authfi.v1.GroupService.DeleteGroup:output_type -> authfi.v1.DeleteGroupResponse
-	0,  // 16: authfi.v1.GroupService.UpdateGroup:output_type -> authfi.v1.Group
-	7,  // 17: authfi.v1.GroupService.ListGroupMembers:output_type -> authfi.v1.ListGroupMembersResponse
-	0,  // 18: authfi.v1.GroupService.AddGroupMembers:output_type -> authfi.v1.Group
-	0,  // 19: authfi.v1.GroupService.RemoveGroupMember:output_type -> authfi.v1.Group
-	12, // [12:20] is the sub-list for method output_type
-	4,  // [4:12] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	0,  // 4: authfi.v1.ListNestedGroupsResponse.groups:type_name -> authfi.v1.Group
+	1,  // 5: authfi.v1.GroupService.CreateGroup:input_type -> authfi.v1.CreateGroupRequest
+	2,  // 6: authfi.v1.GroupService.ListGroups:input_type -> authfi.v1.ListGroupsRequest
+	4,  // 7: authfi.v1.GroupService.GetGroup:input_type -> authfi.v1.GetGroupRequest
+	9,  // 8: authfi.v1.GroupService.DeleteGroup:input_type -> authfi.v1.DeleteGroupRequest
+	5,  // 9: authfi.v1.GroupService.UpdateGroup:input_type -> authfi.v1.UpdateGroupRequest
+	6,  // 10: authfi.v1.GroupService.ListGroupMembers:input_type -> authfi.v1.ListGroupMembersRequest
+	11, // 11: authfi.v1.GroupService.AddGroupMembers:input_type -> authfi.v1.AddGroupMembersRequest
+	12, // 12: authfi.v1.GroupService.RemoveGroupMember:input_type -> authfi.v1.RemoveGroupMemberRequest
+	13, // 13: authfi.v1.GroupService.NestGroup:input_type -> authfi.v1.NestGroupRequest
+	14, // 14: authfi.v1.GroupService.UnnestGroup:input_type -> authfi.v1.UnnestGroupRequest
+	15, // 15: authfi.v1.GroupService.ListNestedGroups:input_type -> authfi.v1.ListNestedGroupsRequest
+	0,  // 16: authfi.v1.GroupService.CreateGroup:output_type -> authfi.v1.Group
+	3,  // 17: authfi.v1.GroupService.ListGroups:output_type -> authfi.v1.ListGroupsResponse
+	0,  // 18: authfi.v1.GroupService.GetGroup:output_type -> authfi.v1.Group
+	10, // 19: authfi.v1.GroupService.DeleteGroup:output_type -> authfi.v1.DeleteGroupResponse
+	0,  // 20: authfi.v1.GroupService.UpdateGroup:output_type -> authfi.v1.Group
+	7,  // 21: authfi.v1.GroupService.ListGroupMembers:output_type -> authfi.v1.ListGroupMembersResponse
+	0,  // 22: authfi.v1.GroupService.AddGroupMembers:output_type -> authfi.v1.Group
+	0,  // 23: authfi.v1.GroupService.RemoveGroupMember:output_type -> authfi.v1.Group
+	0,  // 24: authfi.v1.GroupService.NestGroup:output_type -> authfi.v1.Group
+	0,  // 25: authfi.v1.GroupService.UnnestGroup:output_type -> authfi.v1.Group
+	16, // 26: authfi.v1.GroupService.ListNestedGroups:output_type -> authfi.v1.ListNestedGroupsResponse
+	16, // [16:27] is the sub-list for method output_type
+	5,  // [5:16] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_group_proto_init() }
@@ -958,7 +1302,7 @@ func file_authfi_v1_group_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_group_proto_rawDesc), len(file_authfi_v1_group_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,7 +36,11 @@ type Organization struct {
 	Created   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	Modified  *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=modified,proto3" json:"modified,omitempty"`
 	// The index of the entry that last changed it; the ETag of REST.
-	Version       uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	Version       uint64    `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	Domains       []*Domain `protobuf:"bytes,9,rep,name=domains,proto3" json:"domains,omitempty"` // by name
+	Branding      *Branding `protobuf:"bytes,10,opt,name=branding,proto3" json:"branding,omitempty"`
+	SignIn        *SignIn   `protobuf:"bytes,11,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	Users         uint32    `protobuf:"varint,12,opt,name=users,proto3" json:"users,omitempty"` // how many there are, of user_quota
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -127,17 +131,229 @@ func (x *Organization) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Organization) GetDomains() []*Domain {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *Organization) GetBranding() *Branding {
+	if x != nil {
+		return x.Branding
+	}
+	return nil
+}
+
+func (x *Organization) GetSignIn() *SignIn {
+	if x != nil {
+		return x.SignIn
+	}
+	return nil
+}
+
+func (x *Organization) GetUsers() uint32 {
+	if x != nil {
+		return x.Users
+	}
+	return 0
+}
+
+// Domain is a mail domain that the organization claims.
+type Domain struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Challenge     string                 `protobuf:"bytes,2,opt,name=challenge,proto3" json:"challenge,omitempty"` // what the TXT record _authfi-challenge.NAME must hold
+	Verified      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=verified,proto3" json:"verified,omitempty"`   // absent until it was proved
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Domain) Reset() {
+	*x = Domain{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Domain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Domain) ProtoMessage() {}
+
+func (x *Domain) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Domain.ProtoReflect.Descriptor instead.
+func (*Domain) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Domain) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Domain) GetChallenge() string {
+	if x != nil {
+		return x.Challenge
+	}
+	return ""
+}
+
+func (x *Domain) GetVerified() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Verified
+	}
+	return nil
+}
+
+// Branding is how the organization's own pages look.
+type Branding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LogoUrl       string                 `protobuf:"bytes,1,opt,name=logo_url,json=logoUrl,proto3" json:"logo_url,omitempty"` // https, at most 2,048 bytes
+	Color         string                 `protobuf:"bytes,2,opt,name=color,proto3" json:"color,omitempty"`                    // #rrggbb
+	Support       string                 `protobuf:"bytes,3,opt,name=support,proto3" json:"support,omitempty"`                // e-mail address or URL, at most 2,048 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Branding) Reset() {
+	*x = Branding{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Branding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Branding) ProtoMessage() {}
+
+func (x *Branding) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Branding.ProtoReflect.Descriptor instead.
+func (*Branding) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Branding) GetLogoUrl() string {
+	if x != nil {
+		return x.LogoUrl
+	}
+	return ""
+}
+
+func (x *Branding) GetColor() string {
+	if x != nil {
+		return x.Color
+	}
+	return ""
+}
+
+func (x *Branding) GetSupport() string {
+	if x != nil {
+		return x.Support
+	}
+	return ""
+}
+
+// SignIn is what the organization asks of its sign-ins.
+type SignIn struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Mfa                bool                   `protobuf:"varint,1,opt,name=mfa,proto3" json:"mfa,omitempty"`                                                           // sessions of one factor are refused
+	SessionIdleSeconds uint32                 `protobuf:"varint,2,opt,name=session_idle_seconds,json=sessionIdleSeconds,proto3" json:"session_idle_seconds,omitempty"` // zero: the product's own
+	SessionMaxSeconds  uint32                 `protobuf:"varint,3,opt,name=session_max_seconds,json=sessionMaxSeconds,proto3" json:"session_max_seconds,omitempty"`    // zero: the product's own
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *SignIn) Reset() {
+	*x = SignIn{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignIn) ProtoMessage() {}
+
+func (x *SignIn) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignIn.ProtoReflect.Descriptor instead.
+func (*SignIn) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SignIn) GetMfa() bool {
+	if x != nil {
+		return x.Mfa
+	}
+	return false
+}
+
+func (x *SignIn) GetSessionIdleSeconds() uint32 {
+	if x != nil {
+		return x.SessionIdleSeconds
+	}
+	return 0
+}
+
+func (x *SignIn) GetSessionMaxSeconds() uint32 {
+	if x != nil {
+		return x.SessionMaxSeconds
+	}
+	return 0
+}
+
 type CreateOrganizationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Slug          string                 `protobuf:"bytes,1,opt,name=slug,proto3" json:"slug,omitempty"` // at most 63 bytes: lower-case letters, digits, inner hyphens
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // at most 256 bytes
+	Slug          string                 `protobuf:"bytes,1,opt,name=slug,proto3" json:"slug,omitempty"`                             // at most 63 bytes: lower-case letters, digits, inner hyphens
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`                             // at most 256 bytes
+	UserQuota     uint32                 `protobuf:"varint,3,opt,name=user_quota,json=userQuota,proto3" json:"user_quota,omitempty"` // at most 1,000,000; zero means 5,000
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateOrganizationRequest) Reset() {
 	*x = CreateOrganizationRequest{}
-	mi := &file_authfi_v1_organization_proto_msgTypes[1]
+	mi := &file_authfi_v1_organization_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -149,7 +365,7 @@ func (x *CreateOrganizationRequest) String() string {
 func (*CreateOrganizationRequest) ProtoMessage() {}
 
 func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_organization_proto_msgTypes[1]
+	mi := &file_authfi_v1_organization_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -162,7 +378,7 @@ func (x *CreateOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{1}
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateOrganizationRequest) GetSlug() string {
@@ -179,17 +395,582 @@ func (x *CreateOrganizationRequest) GetName() string {
 	return ""
 }
 
+func (x *CreateOrganizationRequest) GetUserQuota() uint32 {
+	if x != nil {
+		return x.UserQuota
+	}
+	return 0
+}
+
+// UpdateOrganizationRequest changes the fields that are present, or those that
+// update_mask names: a named field that is absent is emptied.
+type UpdateOrganizationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	Domains       *DomainSet             `protobuf:"bytes,3,opt,name=domains,proto3" json:"domains,omitempty"` // present: replaces the claims; what is verified and stays, stays verified
+	Branding      *Branding              `protobuf:"bytes,4,opt,name=branding,proto3" json:"branding,omitempty"`
+	SignIn        *SignIn                `protobuf:"bytes,5,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	UpdateMask    []string               `protobuf:"bytes,6,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"` // at most 100 names of fields
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateOrganizationRequest) Reset() {
+	*x = UpdateOrganizationRequest{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateOrganizationRequest) ProtoMessage() {}
+
+func (x *UpdateOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*UpdateOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UpdateOrganizationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateOrganizationRequest) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *UpdateOrganizationRequest) GetDomains() *DomainSet {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *UpdateOrganizationRequest) GetBranding() *Branding {
+	if x != nil {
+		return x.Branding
+	}
+	return nil
+}
+
+func (x *UpdateOrganizationRequest) GetSignIn() *SignIn {
+	if x != nil {
+		return x.SignIn
+	}
+	return nil
+}
+
+func (x *UpdateOrganizationRequest) GetUpdateMask() []string {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// DomainSet tells an empty set from an absent one; an array in REST.
+type DomainSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Domains       []string               `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"` // at most 100, 253 bytes each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DomainSet) Reset() {
+	*x = DomainSet{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DomainSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DomainSet) ProtoMessage() {}
+
+func (x *DomainSet) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DomainSet.ProtoReflect.Descriptor instead.
+func (*DomainSet) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DomainSet) GetDomains() []string {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+type SetOrganizationLimitsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Status        *string                `protobuf:"bytes,2,opt,name=status,proto3,oneof" json:"status,omitempty"`                         // "active" or "suspended"
+	UserQuota     *uint32                `protobuf:"varint,3,opt,name=user_quota,json=userQuota,proto3,oneof" json:"user_quota,omitempty"` // 1 to 1,000,000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetOrganizationLimitsRequest) Reset() {
+	*x = SetOrganizationLimitsRequest{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetOrganizationLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetOrganizationLimitsRequest) ProtoMessage() {}
+
+func (x *SetOrganizationLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetOrganizationLimitsRequest.ProtoReflect.Descriptor instead.
+func (*SetOrganizationLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SetOrganizationLimitsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetOrganizationLimitsRequest) GetStatus() string {
+	if x != nil && x.Status != nil {
+		return *x.Status
+	}
+	return ""
+}
+
+func (x *SetOrganizationLimitsRequest) GetUserQuota() uint32 {
+	if x != nil && x.UserQuota != nil {
+		return *x.UserQuota
+	}
+	return 0
+}
+
+type DeleteOrganizationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOrganizationRequest) Reset() {
+	*x = DeleteOrganizationRequest{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOrganizationRequest) ProtoMessage() {}
+
+func (x *DeleteOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*DeleteOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DeleteOrganizationRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type DeleteOrganizationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteOrganizationResponse) Reset() {
+	*x = DeleteOrganizationResponse{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteOrganizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteOrganizationResponse) ProtoMessage() {}
+
+func (x *DeleteOrganizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteOrganizationResponse.ProtoReflect.Descriptor instead.
+func (*DeleteOrganizationResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{9}
+}
+
+type VerifyDomainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Domain        string                 `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyDomainRequest) Reset() {
+	*x = VerifyDomainRequest{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyDomainRequest) ProtoMessage() {}
+
+func (x *VerifyDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyDomainRequest.ProtoReflect.Descriptor instead.
+func (*VerifyDomainRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *VerifyDomainRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *VerifyDomainRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+// Schema is the set of an organization's own attributes of users.
+type Schema struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Attributes []*AttributeDefinition `protobuf:"bytes,1,rep,name=attributes,proto3" json:"attributes,omitempty"` // by name
+	Modified   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=modified,proto3" json:"modified,omitempty"`
+	// The index of the entry that last changed it; the ETag of REST.
+	Version       uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Schema) Reset() {
+	*x = Schema{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Schema) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Schema) ProtoMessage() {}
+
+func (x *Schema) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Schema.ProtoReflect.Descriptor instead.
+func (*Schema) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Schema) GetAttributes() []*AttributeDefinition {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *Schema) GetModified() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Modified
+	}
+	return nil
+}
+
+func (x *Schema) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type AttributeDefinition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`               // lower-case letters, digits and underscores, at most 64 bytes
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`               // "string", "integer", "boolean" or "date"
+	Several       bool                   `protobuf:"varint,3,opt,name=several,proto3" json:"several,omitempty"`        // an array of values
+	Values        []string               `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`           // of a string: the allowed ones, at most 100
+	Description   string                 `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"` // at most 2,048 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttributeDefinition) Reset() {
+	*x = AttributeDefinition{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttributeDefinition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttributeDefinition) ProtoMessage() {}
+
+func (x *AttributeDefinition) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttributeDefinition.ProtoReflect.Descriptor instead.
+func (*AttributeDefinition) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AttributeDefinition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AttributeDefinition) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *AttributeDefinition) GetSeveral() bool {
+	if x != nil {
+		return x.Several
+	}
+	return false
+}
+
+func (x *AttributeDefinition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *AttributeDefinition) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+type GetSchemaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSchemaRequest) Reset() {
+	*x = GetSchemaRequest{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSchemaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSchemaRequest) ProtoMessage() {}
+
+func (x *GetSchemaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSchemaRequest.ProtoReflect.Descriptor instead.
+func (*GetSchemaRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetSchemaRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type SetSchemaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Attributes    []*AttributeDefinition `protobuf:"bytes,2,rep,name=attributes,proto3" json:"attributes,omitempty"` // at most 100
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSchemaRequest) Reset() {
+	*x = SetSchemaRequest{}
+	mi := &file_authfi_v1_organization_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSchemaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSchemaRequest) ProtoMessage() {}
+
+func (x *SetSchemaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_organization_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSchemaRequest.ProtoReflect.Descriptor instead.
+func (*SetSchemaRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SetSchemaRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetSchemaRequest) GetAttributes() []*AttributeDefinition {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
 type ListOrganizationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limit         int32                  `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
 	Cursor        string                 `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Slug          string                 `protobuf:"bytes,3,opt,name=slug,proto3" json:"slug,omitempty"`     // exactly this one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListOrganizationsRequest) Reset() {
 	*x = ListOrganizationsRequest{}
-	mi := &file_authfi_v1_organization_proto_msgTypes[2]
+	mi := &file_authfi_v1_organization_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +982,7 @@ func (x *ListOrganizationsRequest) String() string {
 func (*ListOrganizationsRequest) ProtoMessage() {}
 
 func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_organization_proto_msgTypes[2]
+	mi := &file_authfi_v1_organization_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +995,7 @@ func (x *ListOrganizationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{2}
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListOrganizationsRequest) GetLimit() int32 {
@@ -231,6 +1012,13 @@ func (x *ListOrganizationsRequest) GetCursor() string {
 	return ""
 }
 
+func (x *ListOrganizationsRequest) GetSlug() string {
+	if x != nil {
+		return x.Slug
+	}
+	return ""
+}
+
 type ListOrganizationsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Organizations []*Organization        `protobuf:"bytes,1,rep,name=organizations,proto3" json:"organizations,omitempty"`
@@ -242,7 +1030,7 @@ type ListOrganizationsResponse struct {
 
 func (x *ListOrganizationsResponse) Reset() {
 	*x = ListOrganizationsResponse{}
-	mi := &file_authfi_v1_organization_proto_msgTypes[3]
+	mi := &file_authfi_v1_organization_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -254,7 +1042,7 @@ func (x *ListOrganizationsResponse) String() string {
 func (*ListOrganizationsResponse) ProtoMessage() {}
 
 func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_organization_proto_msgTypes[3]
+	mi := &file_authfi_v1_organization_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -267,7 +1055,7 @@ func (x *ListOrganizationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrganizationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOrganizationsResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{3}
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListOrganizationsResponse) GetOrganizations() []*Organization {
@@ -300,7 +1088,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_authfi_v1_organization_proto_msgTypes[4]
+	mi := &file_authfi_v1_organization_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +1100,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_organization_proto_msgTypes[4]
+	mi := &file_authfi_v1_organization_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +1113,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{4}
+	return file_authfi_v1_organization_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetOrganizationRequest) GetId() string {
@@ -339,7 +1127,7 @@ var File_authfi_v1_organization_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"\x1cauthfi/v1/organization.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x85\x02\n" +
+	"\x1cauthfi/v1/organization.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa5\x03\n" +
 	"\fOrganization\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04slug\x18\x02 \x01(\tR\x04slug\x12\x12\n" +
@@ -349,23 +1137,92 @@ const file_authfi_v1_organization_proto_rawDesc = "" +
 	"user_quota\x18\x05 \x01(\rR\tuserQuota\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x126\n" +
 	"\bmodified\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
-	"\aversion\x18\b \x01(\x04R\aversion\"C\n" +
+	"\aversion\x18\b \x01(\x04R\aversion\x12+\n" +
+	"\adomains\x18\t \x03(\v2\x11.authfi.v1.DomainR\adomains\x12/\n" +
+	"\bbranding\x18\n" +
+	" \x01(\v2\x13.authfi.v1.BrandingR\bbranding\x12*\n" +
+	"\asign_in\x18\v \x01(\v2\x11.authfi.v1.SignInR\x06signIn\x12\x14\n" +
+	"\x05users\x18\f \x01(\rR\x05users\"r\n" +
+	"\x06Domain\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tchallenge\x18\x02 \x01(\tR\tchallenge\x126\n" +
+	"\bverified\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bverified\"U\n" +
+	"\bBranding\x12\x19\n" +
+	"\blogo_url\x18\x01 \x01(\tR\alogoUrl\x12\x14\n" +
+	"\x05color\x18\x02 \x01(\tR\x05color\x12\x18\n" +
+	"\asupport\x18\x03 \x01(\tR\asupport\"|\n" +
+	"\x06SignIn\x12\x10\n" +
+	"\x03mfa\x18\x01 \x01(\bR\x03mfa\x120\n" +
+	"\x14session_idle_seconds\x18\x02 \x01(\rR\x12sessionIdleSeconds\x12.\n" +
+	"\x13session_max_seconds\x18\x03 \x01(\rR\x11sessionMaxSeconds\"b\n" +
 	"\x19CreateOrganizationRequest\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"H\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"user_quota\x18\x03 \x01(\rR\tuserQuota\"\xfb\x01\n" +
+	"\x19UpdateOrganizationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12.\n" +
+	"\adomains\x18\x03 \x01(\v2\x14.authfi.v1.DomainSetR\adomains\x12/\n" +
+	"\bbranding\x18\x04 \x01(\v2\x13.authfi.v1.BrandingR\bbranding\x12*\n" +
+	"\asign_in\x18\x05 \x01(\v2\x11.authfi.v1.SignInR\x06signIn\x12\x1f\n" +
+	"\vupdate_mask\x18\x06 \x03(\tR\n" +
+	"updateMaskB\a\n" +
+	"\x05_name\"+\n" +
+	"\tDomainSet\x12\x18\n" +
+	"\adomains\x18\x01 \x03(\tR\adomains:\x04\xe8\xc7\x18\x01\"\x89\x01\n" +
+	"\x1cSetOrganizationLimitsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
+	"\x06status\x18\x02 \x01(\tH\x00R\x06status\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"user_quota\x18\x03 \x01(\rH\x01R\tuserQuota\x88\x01\x01B\t\n" +
+	"\a_statusB\r\n" +
+	"\v_user_quota\"+\n" +
+	"\x19DeleteOrganizationRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x1c\n" +
+	"\x1aDeleteOrganizationResponse\"=\n" +
+	"\x13VerifyDomainRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\"\x9a\x01\n" +
+	"\x06Schema\x12>\n" +
+	"\n" +
+	"attributes\x18\x01 \x03(\v2\x1e.authfi.v1.AttributeDefinitionR\n" +
+	"attributes\x126\n" +
+	"\bmodified\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\x91\x01\n" +
+	"\x13AttributeDefinition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
+	"\aseveral\x18\x03 \x01(\bR\aseveral\x12\x16\n" +
+	"\x06values\x18\x04 \x03(\tR\x06values\x12 \n" +
+	"\vdescription\x18\x05 \x01(\tR\vdescription\"\"\n" +
+	"\x10GetSchemaRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"b\n" +
+	"\x10SetSchemaRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12>\n" +
+	"\n" +
+	"attributes\x18\x02 \x03(\v2\x1e.authfi.v1.AttributeDefinitionR\n" +
+	"attributes\"\\\n" +
 	"\x18ListOrganizationsRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor\"\x88\x01\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
+	"\x04slug\x18\x03 \x01(\tR\x04slug\"\x88\x01\n" +
 	"\x19ListOrganizationsResponse\x12=\n" +
 	"\rorganizations\x18\x01 \x03(\v2\x17.authfi.v1.OrganizationR\rorganizations\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"(\n" +
 	"\x16GetOrganizationRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id2\x85\x03\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id2\xf5\b\n" +
 	"\x13OrganizationService\x12u\n" +
 	"\x12CreateOrganization\x12$.authfi.v1.CreateOrganizationRequest\x1a\x17.authfi.v1.Organization\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/api/v1/organizations\x12\x80\x01\n" +
 	"\x11ListOrganizations\x12#.authfi.v1.ListOrganizationsRequest\x1a$.authfi.v1.ListOrganizationsResponse\" \x82\xd3\xe4\x93\x02\x17\x12\x15/api/v1/organizations\x90\x02\x01\x12t\n" +
-	"\x0fGetOrganization\x12!.authfi.v1.GetOrganizationRequest\x1a\x17.authfi.v1.Organization\"%\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/organizations/{id}\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\x0fGetOrganization\x12!.authfi.v1.GetOrganizationRequest\x1a\x17.authfi.v1.Organization\"%\x82\xd3\xe4\x93\x02\x1c\x12\x1a/api/v1/organizations/{id}\x90\x02\x01\x12z\n" +
+	"\x12UpdateOrganization\x12$.authfi.v1.UpdateOrganizationRequest\x1a\x17.authfi.v1.Organization\"%\x82\xd3\xe4\x93\x02\x1f:\x01*2\x1a/api/v1/organizations/{id}\x12\x87\x01\n" +
+	"\x15SetOrganizationLimits\x12'.authfi.v1.SetOrganizationLimitsRequest\x1a\x17.authfi.v1.Organization\",\x82\xd3\xe4\x93\x02&:\x01*2!/api/v1/organizations/{id}/limits\x12\x85\x01\n" +
+	"\x12DeleteOrganization\x12$.authfi.v1.DeleteOrganizationRequest\x1a%.authfi.v1.DeleteOrganizationResponse\"\"\x82\xd3\xe4\x93\x02\x1c*\x1a/api/v1/organizations/{id}\x12\x86\x01\n" +
+	"\fVerifyDomain\x12\x1e.authfi.v1.VerifyDomainRequest\x1a\x17.authfi.v1.Organization\"=\x82\xd3\xe4\x93\x027:\x01*\"2/api/v1/organizations/{id}/domains/{domain}/verify\x12i\n" +
+	"\tGetSchema\x12\x1b.authfi.v1.GetSchemaRequest\x1a\x11.authfi.v1.Schema\",\x82\xd3\xe4\x93\x02#\x12!/api/v1/organizations/{id}/schema\x90\x02\x01\x12l\n" +
+	"\tSetSchema\x12\x1b.authfi.v1.SetSchemaRequest\x1a\x11.authfi.v1.Schema\"/\x82\xd3\xe4\x93\x02&:\x01*\x1a!/api/v1/organizations/{id}/schema\x90\x02\x02B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_organization_proto_rawDescOnce sync.Once
@@ -379,30 +1236,65 @@ func file_authfi_v1_organization_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_organization_proto_rawDescData
 }
 
-var file_authfi_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_authfi_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_authfi_v1_organization_proto_goTypes = []any{
-	(*Organization)(nil),              // 0: authfi.v1.Organization
-	(*CreateOrganizationRequest)(nil), // 1: authfi.v1.CreateOrganizationRequest
-	(*ListOrganizationsRequest)(nil),  // 2: authfi.v1.ListOrganizationsRequest
-	(*ListOrganizationsResponse)(nil), // 3: authfi.v1.ListOrganizationsResponse
-	(*GetOrganizationRequest)(nil),    // 4: authfi.v1.GetOrganizationRequest
-	(*timestamppb.Timestamp)(nil),     // 5: google.protobuf.Timestamp
+	(*Organization)(nil),                 // 0: authfi.v1.Organization
+	(*Domain)(nil),                       // 1: authfi.v1.Domain
+	(*Branding)(nil),                     // 2: authfi.v1.Branding
+	(*SignIn)(nil),                       // 3: authfi.v1.SignIn
+	(*CreateOrganizationRequest)(nil),    // 4: authfi.v1.CreateOrganizationRequest
+	(*UpdateOrganizationRequest)(nil),    // 5: authfi.v1.UpdateOrganizationRequest
+	(*DomainSet)(nil),                    // 6: authfi.v1.DomainSet
+	(*SetOrganizationLimitsRequest)(nil), // 7: authfi.v1.SetOrganizationLimitsRequest
+	(*DeleteOrganizationRequest)(nil),    // 8: authfi.v1.DeleteOrganizationRequest
+	(*DeleteOrganizationResponse)(nil),   // 9: authfi.v1.DeleteOrganizationResponse
+	(*VerifyDomainRequest)(nil),          // 10: authfi.v1.VerifyDomainRequest
+	(*Schema)(nil),                       // 11: authfi.v1.Schema
+	(*AttributeDefinition)(nil),          // 12: authfi.v1.AttributeDefinition
+	(*GetSchemaRequest)(nil),             // 13: authfi.v1.GetSchemaRequest
+	(*SetSchemaRequest)(nil),             // 14: authfi.v1.SetSchemaRequest
+	(*ListOrganizationsRequest)(nil),     // 15: authfi.v1.ListOrganizationsRequest
+	(*ListOrganizationsResponse)(nil),    // 16: authfi.v1.ListOrganizationsResponse
+	(*GetOrganizationRequest)(nil),       // 17: authfi.v1.GetOrganizationRequest
+	(*timestamppb.Timestamp)(nil),        // 18: google.protobuf.Timestamp
 }
 var file_authfi_v1_organization_proto_depIdxs = []int32{
-	5, // 0: authfi.v1.Organization.created:type_name -> google.protobuf.Timestamp
-	5, // 1: authfi.v1.Organization.modified:type_name -> google.protobuf.Timestamp
-	0, // 2: authfi.v1.ListOrganizationsResponse.organizations:type_name -> authfi.v1.Organization
-	1, // 3: authfi.v1.OrganizationService.CreateOrganization:input_type -> authfi.v1.CreateOrganizationRequest
-	2, // 4: authfi.v1.OrganizationService.ListOrganizations:input_type -> authfi.v1.ListOrganizationsRequest
-	4, // 5: authfi.v1.OrganizationService.GetOrganization:input_type -> authfi.v1.GetOrganizationRequest
-	0, // 6: authfi.v1.OrganizationService.CreateOrganization:output_type -> authfi.v1.Organization
-	3, // 7: authfi.v1.OrganizationService.ListOrganizations:output_type -> authfi.v1.ListOrganizationsResponse
-	0, // 8: authfi.v1.OrganizationService.GetOrganization:output_type -> authfi.v1.Organization
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	18, // 0: authfi.v1.Organization.created:type_name -> google.protobuf.Timestamp
+	18, // 1: authfi.v1.Organization.modified:type_name -> google.protobuf.Timestamp
+	1,  // 2: authfi.v1.Organization.domains:type_name -> authfi.v1.Domain
+	2,  // 3: authfi.v1.Organization.branding:type_name -> authfi.v1.Branding
+	3,  // 4: authfi.v1.Organization.sign_in:type_name -> authfi.v1.SignIn
+	18, // 5: authfi.v1.Domain.verified:type_name -> google.protobuf.Timestamp
+	6,  // 6: authfi.v1.UpdateOrganizationRequest.domains:type_name -> authfi.v1.DomainSet
+	2,  // 7: authfi.v1.UpdateOrganizationRequest.branding:type_name -> authfi.v1.Branding
+	3,  // 8: authfi.v1.UpdateOrganizationRequest.sign_in:type_name -> authfi.v1.SignIn
+	12, // 9: authfi.v1.Schema.attributes:type_name -> authfi.v1.AttributeDefinition
+	18, // 10: authfi.v1.Schema.modified:type_name -> google.protobuf.Timestamp
+	12, // 11: authfi.v1.SetSchemaRequest.attributes:type_name -> authfi.v1.AttributeDefinition
+	0,  // 12: authfi.v1.ListOrganizationsResponse.organizations:type_name -> authfi.v1.Organization
+	4,  // 13: authfi.v1.OrganizationService.CreateOrganization:input_type -> authfi.v1.CreateOrganizationRequest
+	15, // 14: authfi.v1.OrganizationService.ListOrganizations:input_type -> authfi.v1.ListOrganizationsRequest
+	17, // 15: authfi.v1.OrganizationService.GetOrganization:input_type -> authfi.v1.GetOrganizationRequest
+	5,  // 16: authfi.v1.OrganizationService.UpdateOrganization:input_type -> authfi.v1.UpdateOrganizationRequest
+	7,  // 17: authfi.v1.OrganizationService.SetOrganizationLimits:input_type -> authfi.v1.SetOrganizationLimitsRequest
+	8,  // 18: authfi.v1.OrganizationService.DeleteOrganization:input_type -> authfi.v1.DeleteOrganizationRequest
+	10, // 19: authfi.v1.OrganizationService.VerifyDomain:input_type -> authfi.v1.VerifyDomainRequest
+	13, // 20: authfi.v1.OrganizationService.GetSchema:input_type -> authfi.v1.GetSchemaRequest
+	14, // 21: authfi.v1.OrganizationService.SetSchema:input_type -> authfi.v1.SetSchemaRequest
+	0,  // 22: authfi.v1.OrganizationService.CreateOrganization:output_type -> authfi.v1.Organization
+	16, // 23: authfi.v1.OrganizationService.ListOrganizations:output_type -> authfi.v1.ListOrganizationsResponse
+	0,  // 24: authfi.v1.OrganizationService.GetOrganization:output_type -> authfi.v1.Organization
+	0,  // 25: authfi.v1.OrganizationService.UpdateOrganization:output_type -> authfi.v1.Organization
+	0,  // 26: authfi.v1.OrganizationService.SetOrganizationLimits:output_type -> authfi.v1.Organization
+	9,  // 27: authfi.v1.OrganizationService.DeleteOrganization:output_type -> authfi.v1.DeleteOrganizationResponse
+	0,  // 28: authfi.v1.OrganizationService.VerifyDomain:output_type -> authfi.v1.Organization
+	11, // 29: authfi.v1.OrganizationService.GetSchema:output_type -> authfi.v1.Schema
+	11, // 30: authfi.v1.OrganizationService.SetSchema:output_type -> authfi.v1.Schema
+	22, // [22:31] is the sub-list for method output_type
+	13, // [13:22] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_organization_proto_init() }
@@ -410,13 +1302,16 @@ func file_authfi_v1_organization_proto_init() {
 	if File_authfi_v1_organization_proto != nil {
 		return
 	}
+	file_authfi_v1_problem_proto_init()
+	file_authfi_v1_organization_proto_msgTypes[5].OneofWrappers = []any{}
+	file_authfi_v1_organization_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_organization_proto_rawDesc), len(file_authfi_v1_organization_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

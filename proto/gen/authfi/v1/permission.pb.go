@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -26,11 +27,18 @@ const (
 
 // GrantSource is one way in which a permission reaches a user.
 type GrantSource struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Role          string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"` // the role's name
-	Via           string                 `protobuf:"bytes,2,opt,name=via,proto3" json:"via,omitempty"`   // the group's name; empty for a role given to the user
-	RoleId        string                 `protobuf:"bytes,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
-	ViaId         string                 `protobuf:"bytes,4,opt,name=via_id,json=viaId,proto3" json:"via_id,omitempty"` // empty for a role given to the user
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Role         string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"` // the role's name
+	Via          string                 `protobuf:"bytes,2,opt,name=via,proto3" json:"via,omitempty"`   // the group's name; empty for a role given to the user
+	RoleId       string                 `protobuf:"bytes,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	ViaId        string                 `protobuf:"bytes,4,opt,name=via_id,json=viaId,proto3" json:"via_id,omitempty"`                      // empty for a role given to the user
+	AssignmentId string                 `protobuf:"bytes,5,opt,name=assignment_id,json=assignmentId,proto3" json:"assignment_id,omitempty"` // asg-…
+	Since        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`                                   // when the role was given
+	By           string                 `protobuf:"bytes,7,opt,name=by,proto3" json:"by,omitempty"`                                         // the id of who gave it
+	Expires      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expires,proto3" json:"expires,omitempty"`                               // absent: until it is taken away
+	// The groups from the user's own up to via; more than one when they are nested.
+	Path          []*GroupStep `protobuf:"bytes,9,rep,name=path,proto3" json:"path,omitempty"`
+	Permission    string       `protobuf:"bytes,10,opt,name=permission,proto3" json:"permission,omitempty"` // what the role names: the permission, or the wildcard that covers it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -93,6 +101,100 @@ func (x *GrantSource) GetViaId() string {
 	return ""
 }
 
+func (x *GrantSource) GetAssignmentId() string {
+	if x != nil {
+		return x.AssignmentId
+	}
+	return ""
+}
+
+func (x *GrantSource) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GrantSource) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *GrantSource) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *GrantSource) GetPath() []*GroupStep {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *GrantSource) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+type GroupStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // grp-…
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupStep) Reset() {
+	*x = GroupStep{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupStep) ProtoMessage() {}
+
+func (x *GroupStep) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupStep.ProtoReflect.Descriptor instead.
+func (*GroupStep) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GroupStep) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GroupStep) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // GrantSources are all the ways of one permission; an array in REST.
 type GrantSources struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -103,7 +205,7 @@ type GrantSources struct {
 
 func (x *GrantSources) Reset() {
 	*x = GrantSources{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[1]
+	mi := &file_authfi_v1_permission_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -115,7 +217,7 @@ func (x *GrantSources) String() string {
 func (*GrantSources) ProtoMessage() {}
 
 func (x *GrantSources) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[1]
+	mi := &file_authfi_v1_permission_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -128,7 +230,7 @@ func (x *GrantSources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantSources.ProtoReflect.Descriptor instead.
 func (*GrantSources) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{1}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GrantSources) GetSources() []*GrantSource {
@@ -147,7 +249,7 @@ type ListPermissionsRequest struct {
 
 func (x *ListPermissionsRequest) Reset() {
 	*x = ListPermissionsRequest{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[2]
+	mi := &file_authfi_v1_permission_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +261,7 @@ func (x *ListPermissionsRequest) String() string {
 func (*ListPermissionsRequest) ProtoMessage() {}
 
 func (x *ListPermissionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[2]
+	mi := &file_authfi_v1_permission_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +274,7 @@ func (x *ListPermissionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermissionsRequest.ProtoReflect.Descriptor instead.
 func (*ListPermissionsRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{2}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListPermissionsRequest) GetUserId() string {
@@ -193,7 +295,7 @@ type ListPermissionsResponse struct {
 
 func (x *ListPermissionsResponse) Reset() {
 	*x = ListPermissionsResponse{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[3]
+	mi := &file_authfi_v1_permission_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -205,7 +307,7 @@ func (x *ListPermissionsResponse) String() string {
 func (*ListPermissionsResponse) ProtoMessage() {}
 
 func (x *ListPermissionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[3]
+	mi := &file_authfi_v1_permission_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -218,7 +320,7 @@ func (x *ListPermissionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermissionsResponse.ProtoReflect.Descriptor instead.
 func (*ListPermissionsResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{3}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListPermissionsResponse) GetEffective() []string {
@@ -252,7 +354,7 @@ type PermissionCheck struct {
 
 func (x *PermissionCheck) Reset() {
 	*x = PermissionCheck{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[4]
+	mi := &file_authfi_v1_permission_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +366,7 @@ func (x *PermissionCheck) String() string {
 func (*PermissionCheck) ProtoMessage() {}
 
 func (x *PermissionCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[4]
+	mi := &file_authfi_v1_permission_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +379,7 @@ func (x *PermissionCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PermissionCheck.ProtoReflect.Descriptor instead.
 func (*PermissionCheck) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{4}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PermissionCheck) GetUserId() string {
@@ -294,20 +396,21 @@ func (x *PermissionCheck) GetPermission() string {
 	return ""
 }
 
-// CheckRequest asks one question in user_id and permission, or several in
-// checks, not both.
+// CheckRequest asks one question in user_id and permission, several about one
+// user in user_id and permissions, or several in checks.
 type CheckRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Permission    string                 `protobuf:"bytes,2,opt,name=permission,proto3" json:"permission,omitempty"` // verb:noun, at most 128 bytes
-	Checks        []*PermissionCheck     `protobuf:"bytes,3,rep,name=checks,proto3" json:"checks,omitempty"`         // at most 1,000, about one organization
+	Permission    string                 `protobuf:"bytes,2,opt,name=permission,proto3" json:"permission,omitempty"`   // verb:noun, at most 128 bytes
+	Checks        []*PermissionCheck     `protobuf:"bytes,3,rep,name=checks,proto3" json:"checks,omitempty"`           // at most 1,000, about one organization
+	Permissions   []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // several about user_id, at most 1,000; instead of permission
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[5]
+	mi := &file_authfi_v1_permission_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -319,7 +422,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[5]
+	mi := &file_authfi_v1_permission_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -332,7 +435,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{5}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CheckRequest) GetUserId() string {
@@ -356,6 +459,13 @@ func (x *CheckRequest) GetChecks() []*PermissionCheck {
 	return nil
 }
 
+func (x *CheckRequest) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
 // CheckResponse holds allowed and source for one question, results for several.
 type CheckResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -369,7 +479,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[6]
+	mi := &file_authfi_v1_permission_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +491,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[6]
+	mi := &file_authfi_v1_permission_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +504,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{6}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CheckResponse) GetAllowed() bool {
@@ -435,7 +545,7 @@ type CheckResult struct {
 
 func (x *CheckResult) Reset() {
 	*x = CheckResult{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[7]
+	mi := &file_authfi_v1_permission_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +557,7 @@ func (x *CheckResult) String() string {
 func (*CheckResult) ProtoMessage() {}
 
 func (x *CheckResult) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[7]
+	mi := &file_authfi_v1_permission_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +570,7 @@ func (x *CheckResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResult.ProtoReflect.Descriptor instead.
 func (*CheckResult) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{7}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CheckResult) GetAllowed() bool {
@@ -477,6 +587,926 @@ func (x *CheckResult) GetSource() []*GrantSource {
 	return nil
 }
 
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Permission    string                 `protobuf:"bytes,2,opt,name=permission,proto3" json:"permission,omitempty"` // verb:noun, at most 128 bytes
+	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`          // of closest: 1 to 100; zero means 5
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExplainRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type ExplainResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Allowed bool                   `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	Index   uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"` // the applied index of the answer
+	// "granted", "not_granted", "user_inactive" or "organization_suspended".
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"` // one line for people
+	// Every way in which the permission reaches the user; of a user who is inactive,
+	// the ways that would count again.
+	Source        []*GrantSource   `protobuf:"bytes,5,rep,name=source,proto3" json:"source,omitempty"`
+	Closest       []*PossibleGrant `protobuf:"bytes,6,rep,name=closest,proto3" json:"closest,omitempty"` // what would allow it, the least privilege first
+	More          bool             `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"`      // there are further ones
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExplainResponse) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetSource() []*GrantSource {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetClosest() []*PossibleGrant {
+	if x != nil {
+		return x.Closest
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// PossibleGrant is one change that would give the permission.
+type PossibleGrant struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RoleId        string                 `protobuf:"bytes,1,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"` // given to the user; empty when joining a group is meant
+	RoleName      string                 `protobuf:"bytes,2,opt,name=role_name,json=roleName,proto3" json:"role_name,omitempty"`
+	GroupId       string                 `protobuf:"bytes,3,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"` // to join; empty when a role is meant
+	GroupName     string                 `protobuf:"bytes,4,opt,name=group_name,json=groupName,proto3" json:"group_name,omitempty"`
+	Gained        int32                  `protobuf:"varint,5,opt,name=gained,proto3" json:"gained,omitempty"`   // permissions that the user would hold then and does not now
+	Allowed       bool                   `protobuf:"varint,6,opt,name=allowed,proto3" json:"allowed,omitempty"` // the caller may make this change
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PossibleGrant) Reset() {
+	*x = PossibleGrant{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PossibleGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PossibleGrant) ProtoMessage() {}
+
+func (x *PossibleGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PossibleGrant.ProtoReflect.Descriptor instead.
+func (*PossibleGrant) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *PossibleGrant) GetRoleId() string {
+	if x != nil {
+		return x.RoleId
+	}
+	return ""
+}
+
+func (x *PossibleGrant) GetRoleName() string {
+	if x != nil {
+		return x.RoleName
+	}
+	return ""
+}
+
+func (x *PossibleGrant) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *PossibleGrant) GetGroupName() string {
+	if x != nil {
+		return x.GroupName
+	}
+	return ""
+}
+
+func (x *PossibleGrant) GetGained() int32 {
+	if x != nil {
+		return x.Gained
+	}
+	return 0
+}
+
+func (x *PossibleGrant) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+type PreviewPermissionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Changes       []*Operation           `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"` // 1 to 100, applied in this order
+	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`    // of users: 1 to 1,000; zero means 50
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewPermissionsRequest) Reset() {
+	*x = PreviewPermissionsRequest{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewPermissionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewPermissionsRequest) ProtoMessage() {}
+
+func (x *PreviewPermissionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewPermissionsRequest.ProtoReflect.Descriptor instead.
+func (*PreviewPermissionsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *PreviewPermissionsRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *PreviewPermissionsRequest) GetChanges() []*Operation {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *PreviewPermissionsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type PreviewPermissionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // the applied index that the changes were tried on
+	UsersChanged  int32                  `protobuf:"varint,2,opt,name=users_changed,json=usersChanged,proto3" json:"users_changed,omitempty"`
+	Gained        int64                  `protobuf:"varint,3,opt,name=gained,proto3" json:"gained,omitempty"` // pairs of user and permission
+	Lost          int64                  `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
+	Permissions   []*PermissionChange    `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"` // by permission
+	Users         []*UserChange          `protobuf:"bytes,6,rep,name=users,proto3" json:"users,omitempty"`             // in id order, at most limit
+	More          bool                   `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"`              // users_changed is above limit
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PreviewPermissionsResponse) Reset() {
+	*x = PreviewPermissionsResponse{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PreviewPermissionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PreviewPermissionsResponse) ProtoMessage() {}
+
+func (x *PreviewPermissionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PreviewPermissionsResponse.ProtoReflect.Descriptor instead.
+func (*PreviewPermissionsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PreviewPermissionsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *PreviewPermissionsResponse) GetUsersChanged() int32 {
+	if x != nil {
+		return x.UsersChanged
+	}
+	return 0
+}
+
+func (x *PreviewPermissionsResponse) GetGained() int64 {
+	if x != nil {
+		return x.Gained
+	}
+	return 0
+}
+
+func (x *PreviewPermissionsResponse) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *PreviewPermissionsResponse) GetPermissions() []*PermissionChange {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+func (x *PreviewPermissionsResponse) GetUsers() []*UserChange {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *PreviewPermissionsResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type PermissionChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Permission    string                 `protobuf:"bytes,1,opt,name=permission,proto3" json:"permission,omitempty"`
+	Gained        int32                  `protobuf:"varint,2,opt,name=gained,proto3" json:"gained,omitempty"` // by how many users
+	Lost          int32                  `protobuf:"varint,3,opt,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PermissionChange) Reset() {
+	*x = PermissionChange{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PermissionChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PermissionChange) ProtoMessage() {}
+
+func (x *PermissionChange) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PermissionChange.ProtoReflect.Descriptor instead.
+func (*PermissionChange) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PermissionChange) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *PermissionChange) GetGained() int32 {
+	if x != nil {
+		return x.Gained
+	}
+	return 0
+}
+
+func (x *PermissionChange) GetLost() int32 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+type UserChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	UserName      string                 `protobuf:"bytes,2,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`
+	Gained        []string               `protobuf:"bytes,3,rep,name=gained,proto3" json:"gained,omitempty"` // sorted
+	Lost          []string               `protobuf:"bytes,4,rep,name=lost,proto3" json:"lost,omitempty"`     // sorted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserChange) Reset() {
+	*x = UserChange{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserChange) ProtoMessage() {}
+
+func (x *UserChange) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserChange.ProtoReflect.Descriptor instead.
+func (*UserChange) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *UserChange) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *UserChange) GetUserName() string {
+	if x != nil {
+		return x.UserName
+	}
+	return ""
+}
+
+func (x *UserChange) GetGained() []string {
+	if x != nil {
+		return x.Gained
+	}
+	return nil
+}
+
+func (x *UserChange) GetLost() []string {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+type DiffPermissionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"` // an applied index that the audit log reaches
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`     // zero: the newest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffPermissionsRequest) Reset() {
+	*x = DiffPermissionsRequest{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffPermissionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffPermissionsRequest) ProtoMessage() {}
+
+func (x *DiffPermissionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffPermissionsRequest.ProtoReflect.Descriptor instead.
+func (*DiffPermissionsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DiffPermissionsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *DiffPermissionsRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *DiffPermissionsRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+type DiffPermissionsResponse struct {
+	state         protoimpl.MessageState   `protogen:"open.v1"`
+	From          uint64                   `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                   `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Gained        []string                 `protobuf:"bytes,3,rep,name=gained,proto3" json:"gained,omitempty"`                                                                           // sorted
+	Lost          []string                 `protobuf:"bytes,4,rep,name=lost,proto3" json:"lost,omitempty"`                                                                               // sorted
+	Kept          []string                 `protobuf:"bytes,5,rep,name=kept,proto3" json:"kept,omitempty"`                                                                               // sorted
+	Source        map[string]*GrantSources `protobuf:"bytes,6,rep,name=source,proto3" json:"source,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of what was gained, as of to, and of what was lost, as of from
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffPermissionsResponse) Reset() {
+	*x = DiffPermissionsResponse{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffPermissionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffPermissionsResponse) ProtoMessage() {}
+
+func (x *DiffPermissionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffPermissionsResponse.ProtoReflect.Descriptor instead.
+func (*DiffPermissionsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DiffPermissionsResponse) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *DiffPermissionsResponse) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *DiffPermissionsResponse) GetGained() []string {
+	if x != nil {
+		return x.Gained
+	}
+	return nil
+}
+
+func (x *DiffPermissionsResponse) GetLost() []string {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *DiffPermissionsResponse) GetKept() []string {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *DiffPermissionsResponse) GetSource() map[string]*GrantSources {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+type ListDefinedPermissionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Q             string                 `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`           // how the permission begins
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDefinedPermissionsRequest) Reset() {
+	*x = ListDefinedPermissionsRequest{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDefinedPermissionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDefinedPermissionsRequest) ProtoMessage() {}
+
+func (x *ListDefinedPermissionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDefinedPermissionsRequest.ProtoReflect.Descriptor instead.
+func (*ListDefinedPermissionsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListDefinedPermissionsRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ListDefinedPermissionsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListDefinedPermissionsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListDefinedPermissionsRequest) GetQ() string {
+	if x != nil {
+		return x.Q
+	}
+	return ""
+}
+
+type ListDefinedPermissionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Permissions   []*DefinedPermission   `protobuf:"bytes,1,rep,name=permissions,proto3" json:"permissions,omitempty"` // in the order of their names
+	Total         int32                  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // empty on the last page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDefinedPermissionsResponse) Reset() {
+	*x = ListDefinedPermissionsResponse{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDefinedPermissionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDefinedPermissionsResponse) ProtoMessage() {}
+
+func (x *ListDefinedPermissionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDefinedPermissionsResponse.ProtoReflect.Descriptor instead.
+func (*ListDefinedPermissionsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListDefinedPermissionsResponse) GetPermissions() []*DefinedPermission {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+func (x *ListDefinedPermissionsResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListDefinedPermissionsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type DefinedPermission struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Permission    string                 `protobuf:"bytes,1,opt,name=permission,proto3" json:"permission,omitempty"`
+	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	Roles         int32                  `protobuf:"varint,3,opt,name=roles,proto3" json:"roles,omitempty"`     // that grant it by this name
+	Builtin       bool                   `protobuf:"varint,4,opt,name=builtin,proto3" json:"builtin,omitempty"` // one that the product itself asks for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DefinedPermission) Reset() {
+	*x = DefinedPermission{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DefinedPermission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DefinedPermission) ProtoMessage() {}
+
+func (x *DefinedPermission) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DefinedPermission.ProtoReflect.Descriptor instead.
+func (*DefinedPermission) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DefinedPermission) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *DefinedPermission) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *DefinedPermission) GetRoles() int32 {
+	if x != nil {
+		return x.Roles
+	}
+	return 0
+}
+
+func (x *DefinedPermission) GetBuiltin() bool {
+	if x != nil {
+		return x.Builtin
+	}
+	return false
+}
+
+type DescribePermissionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Permission    string                 `protobuf:"bytes,2,opt,name=permission,proto3" json:"permission,omitempty"`   // verb:noun or verb:*, at most 128 bytes
+	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"` // at most 2,048 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribePermissionRequest) Reset() {
+	*x = DescribePermissionRequest{}
+	mi := &file_authfi_v1_permission_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribePermissionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribePermissionRequest) ProtoMessage() {}
+
+func (x *DescribePermissionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_permission_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribePermissionRequest.ProtoReflect.Descriptor instead.
+func (*DescribePermissionRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DescribePermissionRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *DescribePermissionRequest) GetPermission() string {
+	if x != nil {
+		return x.Permission
+	}
+	return ""
+}
+
+func (x *DescribePermissionRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 type ListPermissionUsersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Permission    string                 `protobuf:"bytes,1,opt,name=permission,proto3" json:"permission,omitempty"` // verb:noun, at most 128 bytes
@@ -489,7 +1519,7 @@ type ListPermissionUsersRequest struct {
 
 func (x *ListPermissionUsersRequest) Reset() {
 	*x = ListPermissionUsersRequest{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[8]
+	mi := &file_authfi_v1_permission_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +1531,7 @@ func (x *ListPermissionUsersRequest) String() string {
 func (*ListPermissionUsersRequest) ProtoMessage() {}
 
 func (x *ListPermissionUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[8]
+	mi := &file_authfi_v1_permission_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +1544,7 @@ func (x *ListPermissionUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermissionUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListPermissionUsersRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{8}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListPermissionUsersRequest) GetPermission() string {
@@ -557,7 +1587,7 @@ type ListPermissionUsersResponse struct {
 
 func (x *ListPermissionUsersResponse) Reset() {
 	*x = ListPermissionUsersResponse{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[9]
+	mi := &file_authfi_v1_permission_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +1599,7 @@ func (x *ListPermissionUsersResponse) String() string {
 func (*ListPermissionUsersResponse) ProtoMessage() {}
 
 func (x *ListPermissionUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[9]
+	mi := &file_authfi_v1_permission_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +1612,7 @@ func (x *ListPermissionUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPermissionUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListPermissionUsersResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{9}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListPermissionUsersResponse) GetUsers() []*PermissionHolder {
@@ -627,7 +1657,7 @@ type PermissionHolder struct {
 
 func (x *PermissionHolder) Reset() {
 	*x = PermissionHolder{}
-	mi := &file_authfi_v1_permission_proto_msgTypes[10]
+	mi := &file_authfi_v1_permission_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +1669,7 @@ func (x *PermissionHolder) String() string {
 func (*PermissionHolder) ProtoMessage() {}
 
 func (x *PermissionHolder) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_permission_proto_msgTypes[10]
+	mi := &file_authfi_v1_permission_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +1682,7 @@ func (x *PermissionHolder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PermissionHolder.ProtoReflect.Descriptor instead.
 func (*PermissionHolder) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{10}
+	return file_authfi_v1_permission_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PermissionHolder) GetId() string {
@@ -694,12 +1724,24 @@ var File_authfi_v1_permission_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_permission_proto_rawDesc = "" +
 	"\n" +
-	"\x1aauthfi/v1/permission.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x1cgoogle/api/annotations.proto\"c\n" +
+	"\x1aauthfi/v1/permission.proto\x12\tauthfi.v1\x1a\x14authfi/v1/bulk.proto\x1a\x17authfi/v1/problem.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x02\n" +
 	"\vGrantSource\x12\x12\n" +
 	"\x04role\x18\x01 \x01(\tR\x04role\x12\x10\n" +
 	"\x03via\x18\x02 \x01(\tR\x03via\x12\x17\n" +
 	"\arole_id\x18\x03 \x01(\tR\x06roleId\x12\x15\n" +
-	"\x06via_id\x18\x04 \x01(\tR\x05viaId\"F\n" +
+	"\x06via_id\x18\x04 \x01(\tR\x05viaId\x12#\n" +
+	"\rassignment_id\x18\x05 \x01(\tR\fassignmentId\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x0e\n" +
+	"\x02by\x18\a \x01(\tR\x02by\x124\n" +
+	"\aexpires\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12(\n" +
+	"\x04path\x18\t \x03(\v2\x14.authfi.v1.GroupStepR\x04path\x12\x1e\n" +
+	"\n" +
+	"permission\x18\n" +
+	" \x01(\tR\n" +
+	"permission\"/\n" +
+	"\tGroupStep\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"F\n" +
 	"\fGrantSources\x120\n" +
 	"\asources\x18\x01 \x03(\v2\x16.authfi.v1.GrantSourceR\asources:\x04\xe8\xc7\x18\x01\"1\n" +
 	"\x16ListPermissionsRequest\x12\x17\n" +
@@ -715,13 +1757,14 @@ const file_authfi_v1_permission_proto_rawDesc = "" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1e\n" +
 	"\n" +
 	"permission\x18\x02 \x01(\tR\n" +
-	"permission\"{\n" +
+	"permission\"\x9d\x01\n" +
 	"\fCheckRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1e\n" +
 	"\n" +
 	"permission\x18\x02 \x01(\tR\n" +
 	"permission\x122\n" +
-	"\x06checks\x18\x03 \x03(\v2\x1a.authfi.v1.PermissionCheckR\x06checks\"\xb2\x01\n" +
+	"\x06checks\x18\x03 \x03(\v2\x1a.authfi.v1.PermissionCheckR\x06checks\x12 \n" +
+	"\vpermissions\x18\x04 \x03(\tR\vpermissions\"\xb2\x01\n" +
 	"\rCheckResponse\x12\x1d\n" +
 	"\aallowed\x18\x01 \x01(\bH\x00R\aallowed\x88\x01\x01\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12.\n" +
@@ -731,7 +1774,89 @@ const file_authfi_v1_permission_proto_rawDesc = "" +
 	"\b_allowed\"W\n" +
 	"\vCheckResult\x12\x18\n" +
 	"\aallowed\x18\x01 \x01(\bR\aallowed\x12.\n" +
-	"\x06source\x18\x02 \x03(\v2\x16.authfi.v1.GrantSourceR\x06source\"\x81\x01\n" +
+	"\x06source\x18\x02 \x03(\v2\x16.authfi.v1.GrantSourceR\x06source\"_\n" +
+	"\x0eExplainRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1e\n" +
+	"\n" +
+	"permission\x18\x02 \x01(\tR\n" +
+	"permission\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\xe9\x01\n" +
+	"\x0fExplainResponse\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12.\n" +
+	"\x06source\x18\x05 \x03(\v2\x16.authfi.v1.GrantSourceR\x06source\x122\n" +
+	"\aclosest\x18\x06 \x03(\v2\x18.authfi.v1.PossibleGrantR\aclosest\x12\x12\n" +
+	"\x04more\x18\a \x01(\bR\x04more\"\xb1\x01\n" +
+	"\rPossibleGrant\x12\x17\n" +
+	"\arole_id\x18\x01 \x01(\tR\x06roleId\x12\x1b\n" +
+	"\trole_name\x18\x02 \x01(\tR\broleName\x12\x19\n" +
+	"\bgroup_id\x18\x03 \x01(\tR\agroupId\x12\x1d\n" +
+	"\n" +
+	"group_name\x18\x04 \x01(\tR\tgroupName\x12\x16\n" +
+	"\x06gained\x18\x05 \x01(\x05R\x06gained\x12\x18\n" +
+	"\aallowed\x18\x06 \x01(\bR\aallowed\"x\n" +
+	"\x19PreviewPermissionsRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12.\n" +
+	"\achanges\x18\x02 \x03(\v2\x14.authfi.v1.OperationR\achanges\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\x83\x02\n" +
+	"\x1aPreviewPermissionsResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12#\n" +
+	"\rusers_changed\x18\x02 \x01(\x05R\fusersChanged\x12\x16\n" +
+	"\x06gained\x18\x03 \x01(\x03R\x06gained\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\x03R\x04lost\x12=\n" +
+	"\vpermissions\x18\x05 \x03(\v2\x1b.authfi.v1.PermissionChangeR\vpermissions\x12+\n" +
+	"\x05users\x18\x06 \x03(\v2\x15.authfi.v1.UserChangeR\x05users\x12\x12\n" +
+	"\x04more\x18\a \x01(\bR\x04more\"^\n" +
+	"\x10PermissionChange\x12\x1e\n" +
+	"\n" +
+	"permission\x18\x01 \x01(\tR\n" +
+	"permission\x12\x16\n" +
+	"\x06gained\x18\x02 \x01(\x05R\x06gained\x12\x12\n" +
+	"\x04lost\x18\x03 \x01(\x05R\x04lost\"n\n" +
+	"\n" +
+	"UserChange\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1b\n" +
+	"\tuser_name\x18\x02 \x01(\tR\buserName\x12\x16\n" +
+	"\x06gained\x18\x03 \x03(\tR\x06gained\x12\x12\n" +
+	"\x04lost\x18\x04 \x03(\tR\x04lost\"U\n" +
+	"\x16DiffPermissionsRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\x99\x02\n" +
+	"\x17DiffPermissionsResponse\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x16\n" +
+	"\x06gained\x18\x03 \x03(\tR\x06gained\x12\x12\n" +
+	"\x04lost\x18\x04 \x03(\tR\x04lost\x12\x12\n" +
+	"\x04kept\x18\x05 \x03(\tR\x04kept\x12F\n" +
+	"\x06source\x18\x06 \x03(\v2..authfi.v1.DiffPermissionsResponse.SourceEntryR\x06source\x1aR\n" +
+	"\vSourceEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
+	"\x05value\x18\x02 \x01(\v2\x17.authfi.v1.GrantSourcesR\x05value:\x028\x01\"r\n" +
+	"\x1dListDefinedPermissionsRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\f\n" +
+	"\x01q\x18\x04 \x01(\tR\x01q\"\x8e\x01\n" +
+	"\x1eListDefinedPermissionsResponse\x12>\n" +
+	"\vpermissions\x18\x01 \x03(\v2\x1c.authfi.v1.DefinedPermissionR\vpermissions\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\x85\x01\n" +
+	"\x11DefinedPermission\x12\x1e\n" +
+	"\n" +
+	"permission\x18\x01 \x01(\tR\n" +
+	"permission\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x14\n" +
+	"\x05roles\x18\x03 \x01(\x05R\x05roles\x12\x18\n" +
+	"\abuiltin\x18\x04 \x01(\bR\abuiltin\"t\n" +
+	"\x19DescribePermissionRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1e\n" +
+	"\n" +
+	"permission\x18\x02 \x01(\tR\n" +
+	"permission\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\"\x81\x01\n" +
 	"\x1aListPermissionUsersRequest\x12\x1e\n" +
 	"\n" +
 	"permission\x18\x01 \x01(\tR\n" +
@@ -749,11 +1874,16 @@ const file_authfi_v1_permission_proto_rawDesc = "" +
 	"\tuser_name\x18\x02 \x01(\tR\buserName\x12!\n" +
 	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x14\n" +
 	"\x05email\x18\x04 \x01(\tR\x05email\x12.\n" +
-	"\x06source\x18\x05 \x03(\v2\x16.authfi.v1.GrantSourceR\x06source2\x91\x03\n" +
+	"\x06source\x18\x05 \x03(\v2\x16.authfi.v1.GrantSourceR\x06source2\xac\b\n" +
 	"\x11PermissionService\x12\x88\x01\n" +
 	"\x0fListPermissions\x12!.authfi.v1.ListPermissionsRequest\x1a\".authfi.v1.ListPermissionsResponse\".\x82\xd3\xe4\x93\x02%\x12#/api/v1/users/{user_id}/permissions\x90\x02\x01\x12W\n" +
 	"\x05Check\x12\x17.authfi.v1.CheckRequest\x1a\x18.authfi.v1.CheckResponse\"\x1b\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/api/v1/check\x90\x02\x01\x12\x97\x01\n" +
-	"\x13ListPermissionUsers\x12%.authfi.v1.ListPermissionUsersRequest\x1a&.authfi.v1.ListPermissionUsersResponse\"1\x82\xd3\xe4\x93\x02(\x12&/api/v1/permissions/{permission}/users\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\x13ListPermissionUsers\x12%.authfi.v1.ListPermissionUsersRequest\x1a&.authfi.v1.ListPermissionUsersResponse\"1\x82\xd3\xe4\x93\x02(\x12&/api/v1/permissions/{permission}/users\x90\x02\x01\x12_\n" +
+	"\aExplain\x12\x19.authfi.v1.ExplainRequest\x1a\x1a.authfi.v1.ExplainResponse\"\x1d\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/api/v1/explain\x90\x02\x01\x12\x8c\x01\n" +
+	"\x12PreviewPermissions\x12$.authfi.v1.PreviewPermissionsRequest\x1a%.authfi.v1.PreviewPermissionsResponse\")\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/permissions/preview\x90\x02\x01\x12\x8d\x01\n" +
+	"\x0fDiffPermissions\x12!.authfi.v1.DiffPermissionsRequest\x1a\".authfi.v1.DiffPermissionsResponse\"3\x82\xd3\xe4\x93\x02*\x12(/api/v1/users/{user_id}/permissions/diff\x90\x02\x01\x12\x8d\x01\n" +
+	"\x16ListDefinedPermissions\x12(.authfi.v1.ListDefinedPermissionsRequest\x1a).authfi.v1.ListDefinedPermissionsResponse\"\x1e\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/permissions\x90\x02\x01\x12\x88\x01\n" +
+	"\x12DescribePermission\x12$.authfi.v1.DescribePermissionRequest\x1a\x1c.authfi.v1.DefinedPermission\".\x82\xd3\xe4\x93\x02%:\x01*\x1a /api/v1/permissions/{permission}\x90\x02\x02B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_permission_proto_rawDescOnce sync.Once
@@ -767,42 +1897,80 @@ func file_authfi_v1_permission_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_permission_proto_rawDescData
 }
 
-var file_authfi_v1_permission_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_authfi_v1_permission_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_authfi_v1_permission_proto_goTypes = []any{
-	(*GrantSource)(nil),                 // 0: authfi.v1.GrantSource
-	(*GrantSources)(nil),                // 1: authfi.v1.GrantSources
-	(*ListPermissionsRequest)(nil),      // 2: authfi.v1.ListPermissionsRequest
-	(*ListPermissionsResponse)(nil),     // 3: authfi.v1.ListPermissionsResponse
-	(*PermissionCheck)(nil),             // 4: authfi.v1.PermissionCheck
-	(*CheckRequest)(nil),                // 5: authfi.v1.CheckRequest
-	(*CheckResponse)(nil),               // 6: authfi.v1.CheckResponse
-	(*CheckResult)(nil),                 // 7: authfi.v1.CheckResult
-	(*ListPermissionUsersRequest)(nil),  // 8: authfi.v1.ListPermissionUsersRequest
-	(*ListPermissionUsersResponse)(nil), // 9: authfi.v1.ListPermissionUsersResponse
-	(*PermissionHolder)(nil),            // 10: authfi.v1.PermissionHolder
-	nil,                                 // 11: authfi.v1.ListPermissionsResponse.SourceEntry
+	(*GrantSource)(nil),                    // 0: authfi.v1.GrantSource
+	(*GroupStep)(nil),                      // 1: authfi.v1.GroupStep
+	(*GrantSources)(nil),                   // 2: authfi.v1.GrantSources
+	(*ListPermissionsRequest)(nil),         // 3: authfi.v1.ListPermissionsRequest
+	(*ListPermissionsResponse)(nil),        // 4: authfi.v1.ListPermissionsResponse
+	(*PermissionCheck)(nil),                // 5: authfi.v1.PermissionCheck
+	(*CheckRequest)(nil),                   // 6: authfi.v1.CheckRequest
+	(*CheckResponse)(nil),                  // 7: authfi.v1.CheckResponse
+	(*CheckResult)(nil),                    // 8: authfi.v1.CheckResult
+	(*ExplainRequest)(nil),                 // 9: authfi.v1.ExplainRequest
+	(*ExplainResponse)(nil),                // 10: authfi.v1.ExplainResponse
+	(*PossibleGrant)(nil),                  // 11: authfi.v1.PossibleGrant
+	(*PreviewPermissionsRequest)(nil),      // 12: authfi.v1.PreviewPermissionsRequest
+	(*PreviewPermissionsResponse)(nil),     // 13: authfi.v1.PreviewPermissionsResponse
+	(*PermissionChange)(nil),               // 14: authfi.v1.PermissionChange
+	(*UserChange)(nil),                     // 15: authfi.v1.UserChange
+	(*DiffPermissionsRequest)(nil),         // 16: authfi.v1.DiffPermissionsRequest
+	(*DiffPermissionsResponse)(nil),        // 17: authfi.v1.DiffPermissionsResponse
+	(*ListDefinedPermissionsRequest)(nil),  // 18: authfi.v1.ListDefinedPermissionsRequest
+	(*ListDefinedPermissionsResponse)(nil), // 19: authfi.v1.ListDefinedPermissionsResponse
+	(*DefinedPermission)(nil),              // 20: authfi.v1.DefinedPermission
+	(*DescribePermissionRequest)(nil),      // 21: authfi.v1.DescribePermissionRequest
+	(*ListPermissionUsersRequest)(nil),     // 22: authfi.v1.ListPermissionUsersRequest
+	(*ListPermissionUsersResponse)(nil),    // 23: authfi.v1.ListPermissionUsersResponse
+	(*PermissionHolder)(nil),               // 24: authfi.v1.PermissionHolder
+	nil,                                    // 25: authfi.v1.ListPermissionsResponse.SourceEntry
+	nil,                                    // 26: authfi.v1.DiffPermissionsResponse.SourceEntry
+	(*timestamppb.Timestamp)(nil),          // 27: google.protobuf.Timestamp
+	(*Operation)(nil),                      // 28: authfi.v1.Operation
 }
 var file_authfi_v1_permission_proto_depIdxs = []int32{
-	0,  // 0: authfi.v1.GrantSources.sources:type_name -> authfi.v1.GrantSource
-	11, // 1: authfi.v1.ListPermissionsResponse.source:type_name -> authfi.v1.ListPermissionsResponse.SourceEntry
-	4,  // 2: authfi.v1.CheckRequest.checks:type_name -> authfi.v1.PermissionCheck
-	0,  // 3: authfi.v1.CheckResponse.source:type_name -> authfi.v1.GrantSource
-	7,  // 4: authfi.v1.CheckResponse.results:type_name -> authfi.v1.CheckResult
-	0,  // 5: authfi.v1.CheckResult.source:type_name -> authfi.v1.GrantSource
-	10, // 6: authfi.v1.ListPermissionUsersResponse.users:type_name -> authfi.v1.PermissionHolder
-	0,  // 7: authfi.v1.PermissionHolder.source:type_name -> authfi.v1.GrantSource
-	1,  // 8: authfi.v1.ListPermissionsResponse.SourceEntry.value:type_name -> authfi.v1.GrantSources
-	2,  // 9: authfi.v1.PermissionService.ListPermissions:input_type -> authfi.v1.ListPermissionsRequest
-	5,  // 10: authfi.v1.PermissionService.Check:input_type -> authfi.v1.CheckRequest
-	8,  // 11: authfi.v1.PermissionService.ListPermissionUsers:input_type -> authfi.v1.ListPermissionUsersRequest
-	3,  // 12: authfi.v1.PermissionService.ListPermissions:output_type -> authfi.v1.ListPermissionsResponse
-	6,  // 13: authfi.v1.PermissionService.Check:output_type -> authfi.v1.CheckResponse
-	9,  // 14: authfi.v1.PermissionService.ListPermissionUsers:output_type -> authfi.v1.ListPermissionUsersResponse
-	12, // [12:15] is the sub-list for method output_type
-	9,  // [9:12] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	27, // 0: authfi.v1.GrantSource.since:type_name -> google.protobuf.Timestamp
+	27, // 1: authfi.v1.GrantSource.expires:type_name -> google.protobuf.Timestamp
+	1,  // 2: authfi.v1.GrantSource.path:type_name -> authfi.v1.GroupStep
+	0,  // 3: authfi.v1.GrantSources.sources:type_name -> authfi.v1.GrantSource
+	25, // 4: authfi.v1.ListPermissionsResponse.source:type_name -> authfi.v1.ListPermissionsResponse.SourceEntry
+	5,  // 5: authfi.v1.CheckRequest.checks:type_name -> authfi.v1.PermissionCheck
+	0,  // 6: authfi.v1.CheckResponse.source:type_name -> authfi.v1.GrantSource
+	8,  // 7: authfi.v1.CheckResponse.results:type_name -> authfi.v1.CheckResult
+	0,  // 8: authfi.v1.CheckResult.source:type_name -> authfi.v1.GrantSource
+	0,  // 9: authfi.v1.ExplainResponse.source:type_name -> authfi.v1.GrantSource
+	11, // 10: authfi.v1.ExplainResponse.closest:type_name -> authfi.v1.PossibleGrant
+	28, // 11: authfi.v1.PreviewPermissionsRequest.changes:type_name -> authfi.v1.Operation
+	14, // 12: authfi.v1.PreviewPermissionsResponse.permissions:type_name -> authfi.v1.PermissionChange
+	15, // 13: authfi.v1.PreviewPermissionsResponse.users:type_name -> authfi.v1.UserChange
+	26, // 14: authfi.v1.DiffPermissionsResponse.source:type_name -> authfi.v1.DiffPermissionsResponse.SourceEntry
+	20, // 15: authfi.v1.ListDefinedPermissionsResponse.permissions:type_name -> authfi.v1.DefinedPermission
+	24, // 16: authfi.v1.ListPermissionUsersResponse.users:type_name -> authfi.v1.PermissionHolder
+	0,  // 17: authfi.v1.PermissionHolder.source:type_name -> authfi.v1.GrantSource
+	2,  // 18: authfi.v1.ListPermissionsResponse.SourceEntry.value:type_name -> authfi.v1.GrantSources
+	2,  // 19: authfi.v1.DiffPermissionsResponse.SourceEntry.value:type_name -> authfi.v1.GrantSources
+	3,  // 20: authfi.v1.PermissionService.ListPermissions:input_type -> authfi.v1.ListPermissionsRequest
+	6,  // 21: authfi.v1.PermissionService.Check:input_type -> authfi.v1.CheckRequest
+	22, // 22: authfi.v1.PermissionService.ListPermissionUsers:input_type -> authfi.v1.ListPermissionUsersRequest
+	9,  // 23: authfi.v1.PermissionService.Explain:input_type -> authfi.v1.ExplainRequest
+	12, // 24: authfi.v1.PermissionService.PreviewPermissions:input_type -> authfi.v1.PreviewPermissionsRequest
+	16, // 25: authfi.v1.PermissionService.DiffPermissions:input_type -> authfi.v1.DiffPermissionsRequest
+	18, // 26: authfi.v1.PermissionService.ListDefinedPermissions:input_type -> authfi.v1.ListDefinedPermissionsRequest
+	21, // 27: authfi.v1.PermissionService.DescribePermission:input_type -> authfi.v1.DescribePermissionRequest
+	4,  // 28: authfi.v1.PermissionService.ListPermissions:output_type -> authfi.v1.ListPermissionsResponse
+	7,  // 29: authfi.v1.PermissionService.Check:output_type -> authfi.v1.CheckResponse
+	23, // 30: authfi.v1.PermissionService.ListPermissionUsers:output_type -> authfi.v1.ListPermissionUsersResponse
+	10, // 31: authfi.v1.PermissionService.Explain:output_type -> authfi.v1.ExplainResponse
+	13, // 32: authfi.v1.PermissionService.PreviewPermissions:output_type -> authfi.v1.PreviewPermissionsResponse
+	17, // 33: authfi.v1.PermissionService.DiffPermissions:output_type -> authfi.v1.DiffPermissionsResponse
+	19, // 34: authfi.v1.PermissionService.ListDefinedPermissions:output_type -> authfi.v1.ListDefinedPermissionsResponse
+	20, // 35: authfi.v1.PermissionService.DescribePermission:output_type -> authfi.v1.DefinedPermission
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_permission_proto_init() }
@@ -810,15 +1978,16 @@ func file_authfi_v1_permission_proto_init() {
 	if File_authfi_v1_permission_proto != nil {
 		return
 	}
+	file_authfi_v1_bulk_proto_init()
 	file_authfi_v1_problem_proto_init()
-	file_authfi_v1_permission_proto_msgTypes[6].OneofWrappers = []any{}
+	file_authfi_v1_permission_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_permission_proto_rawDesc), len(file_authfi_v1_permission_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

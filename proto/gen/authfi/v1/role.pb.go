@@ -36,6 +36,7 @@ type Role struct {
 	Modified    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=modified,proto3" json:"modified,omitempty"`
 	// The index of the entry that last changed it; the ETag of REST.
 	Version       uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	Builtin       bool   `protobuf:"varint,9,opt,name=builtin,proto3" json:"builtin,omitempty"` // the product's own: cannot be changed or deleted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -126,12 +127,19 @@ func (x *Role) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Role) GetBuiltin() bool {
+	if x != nil {
+		return x.Builtin
+	}
+	return false
+}
+
 type CreateRoleRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`               // at most 256 bytes
 	Description   string                 `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"` // at most 2,048 bytes
-	Permissions   []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // at most 2,000 of verb:noun, 128 bytes each
+	Permissions   []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // at most 2,000 of verb:noun or verb:*, 128 bytes each
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -195,10 +203,17 @@ func (x *CreateRoleRequest) GetPermissions() []string {
 }
 
 type ListRolesRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	OrgId  string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Limit  int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Q      string                 `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`           // how the name begins, without regard to case; at most 256 bytes
+	// A filter over roles, in the filter language of RFC 7644, section 3.4.2.2, with
+	// the names of these messages; at most 2,048 bytes.
+	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// "id" (the order of creation, the default), "name", "created" or "modified";
+	// with a hyphen before it: descending.
+	Sort          string `protobuf:"bytes,6,opt,name=sort,proto3" json:"sort,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +265,27 @@ func (x *ListRolesRequest) GetLimit() int32 {
 func (x *ListRolesRequest) GetCursor() string {
 	if x != nil {
 		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ListRolesRequest) GetQ() string {
+	if x != nil {
+		return x.Q
+	}
+	return ""
+}
+
+func (x *ListRolesRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListRolesRequest) GetSort() string {
+	if x != nil {
+		return x.Sort
 	}
 	return ""
 }
@@ -358,7 +394,9 @@ func (x *GetRoleRequest) GetId() string {
 	return ""
 }
 
-// UpdateRoleRequest has the bounds of CreateRoleRequest.
+// UpdateRoleRequest has the bounds of CreateRoleRequest. It changes the fields
+// that are present, or those that update_mask names: a named field that is
+// absent is emptied.
 type UpdateRoleRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Id          string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -366,6 +404,7 @@ type UpdateRoleRequest struct {
 	Description *string                `protobuf:"bytes,3,opt,name=description,proto3,oneof" json:"description,omitempty"`
 	// Present: replaces them all, an empty set takes every one away.
 	Permissions   *PermissionSet `protobuf:"bytes,4,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	UpdateMask    []string       `protobuf:"bytes,5,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"` // at most 100 names of fields
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -424,6 +463,13 @@ func (x *UpdateRoleRequest) GetDescription() string {
 func (x *UpdateRoleRequest) GetPermissions() *PermissionSet {
 	if x != nil {
 		return x.Permissions
+	}
+	return nil
+}
+
+func (x *UpdateRoleRequest) GetUpdateMask() []string {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -557,7 +603,7 @@ var File_authfi_v1_role_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_role_proto_rawDesc = "" +
 	"\n" +
-	"\x14authfi/v1/role.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x02\n" +
+	"\x14authfi/v1/role.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x02\n" +
 	"\x04Role\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x12\n" +
@@ -566,27 +612,33 @@ const file_authfi_v1_role_proto_rawDesc = "" +
 	"\vpermissions\x18\x05 \x03(\tR\vpermissions\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x126\n" +
 	"\bmodified\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
-	"\aversion\x18\b \x01(\x04R\aversion\"\x82\x01\n" +
+	"\aversion\x18\b \x01(\x04R\aversion\x12\x18\n" +
+	"\abuiltin\x18\t \x01(\bR\abuiltin\"\x82\x01\n" +
 	"\x11CreateRoleRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12 \n" +
-	"\vpermissions\x18\x04 \x03(\tR\vpermissions\"W\n" +
+	"\vpermissions\x18\x04 \x03(\tR\vpermissions\"\x91\x01\n" +
 	"\x10ListRolesRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"h\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\f\n" +
+	"\x01q\x18\x04 \x01(\tR\x01q\x12\x16\n" +
+	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x12\n" +
+	"\x04sort\x18\x06 \x01(\tR\x04sort\"h\n" +
 	"\x11ListRolesResponse\x12%\n" +
 	"\x05roles\x18\x01 \x03(\v2\x0f.authfi.v1.RoleR\x05roles\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\" \n" +
 	"\x0eGetRoleRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xb8\x01\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xd9\x01\n" +
 	"\x11UpdateRoleRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12%\n" +
 	"\vdescription\x18\x03 \x01(\tH\x01R\vdescription\x88\x01\x01\x12:\n" +
-	"\vpermissions\x18\x04 \x01(\v2\x18.authfi.v1.PermissionSetR\vpermissionsB\a\n" +
+	"\vpermissions\x18\x04 \x01(\v2\x18.authfi.v1.PermissionSetR\vpermissions\x12\x1f\n" +
+	"\vupdate_mask\x18\x05 \x03(\tR\n" +
+	"updateMaskB\a\n" +
 	"\x05_nameB\x0e\n" +
 	"\f_description\"7\n" +
 	"\rPermissionSet\x12 \n" +

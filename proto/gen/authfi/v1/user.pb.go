@@ -37,13 +37,23 @@ type User struct {
 	FamilyName  string                 `protobuf:"bytes,7,opt,name=family_name,json=familyName,proto3" json:"family_name,omitempty"`
 	ExternalId  string                 `protobuf:"bytes,8,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"` // the identity provider's id
 	Active      bool                   `protobuf:"varint,9,opt,name=active,proto3" json:"active,omitempty"`
-	Source      string                 `protobuf:"bytes,10,opt,name=source,proto3" json:"source,omitempty"` // "api" or "scim"
+	Source      string                 `protobuf:"bytes,10,opt,name=source,proto3" json:"source,omitempty"` // "api", "scim", "sso", "signup" or "google"
 	// Everything else that the identity provider sent.
 	Attributes *structpb.Struct       `protobuf:"bytes,11,opt,name=attributes,proto3" json:"attributes,omitempty"`
 	Created    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created,proto3" json:"created,omitempty"`
 	Modified   *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=modified,proto3" json:"modified,omitempty"`
 	// The index of the entry that last changed it; the ETag of REST.
-	Version       uint64 `protobuf:"varint,14,opt,name=version,proto3" json:"version,omitempty"`
+	Version      uint64           `protobuf:"varint,14,opt,name=version,proto3" json:"version,omitempty"`
+	Phone        string           `protobuf:"bytes,15,opt,name=phone,proto3" json:"phone,omitempty"`
+	Title        string           `protobuf:"bytes,16,opt,name=title,proto3" json:"title,omitempty"`
+	Department   string           `protobuf:"bytes,17,opt,name=department,proto3" json:"department,omitempty"`
+	ManagerId    string           `protobuf:"bytes,18,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`          // usr-…
+	Custom       *structpb.Struct `protobuf:"bytes,19,opt,name=custom,proto3" json:"custom,omitempty"`                                 // the organization's own attributes, by its schema
+	Service      bool             `protobuf:"varint,20,opt,name=service,proto3" json:"service,omitempty"`                              // a service account
+	OwnerId      string           `protobuf:"bytes,21,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`                // usr-…, of a service account
+	ConnectionId string           `protobuf:"bytes,22,opt,name=connection_id,json=connectionId,proto3" json:"connection_id,omitempty"` // con-…, the identity provider's connection that owns the profile
+	// The fields that only the connection may change; empty when nobody owns any.
+	OwnedFields   []string `protobuf:"bytes,23,rep,name=owned_fields,json=ownedFields,proto3" json:"owned_fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,13 +186,83 @@ func (x *User) GetVersion() uint64 {
 	return 0
 }
 
+func (x *User) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *User) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *User) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+func (x *User) GetManagerId() string {
+	if x != nil {
+		return x.ManagerId
+	}
+	return ""
+}
+
+func (x *User) GetCustom() *structpb.Struct {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
+func (x *User) GetService() bool {
+	if x != nil {
+		return x.Service
+	}
+	return false
+}
+
+func (x *User) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+func (x *User) GetConnectionId() string {
+	if x != nil {
+		return x.ConnectionId
+	}
+	return ""
+}
+
+func (x *User) GetOwnedFields() []string {
+	if x != nil {
+		return x.OwnedFields
+	}
+	return nil
+}
+
 type ListUsersRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	OrgId  string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	Limit  int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
 	Cursor string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
-	// A part of the user name, e-mail address or display name, at most 256 bytes.
-	Q             string `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`
+	// How the user name, the e-mail address or a word of a name begins, without
+	// regard to case; at most 256 bytes.
+	Q string `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`
+	// A filter over users, in the filter language of RFC 7644, section 3.4.2.2, with
+	// the names of these messages; at most 2,048 bytes.
+	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// "id" (the order of creation, the default), "user_name", "email",
+	// "display_name", "created" or "modified"; with a hyphen before it: descending.
+	Sort          string `protobuf:"bytes,6,opt,name=sort,proto3" json:"sort,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +321,20 @@ func (x *ListUsersRequest) GetCursor() string {
 func (x *ListUsersRequest) GetQ() string {
 	if x != nil {
 		return x.Q
+	}
+	return ""
+}
+
+func (x *ListUsersRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListUsersRequest) GetSort() string {
+	if x != nil {
+		return x.Sort
 	}
 	return ""
 }
@@ -315,6 +409,11 @@ type CreateUserRequest struct {
 	FamilyName    string                 `protobuf:"bytes,6,opt,name=family_name,json=familyName,proto3" json:"family_name,omitempty"`    // at most 256 bytes
 	ExternalId    string                 `protobuf:"bytes,7,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`    // at most 512 bytes
 	Attributes    *structpb.Struct       `protobuf:"bytes,8,opt,name=attributes,proto3" json:"attributes,omitempty"`                      // at most 64 KiB of JSON
+	Phone         string                 `protobuf:"bytes,9,opt,name=phone,proto3" json:"phone,omitempty"`                                // at most 64 bytes
+	Title         string                 `protobuf:"bytes,10,opt,name=title,proto3" json:"title,omitempty"`                               // at most 256 bytes
+	Department    string                 `protobuf:"bytes,11,opt,name=department,proto3" json:"department,omitempty"`                     // at most 256 bytes
+	ManagerId     string                 `protobuf:"bytes,12,opt,name=manager_id,json=managerId,proto3" json:"manager_id,omitempty"`      // another user of the organization
+	Custom        *structpb.Struct       `protobuf:"bytes,13,opt,name=custom,proto3" json:"custom,omitempty"`                             // by the organization's schema, at most 16 KiB of JSON
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -405,6 +504,41 @@ func (x *CreateUserRequest) GetAttributes() *structpb.Struct {
 	return nil
 }
 
+func (x *CreateUserRequest) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetDepartment() string {
+	if x != nil {
+		return x.Department
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetManagerId() string {
+	if x != nil {
+		return x.ManagerId
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetCustom() *structpb.Struct {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
 type GetUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -449,7 +583,9 @@ func (x *GetUserRequest) GetId() string {
 	return ""
 }
 
-// UpdateUserRequest has the bounds of CreateUserRequest.
+// UpdateUserRequest has the bounds of CreateUserRequest. It changes the fields
+// that are present, or those that update_mask names: a named field that is
+// absent is emptied.
 type UpdateUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -460,6 +596,13 @@ type UpdateUserRequest struct {
 	FamilyName    *string                `protobuf:"bytes,6,opt,name=family_name,json=familyName,proto3,oneof" json:"family_name,omitempty"`
 	ExternalId    *string                `protobuf:"bytes,7,opt,name=external_id,json=externalId,proto3,oneof" json:"external_id,omitempty"`
 	Attributes    *structpb.Struct       `protobuf:"bytes,8,opt,name=attributes,proto3" json:"attributes,omitempty"` // present: replaces them all
+	Phone         *string                `protobuf:"bytes,9,opt,name=phone,proto3,oneof" json:"phone,omitempty"`
+	Title         *string                `protobuf:"bytes,10,opt,name=title,proto3,oneof" json:"title,omitempty"`
+	Department    *string                `protobuf:"bytes,11,opt,name=department,proto3,oneof" json:"department,omitempty"`
+	ManagerId     *string                `protobuf:"bytes,12,opt,name=manager_id,json=managerId,proto3,oneof" json:"manager_id,omitempty"`
+	Custom        *structpb.Struct       `protobuf:"bytes,13,opt,name=custom,proto3" json:"custom,omitempty"`                           // present: replaces them all
+	OwnerId       *string                `protobuf:"bytes,14,opt,name=owner_id,json=ownerId,proto3,oneof" json:"owner_id,omitempty"`    // of a service account
+	UpdateMask    []string               `protobuf:"bytes,15,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"` // at most 100 names of fields
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -546,6 +689,55 @@ func (x *UpdateUserRequest) GetExternalId() string {
 func (x *UpdateUserRequest) GetAttributes() *structpb.Struct {
 	if x != nil {
 		return x.Attributes
+	}
+	return nil
+}
+
+func (x *UpdateUserRequest) GetPhone() string {
+	if x != nil && x.Phone != nil {
+		return *x.Phone
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetTitle() string {
+	if x != nil && x.Title != nil {
+		return *x.Title
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetDepartment() string {
+	if x != nil && x.Department != nil {
+		return *x.Department
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetManagerId() string {
+	if x != nil && x.ManagerId != nil {
+		return *x.ManagerId
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetCustom() *structpb.Struct {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
+func (x *UpdateUserRequest) GetOwnerId() string {
+	if x != nil && x.OwnerId != nil {
+		return *x.OwnerId
+	}
+	return ""
+}
+
+func (x *UpdateUserRequest) GetUpdateMask() []string {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -718,11 +910,259 @@ func (x *ActivateUserRequest) GetId() string {
 	return ""
 }
 
+type CreateServiceAccountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	UserName      string                 `protobuf:"bytes,2,opt,name=user_name,json=userName,proto3" json:"user_name,omitempty"`          // at most 320 bytes
+	DisplayName   string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"` // at most 256 bytes
+	OwnerId       string                 `protobuf:"bytes,4,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`             // a person of the organization; empty: the caller
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateServiceAccountRequest) Reset() {
+	*x = CreateServiceAccountRequest{}
+	mi := &file_authfi_v1_user_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateServiceAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateServiceAccountRequest) ProtoMessage() {}
+
+func (x *CreateServiceAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_user_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateServiceAccountRequest.ProtoReflect.Descriptor instead.
+func (*CreateServiceAccountRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_user_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CreateServiceAccountRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetUserName() string {
+	if x != nil {
+		return x.UserName
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *CreateServiceAccountRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+type ListUserGroupsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUserGroupsRequest) Reset() {
+	*x = ListUserGroupsRequest{}
+	mi := &file_authfi_v1_user_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserGroupsRequest) ProtoMessage() {}
+
+func (x *ListUserGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_user_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListUserGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_user_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListUserGroupsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ListUserGroupsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListUserGroupsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type ListUserGroupsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []*UserGroup           `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	Total         int32                  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // empty on the last page
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUserGroupsResponse) Reset() {
+	*x = ListUserGroupsResponse{}
+	mi := &file_authfi_v1_user_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserGroupsResponse) ProtoMessage() {}
+
+func (x *ListUserGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_user_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListUserGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_user_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListUserGroupsResponse) GetGroups() []*UserGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ListUserGroupsResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListUserGroupsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+type UserGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // grp-…
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Direct        bool                   `protobuf:"varint,3,opt,name=direct,proto3" json:"direct,omitempty"` // false: by nesting alone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserGroup) Reset() {
+	*x = UserGroup{}
+	mi := &file_authfi_v1_user_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserGroup) ProtoMessage() {}
+
+func (x *UserGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_user_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserGroup.ProtoReflect.Descriptor instead.
+func (*UserGroup) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_user_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UserGroup) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UserGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UserGroup) GetDirect() bool {
+	if x != nil {
+		return x.Direct
+	}
+	return false
+}
+
 var File_authfi_v1_user_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_user_proto_rawDesc = "" +
 	"\n" +
-	"\x14authfi/v1/user.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x03\n" +
+	"\x14authfi/v1/user.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x05\n" +
 	"\x04User\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x1b\n" +
@@ -743,16 +1183,30 @@ const file_authfi_v1_user_proto_rawDesc = "" +
 	"attributes\x124\n" +
 	"\acreated\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x126\n" +
 	"\bmodified\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
-	"\aversion\x18\x0e \x01(\x04R\aversion\"e\n" +
+	"\aversion\x18\x0e \x01(\x04R\aversion\x12\x14\n" +
+	"\x05phone\x18\x0f \x01(\tR\x05phone\x12\x14\n" +
+	"\x05title\x18\x10 \x01(\tR\x05title\x12\x1e\n" +
+	"\n" +
+	"department\x18\x11 \x01(\tR\n" +
+	"department\x12\x1d\n" +
+	"\n" +
+	"manager_id\x18\x12 \x01(\tR\tmanagerId\x12/\n" +
+	"\x06custom\x18\x13 \x01(\v2\x17.google.protobuf.StructR\x06custom\x12\x18\n" +
+	"\aservice\x18\x14 \x01(\bR\aservice\x12\x19\n" +
+	"\bowner_id\x18\x15 \x01(\tR\aownerId\x12#\n" +
+	"\rconnection_id\x18\x16 \x01(\tR\fconnectionId\x12!\n" +
+	"\fowned_fields\x18\x17 \x03(\tR\vownedFields\"\x91\x01\n" +
 	"\x10ListUsersRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x12\f\n" +
-	"\x01q\x18\x04 \x01(\tR\x01q\"h\n" +
+	"\x01q\x18\x04 \x01(\tR\x01q\x12\x16\n" +
+	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x12\n" +
+	"\x04sort\x18\x06 \x01(\tR\x04sort\"h\n" +
 	"\x11ListUsersResponse\x12%\n" +
 	"\x05users\x18\x01 \x03(\v2\x0f.authfi.v1.UserR\x05users\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\x9a\x02\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"\xb6\x03\n" +
 	"\x11CreateUserRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x1b\n" +
@@ -766,9 +1220,18 @@ const file_authfi_v1_user_proto_rawDesc = "" +
 	"externalId\x127\n" +
 	"\n" +
 	"attributes\x18\b \x01(\v2\x17.google.protobuf.StructR\n" +
-	"attributes\" \n" +
+	"attributes\x12\x14\n" +
+	"\x05phone\x18\t \x01(\tR\x05phone\x12\x14\n" +
+	"\x05title\x18\n" +
+	" \x01(\tR\x05title\x12\x1e\n" +
+	"\n" +
+	"department\x18\v \x01(\tR\n" +
+	"department\x12\x1d\n" +
+	"\n" +
+	"manager_id\x18\f \x01(\tR\tmanagerId\x12/\n" +
+	"\x06custom\x18\r \x01(\v2\x17.google.protobuf.StructR\x06custom\" \n" +
 	"\x0eGetUserRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x89\x03\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xb9\x05\n" +
 	"\x11UpdateUserRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\x05email\x18\x02 \x01(\tH\x00R\x05email\x88\x01\x01\x12 \n" +
@@ -782,21 +1245,56 @@ const file_authfi_v1_user_proto_rawDesc = "" +
 	"externalId\x88\x01\x01\x127\n" +
 	"\n" +
 	"attributes\x18\b \x01(\v2\x17.google.protobuf.StructR\n" +
-	"attributesB\b\n" +
+	"attributes\x12\x19\n" +
+	"\x05phone\x18\t \x01(\tH\x06R\x05phone\x88\x01\x01\x12\x19\n" +
+	"\x05title\x18\n" +
+	" \x01(\tH\aR\x05title\x88\x01\x01\x12#\n" +
+	"\n" +
+	"department\x18\v \x01(\tH\bR\n" +
+	"department\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"manager_id\x18\f \x01(\tH\tR\tmanagerId\x88\x01\x01\x12/\n" +
+	"\x06custom\x18\r \x01(\v2\x17.google.protobuf.StructR\x06custom\x12\x1e\n" +
+	"\bowner_id\x18\x0e \x01(\tH\n" +
+	"R\aownerId\x88\x01\x01\x12\x1f\n" +
+	"\vupdate_mask\x18\x0f \x03(\tR\n" +
+	"updateMaskB\b\n" +
 	"\x06_emailB\f\n" +
 	"\n" +
 	"_user_nameB\x0f\n" +
 	"\r_display_nameB\r\n" +
 	"\v_given_nameB\x0e\n" +
 	"\f_family_nameB\x0e\n" +
-	"\f_external_id\"#\n" +
+	"\f_external_idB\b\n" +
+	"\x06_phoneB\b\n" +
+	"\x06_titleB\r\n" +
+	"\v_departmentB\r\n" +
+	"\v_manager_idB\v\n" +
+	"\t_owner_id\"#\n" +
 	"\x11DeleteUserRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
 	"\x12DeleteUserResponse\"'\n" +
 	"\x15DeactivateUserRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"%\n" +
 	"\x13ActivateUserRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id2\xb7\x05\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x8f\x01\n" +
+	"\x1bCreateServiceAccountRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1b\n" +
+	"\tuser_name\x18\x02 \x01(\tR\buserName\x12!\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x19\n" +
+	"\bowner_id\x18\x04 \x01(\tR\aownerId\"U\n" +
+	"\x15ListUserGroupsRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"t\n" +
+	"\x16ListUserGroupsResponse\x12,\n" +
+	"\x06groups\x18\x01 \x03(\v2\x14.authfi.v1.UserGroupR\x06groups\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"G\n" +
+	"\tUserGroup\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06direct\x18\x03 \x01(\bR\x06direct2\xaa\a\n" +
 	"\vUserService\x12`\n" +
 	"\tListUsers\x12\x1b.authfi.v1.ListUsersRequest\x1a\x1c.authfi.v1.ListUsersResponse\"\x18\x82\xd3\xe4\x93\x02\x0f\x12\r/api/v1/users\x90\x02\x01\x12U\n" +
 	"\n" +
@@ -807,7 +1305,9 @@ const file_authfi_v1_user_proto_rawDesc = "" +
 	"\n" +
 	"DeleteUser\x12\x1c.authfi.v1.DeleteUserRequest\x1a\x1d.authfi.v1.DeleteUserResponse\"\x1a\x82\xd3\xe4\x93\x02\x14*\x12/api/v1/users/{id}\x12m\n" +
 	"\x0eDeactivateUser\x12 .authfi.v1.DeactivateUserRequest\x1a\x0f.authfi.v1.User\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/api/v1/users/{id}/deactivate\x12g\n" +
-	"\fActivateUser\x12\x1e.authfi.v1.ActivateUserRequest\x1a\x0f.authfi.v1.User\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/users/{id}/activateB7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\fActivateUser\x12\x1e.authfi.v1.ActivateUserRequest\x1a\x0f.authfi.v1.User\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/api/v1/users/{id}/activate\x12t\n" +
+	"\x14CreateServiceAccount\x12&.authfi.v1.CreateServiceAccountRequest\x1a\x0f.authfi.v1.User\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/api/v1/service-accounts\x12{\n" +
+	"\x0eListUserGroups\x12 .authfi.v1.ListUserGroupsRequest\x1a!.authfi.v1.ListUserGroupsResponse\"$\x82\xd3\xe4\x93\x02\x1b\x12\x19/api/v1/users/{id}/groups\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_user_proto_rawDescOnce sync.Once
@@ -821,47 +1321,59 @@ func file_authfi_v1_user_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_user_proto_rawDescData
 }
 
-var file_authfi_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_authfi_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_authfi_v1_user_proto_goTypes = []any{
-	(*User)(nil),                  // 0: authfi.v1.User
-	(*ListUsersRequest)(nil),      // 1: authfi.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),     // 2: authfi.v1.ListUsersResponse
-	(*CreateUserRequest)(nil),     // 3: authfi.v1.CreateUserRequest
-	(*GetUserRequest)(nil),        // 4: authfi.v1.GetUserRequest
-	(*UpdateUserRequest)(nil),     // 5: authfi.v1.UpdateUserRequest
-	(*DeleteUserRequest)(nil),     // 6: authfi.v1.DeleteUserRequest
-	(*DeleteUserResponse)(nil),    // 7: authfi.v1.DeleteUserResponse
-	(*DeactivateUserRequest)(nil), // 8: authfi.v1.DeactivateUserRequest
-	(*ActivateUserRequest)(nil),   // 9: authfi.v1.ActivateUserRequest
-	(*structpb.Struct)(nil),       // 10: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*User)(nil),                        // 0: authfi.v1.User
+	(*ListUsersRequest)(nil),            // 1: authfi.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),           // 2: authfi.v1.ListUsersResponse
+	(*CreateUserRequest)(nil),           // 3: authfi.v1.CreateUserRequest
+	(*GetUserRequest)(nil),              // 4: authfi.v1.GetUserRequest
+	(*UpdateUserRequest)(nil),           // 5: authfi.v1.UpdateUserRequest
+	(*DeleteUserRequest)(nil),           // 6: authfi.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),          // 7: authfi.v1.DeleteUserResponse
+	(*DeactivateUserRequest)(nil),       // 8: authfi.v1.DeactivateUserRequest
+	(*ActivateUserRequest)(nil),         // 9: authfi.v1.ActivateUserRequest
+	(*CreateServiceAccountRequest)(nil), // 10: authfi.v1.CreateServiceAccountRequest
+	(*ListUserGroupsRequest)(nil),       // 11: authfi.v1.ListUserGroupsRequest
+	(*ListUserGroupsResponse)(nil),      // 12: authfi.v1.ListUserGroupsResponse
+	(*UserGroup)(nil),                   // 13: authfi.v1.UserGroup
+	(*structpb.Struct)(nil),             // 14: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 15: google.protobuf.Timestamp
 }
 var file_authfi_v1_user_proto_depIdxs = []int32{
-	10, // 0: authfi.v1.User.attributes:type_name -> google.protobuf.Struct
-	11, // 1: authfi.v1.User.created:type_name -> google.protobuf.Timestamp
-	11, // 2: authfi.v1.User.modified:type_name -> google.protobuf.Timestamp
-	0,  // 3: authfi.v1.ListUsersResponse.users:type_name -> authfi.v1.User
-	10, // 4: authfi.v1.CreateUserRequest.attributes:type_name -> google.protobuf.Struct
-	10, // 5: authfi.v1.UpdateUserRequest.attributes:type_name -> google.protobuf.Struct
-	1,  // 6: authfi.v1.UserService.ListUsers:input_type -> authfi.v1.ListUsersRequest
-	3,  // 7: authfi.v1.UserService.CreateUser:input_type -> authfi.v1.CreateUserRequest
-	4,  // 8: authfi.v1.UserService.GetUser:input_type -> authfi.v1.GetUserRequest
-	5,  // 9: authfi.v1.UserService.UpdateUser:input_type -> authfi.v1.UpdateUserRequest
-	6,  // 10: authfi.v1.UserService.DeleteUser:input_type -> authfi.v1.DeleteUserRequest
-	8,  // 11: authfi.v1.UserService.DeactivateUser:input_type -> authfi.v1.DeactivateUserRequest
-	9,  // 12: authfi.v1.UserService.ActivateUser:input_type -> authfi.v1.ActivateUserRequest
-	2,  // 13: authfi.v1.UserService.ListUsers:output_type -> authfi.v1.ListUsersResponse
-	0,  // 14: authfi.v1.UserService.CreateUser:output_type -> authfi.v1.User
-	0,  // 15: authfi.v1.UserService.GetUser:output_type -> authfi.v1.User
-	0,  // 16: authfi.v1.UserService.UpdateUser:output_type -> authfi.v1.User
-	7,  // 17: authfi.v1.UserService.DeleteUser:output_type -> authfi.v1.DeleteUserResponse
-	0,  // 18: authfi.v1.UserService.DeactivateUser:output_type -> authfi.v1.User
-	0,  // 19: authfi.v1.UserService.ActivateUser:output_type -> authfi.v1.User
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	14, // 0: authfi.v1.User.attributes:type_name -> google.protobuf.Struct
+	15, // 1: authfi.v1.User.created:type_name -> google.protobuf.Timestamp
+	15, // 2: authfi.v1.User.modified:type_name -> google.protobuf.Timestamp
+	14, // 3: authfi.v1.User.custom:type_name -> google.protobuf.Struct
+	0,  // 4: authfi.v1.ListUsersResponse.users:type_name -> authfi.v1.User
+	14, // 5: authfi.v1.CreateUserRequest.attributes:type_name -> google.protobuf.Struct
+	14, // 6: authfi.v1.CreateUserRequest.custom:type_name -> google.protobuf.Struct
+	14, // 7: authfi.v1.UpdateUserRequest.attributes:type_name -> google.protobuf.Struct
+	14, // 8: authfi.v1.UpdateUserRequest.custom:type_name -> google.protobuf.Struct
+	13, // 9: authfi.v1.ListUserGroupsResponse.groups:type_name -> authfi.v1.UserGroup
+	1,  // 10: authfi.v1.UserService.ListUsers:input_type -> authfi.v1.ListUsersRequest
+	3,  // 11: authfi.v1.UserService.CreateUser:input_type -> authfi.v1.CreateUserRequest
+	4,  // 12: authfi.v1.UserService.GetUser:input_type -> authfi.v1.GetUserRequest
+	5,  // 13: authfi.v1.UserService.UpdateUser:input_type -> authfi.v1.UpdateUserRequest
+	6,  // 14: authfi.v1.UserService.DeleteUser:input_type -> authfi.v1.DeleteUserRequest
+	8,  // 15: authfi.v1.UserService.DeactivateUser:input_type -> authfi.v1.DeactivateUserRequest
+	9,  // 16: authfi.v1.UserService.ActivateUser:input_type -> authfi.v1.ActivateUserRequest
+	10, // 17: authfi.v1.UserService.CreateServiceAccount:input_type -> authfi.v1.CreateServiceAccountRequest
+	11, // 18: authfi.v1.UserService.ListUserGroups:input_type -> authfi.v1.ListUserGroupsRequest
+	2,  // 19: authfi.v1.UserService.ListUsers:output_type -> authfi.v1.ListUsersResponse
+	0,  // 20: authfi.v1.UserService.CreateUser:output_type -> authfi.v1.User
+	0,  // 21: authfi.v1.UserService.GetUser:output_type -> authfi.v1.User
+	0,  // 22: authfi.v1.UserService.UpdateUser:output_type -> authfi.v1.User
+	7,  // 23: authfi.v1.UserService.DeleteUser:output_type -> authfi.v1.DeleteUserResponse
+	0,  // 24: authfi.v1.UserService.DeactivateUser:output_type -> authfi.v1.User
+	0,  // 25: authfi.v1.UserService.ActivateUser:output_type -> authfi.v1.User
+	0,  // 26: authfi.v1.UserService.CreateServiceAccount:output_type -> authfi.v1.User
+	12, // 27: authfi.v1.UserService.ListUserGroups:output_type -> authfi.v1.ListUserGroupsResponse
+	19, // [19:28] is the sub-list for method output_type
+	10, // [10:19] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_user_proto_init() }
@@ -876,7 +1388,7 @@ func file_authfi_v1_user_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_user_proto_rawDesc), len(file_authfi_v1_user_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

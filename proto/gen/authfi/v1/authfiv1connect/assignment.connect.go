@@ -47,6 +47,15 @@ const (
 	// AssignmentServiceUnassignUserRoleProcedure is the fully-qualified name of the AssignmentService's
 	// UnassignUserRole RPC.
 	AssignmentServiceUnassignUserRoleProcedure = "/authfi.v1.AssignmentService/UnassignUserRole"
+	// AssignmentServiceListAssignmentsProcedure is the fully-qualified name of the AssignmentService's
+	// ListAssignments RPC.
+	AssignmentServiceListAssignmentsProcedure = "/authfi.v1.AssignmentService/ListAssignments"
+	// AssignmentServiceListGroupRolesProcedure is the fully-qualified name of the AssignmentService's
+	// ListGroupRoles RPC.
+	AssignmentServiceListGroupRolesProcedure = "/authfi.v1.AssignmentService/ListGroupRoles"
+	// AssignmentServiceListUserRolesProcedure is the fully-qualified name of the AssignmentService's
+	// ListUserRoles RPC.
+	AssignmentServiceListUserRolesProcedure = "/authfi.v1.AssignmentService/ListUserRoles"
 )
 
 // AssignmentServiceClient is a client for the authfi.v1.AssignmentService service.
@@ -55,6 +64,12 @@ type AssignmentServiceClient interface {
 	UnassignGroupRole(context.Context, *v1.UnassignGroupRoleRequest) (*v1.UnassignGroupRoleResponse, error)
 	AssignUserRole(context.Context, *v1.AssignUserRoleRequest) (*v1.AssignedRole, error)
 	UnassignUserRole(context.Context, *v1.UnassignUserRoleRequest) (*v1.UnassignUserRoleResponse, error)
+	// ListAssignments finds assignments of an organization by role, user or group.
+	ListAssignments(context.Context, *v1.ListAssignmentsRequest) (*v1.ListAssignmentsResponse, error)
+	// ListGroupRoles names the roles that are given to a group itself.
+	ListGroupRoles(context.Context, *v1.ListGroupRolesRequest) (*v1.ListAssignmentsResponse, error)
+	// ListUserRoles names the roles that are given to a user without a group.
+	ListUserRoles(context.Context, *v1.ListUserRolesRequest) (*v1.ListAssignmentsResponse, error)
 }
 
 // NewAssignmentServiceClient constructs a client for the authfi.v1.AssignmentService service. By
@@ -92,6 +107,27 @@ func NewAssignmentServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			connect.WithSchema(assignmentServiceMethods.ByName("UnassignUserRole")),
 			connect.WithClientOptions(opts...),
 		),
+		listAssignments: connect.NewClient[v1.ListAssignmentsRequest, v1.ListAssignmentsResponse](
+			httpClient,
+			baseURL+AssignmentServiceListAssignmentsProcedure,
+			connect.WithSchema(assignmentServiceMethods.ByName("ListAssignments")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listGroupRoles: connect.NewClient[v1.ListGroupRolesRequest, v1.ListAssignmentsResponse](
+			httpClient,
+			baseURL+AssignmentServiceListGroupRolesProcedure,
+			connect.WithSchema(assignmentServiceMethods.ByName("ListGroupRoles")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listUserRoles: connect.NewClient[v1.ListUserRolesRequest, v1.ListAssignmentsResponse](
+			httpClient,
+			baseURL+AssignmentServiceListUserRolesProcedure,
+			connect.WithSchema(assignmentServiceMethods.ByName("ListUserRoles")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -101,6 +137,9 @@ type assignmentServiceClient struct {
 	unassignGroupRole *connect.Client[v1.UnassignGroupRoleRequest, v1.UnassignGroupRoleResponse]
 	assignUserRole    *connect.Client[v1.AssignUserRoleRequest, v1.AssignedRole]
 	unassignUserRole  *connect.Client[v1.UnassignUserRoleRequest, v1.UnassignUserRoleResponse]
+	listAssignments   *connect.Client[v1.ListAssignmentsRequest, v1.ListAssignmentsResponse]
+	listGroupRoles    *connect.Client[v1.ListGroupRolesRequest, v1.ListAssignmentsResponse]
+	listUserRoles     *connect.Client[v1.ListUserRolesRequest, v1.ListAssignmentsResponse]
 }
 
 // AssignGroupRole calls authfi.v1.AssignmentService.AssignGroupRole.
@@ -139,12 +178,45 @@ func (c *assignmentServiceClient) UnassignUserRole(ctx context.Context, req *v1.
 	return nil, err
 }
 
+// ListAssignments calls authfi.v1.AssignmentService.ListAssignments.
+func (c *assignmentServiceClient) ListAssignments(ctx context.Context, req *v1.ListAssignmentsRequest) (*v1.ListAssignmentsResponse, error) {
+	response, err := c.listAssignments.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListGroupRoles calls authfi.v1.AssignmentService.ListGroupRoles.
+func (c *assignmentServiceClient) ListGroupRoles(ctx context.Context, req *v1.ListGroupRolesRequest) (*v1.ListAssignmentsResponse, error) {
+	response, err := c.listGroupRoles.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListUserRoles calls authfi.v1.AssignmentService.ListUserRoles.
+func (c *assignmentServiceClient) ListUserRoles(ctx context.Context, req *v1.ListUserRolesRequest) (*v1.ListAssignmentsResponse, error) {
+	response, err := c.listUserRoles.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // AssignmentServiceHandler is an implementation of the authfi.v1.AssignmentService service.
 type AssignmentServiceHandler interface {
 	AssignGroupRole(context.Context, *v1.AssignGroupRoleRequest) (*v1.AssignedRole, error)
 	UnassignGroupRole(context.Context, *v1.UnassignGroupRoleRequest) (*v1.UnassignGroupRoleResponse, error)
 	AssignUserRole(context.Context, *v1.AssignUserRoleRequest) (*v1.AssignedRole, error)
 	UnassignUserRole(context.Context, *v1.UnassignUserRoleRequest) (*v1.UnassignUserRoleResponse, error)
+	// ListAssignments finds assignments of an organization by role, user or group.
+	ListAssignments(context.Context, *v1.ListAssignmentsRequest) (*v1.ListAssignmentsResponse, error)
+	// ListGroupRoles names the roles that are given to a group itself.
+	ListGroupRoles(context.Context, *v1.ListGroupRolesRequest) (*v1.ListAssignmentsResponse, error)
+	// ListUserRoles names the roles that are given to a user without a group.
+	ListUserRoles(context.Context, *v1.ListUserRolesRequest) (*v1.ListAssignmentsResponse, error)
 }
 
 // NewAssignmentServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -178,6 +250,27 @@ func NewAssignmentServiceHandler(svc AssignmentServiceHandler, opts ...connect.H
 		connect.WithSchema(assignmentServiceMethods.ByName("UnassignUserRole")),
 		connect.WithHandlerOptions(opts...),
 	)
+	assignmentServiceListAssignmentsHandler := connect.NewUnaryHandlerSimple(
+		AssignmentServiceListAssignmentsProcedure,
+		svc.ListAssignments,
+		connect.WithSchema(assignmentServiceMethods.ByName("ListAssignments")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	assignmentServiceListGroupRolesHandler := connect.NewUnaryHandlerSimple(
+		AssignmentServiceListGroupRolesProcedure,
+		svc.ListGroupRoles,
+		connect.WithSchema(assignmentServiceMethods.ByName("ListGroupRoles")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	assignmentServiceListUserRolesHandler := connect.NewUnaryHandlerSimple(
+		AssignmentServiceListUserRolesProcedure,
+		svc.ListUserRoles,
+		connect.WithSchema(assignmentServiceMethods.ByName("ListUserRoles")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.AssignmentService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case AssignmentServiceAssignGroupRoleProcedure:
@@ -188,6 +281,12 @@ func NewAssignmentServiceHandler(svc AssignmentServiceHandler, opts ...connect.H
 			assignmentServiceAssignUserRoleHandler.ServeHTTP(w, r)
 		case AssignmentServiceUnassignUserRoleProcedure:
 			assignmentServiceUnassignUserRoleHandler.ServeHTTP(w, r)
+		case AssignmentServiceListAssignmentsProcedure:
+			assignmentServiceListAssignmentsHandler.ServeHTTP(w, r)
+		case AssignmentServiceListGroupRolesProcedure:
+			assignmentServiceListGroupRolesHandler.ServeHTTP(w, r)
+		case AssignmentServiceListUserRolesProcedure:
+			assignmentServiceListUserRolesHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -211,4 +310,16 @@ func (UnimplementedAssignmentServiceHandler) AssignUserRole(context.Context, *v1
 
 func (UnimplementedAssignmentServiceHandler) UnassignUserRole(context.Context, *v1.UnassignUserRoleRequest) (*v1.UnassignUserRoleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.AssignmentService.UnassignUserRole is not implemented"))
+}
+
+func (UnimplementedAssignmentServiceHandler) ListAssignments(context.Context, *v1.ListAssignmentsRequest) (*v1.ListAssignmentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.AssignmentService.ListAssignments is not implemented"))
+}
+
+func (UnimplementedAssignmentServiceHandler) ListGroupRoles(context.Context, *v1.ListGroupRolesRequest) (*v1.ListAssignmentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.AssignmentService.ListGroupRoles is not implemented"))
+}
+
+func (UnimplementedAssignmentServiceHandler) ListUserRoles(context.Context, *v1.ListUserRolesRequest) (*v1.ListAssignmentsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.AssignmentService.ListUserRoles is not implemented"))
 }

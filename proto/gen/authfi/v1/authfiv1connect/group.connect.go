@@ -57,6 +57,14 @@ const (
 	// GroupServiceRemoveGroupMemberProcedure is the fully-qualified name of the GroupService's
 	// RemoveGroupMember RPC.
 	GroupServiceRemoveGroupMemberProcedure = "/authfi.v1.GroupService/RemoveGroupMember"
+	// GroupServiceNestGroupProcedure is the fully-qualified name of the GroupService's NestGroup RPC.
+	GroupServiceNestGroupProcedure = "/authfi.v1.GroupService/NestGroup"
+	// GroupServiceUnnestGroupProcedure is the fully-qualified name of the GroupService's UnnestGroup
+	// RPC.
+	GroupServiceUnnestGroupProcedure = "/authfi.v1.GroupService/UnnestGroup"
+	// GroupServiceListNestedGroupsProcedure is the fully-qualified name of the GroupService's
+	// ListNestedGroups RPC.
+	GroupServiceListNestedGroupsProcedure = "/authfi.v1.GroupService/ListNestedGroups"
 )
 
 // GroupServiceClient is a client for the authfi.v1.GroupService service.
@@ -74,6 +82,13 @@ type GroupServiceClient interface {
 	AddGroupMembers(context.Context, *v1.AddGroupMembersRequest) (*v1.Group, error)
 	// RemoveGroupMember names the user in the body, the query or the path.
 	RemoveGroupMember(context.Context, *v1.RemoveGroupMemberRequest) (*v1.Group, error)
+	// NestGroup makes one group a member of another: everybody in it gets the
+	// other's roles. A cycle is refused.
+	NestGroup(context.Context, *v1.NestGroupRequest) (*v1.Group, error)
+	UnnestGroup(context.Context, *v1.UnnestGroupRequest) (*v1.Group, error)
+	// ListNestedGroups names the groups directly in a group or, with parents, those
+	// that it is directly in.
+	ListNestedGroups(context.Context, *v1.ListNestedGroupsRequest) (*v1.ListNestedGroupsResponse, error)
 }
 
 // NewGroupServiceClient constructs a client for the authfi.v1.GroupService service. By default, it
@@ -138,6 +153,25 @@ func NewGroupServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(groupServiceMethods.ByName("RemoveGroupMember")),
 			connect.WithClientOptions(opts...),
 		),
+		nestGroup: connect.NewClient[v1.NestGroupRequest, v1.Group](
+			httpClient,
+			baseURL+GroupServiceNestGroupProcedure,
+			connect.WithSchema(groupServiceMethods.ByName("NestGroup")),
+			connect.WithClientOptions(opts...),
+		),
+		unnestGroup: connect.NewClient[v1.UnnestGroupRequest, v1.Group](
+			httpClient,
+			baseURL+GroupServiceUnnestGroupProcedure,
+			connect.WithSchema(groupServiceMethods.ByName("UnnestGroup")),
+			connect.WithClientOptions(opts...),
+		),
+		listNestedGroups: connect.NewClient[v1.ListNestedGroupsRequest, v1.ListNestedGroupsResponse](
+			httpClient,
+			baseURL+GroupServiceListNestedGroupsProcedure,
+			connect.WithSchema(groupServiceMethods.ByName("ListNestedGroups")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -151,6 +185,9 @@ type groupServiceClient struct {
 	listGroupMembers  *connect.Client[v1.ListGroupMembersRequest, v1.ListGroupMembersResponse]
 	addGroupMembers   *connect.Client[v1.AddGroupMembersRequest, v1.Group]
 	removeGroupMember *connect.Client[v1.RemoveGroupMemberRequest, v1.Group]
+	nestGroup         *connect.Client[v1.NestGroupRequest, v1.Group]
+	unnestGroup       *connect.Client[v1.UnnestGroupRequest, v1.Group]
+	listNestedGroups  *connect.Client[v1.ListNestedGroupsRequest, v1.ListNestedGroupsResponse]
 }
 
 // CreateGroup calls authfi.v1.GroupService.CreateGroup.
@@ -225,6 +262,33 @@ func (c *groupServiceClient) RemoveGroupMember(ctx context.Context, req *v1.Remo
 	return nil, err
 }
 
+// NestGroup calls authfi.v1.GroupService.NestGroup.
+func (c *groupServiceClient) NestGroup(ctx context.Context, req *v1.NestGroupRequest) (*v1.Group, error) {
+	response, err := c.nestGroup.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UnnestGroup calls authfi.v1.GroupService.UnnestGroup.
+func (c *groupServiceClient) UnnestGroup(ctx context.Context, req *v1.UnnestGroupRequest) (*v1.Group, error) {
+	response, err := c.unnestGroup.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListNestedGroups calls authfi.v1.GroupService.ListNestedGroups.
+func (c *groupServiceClient) ListNestedGroups(ctx context.Context, req *v1.ListNestedGroupsRequest) (*v1.ListNestedGroupsResponse, error) {
+	response, err := c.listNestedGroups.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GroupServiceHandler is an implementation of the authfi.v1.GroupService service.
 type GroupServiceHandler interface {
 	CreateGroup(context.Context, *v1.CreateGroupRequest) (*v1.Group, error)
@@ -240,6 +304,13 @@ type GroupServiceHandler interface {
 	AddGroupMembers(context.Context, *v1.AddGroupMembersRequest) (*v1.Group, error)
 	// RemoveGroupMember names the user in the body, the query or the path.
 	RemoveGroupMember(context.Context, *v1.RemoveGroupMemberRequest) (*v1.Group, error)
+	// NestGroup makes one group a member of another: everybody in it gets the
+	// other's roles. A cycle is refused.
+	NestGroup(context.Context, *v1.NestGroupRequest) (*v1.Group, error)
+	UnnestGroup(context.Context, *v1.UnnestGroupRequest) (*v1.Group, error)
+	// ListNestedGroups names the groups directly in a group or, with parents, those
+	// that it is directly in.
+	ListNestedGroups(context.Context, *v1.ListNestedGroupsRequest) (*v1.ListNestedGroupsResponse, error)
 }
 
 // NewGroupServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -300,6 +371,25 @@ func NewGroupServiceHandler(svc GroupServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(groupServiceMethods.ByName("RemoveGroupMember")),
 		connect.WithHandlerOptions(opts...),
 	)
+	groupServiceNestGroupHandler := connect.NewUnaryHandlerSimple(
+		GroupServiceNestGroupProcedure,
+		svc.NestGroup,
+		connect.WithSchema(groupServiceMethods.ByName("NestGroup")),
+		connect.WithHandlerOptions(opts...),
+	)
+	groupServiceUnnestGroupHandler := connect.NewUnaryHandlerSimple(
+		GroupServiceUnnestGroupProcedure,
+		svc.UnnestGroup,
+		connect.WithSchema(groupServiceMethods.ByName("UnnestGroup")),
+		connect.WithHandlerOptions(opts...),
+	)
+	groupServiceListNestedGroupsHandler := connect.NewUnaryHandlerSimple(
+		GroupServiceListNestedGroupsProcedure,
+		svc.ListNestedGroups,
+		connect.WithSchema(groupServiceMethods.ByName("ListNestedGroups")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.GroupService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case GroupServiceCreateGroupProcedure:
@@ -318,6 +408,12 @@ func NewGroupServiceHandler(svc GroupServiceHandler, opts ...connect.HandlerOpti
 			groupServiceAddGroupMembersHandler.ServeHTTP(w, r)
 		case GroupServiceRemoveGroupMemberProcedure:
 			groupServiceRemoveGroupMemberHandler.ServeHTTP(w, r)
+		case GroupServiceNestGroupProcedure:
+			groupServiceNestGroupHandler.ServeHTTP(w, r)
+		case GroupServiceUnnestGroupProcedure:
+			groupServiceUnnestGroupHandler.ServeHTTP(w, r)
+		case GroupServiceListNestedGroupsProcedure:
+			groupServiceListNestedGroupsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -357,4 +453,16 @@ func (UnimplementedGroupServiceHandler) AddGroupMembers(context.Context, *v1.Add
 
 func (UnimplementedGroupServiceHandler) RemoveGroupMember(context.Context, *v1.RemoveGroupMemberRequest) (*v1.Group, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.RemoveGroupMember is not implemented"))
+}
+
+func (UnimplementedGroupServiceHandler) NestGroup(context.Context, *v1.NestGroupRequest) (*v1.Group, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.NestGroup is not implemented"))
+}
+
+func (UnimplementedGroupServiceHandler) UnnestGroup(context.Context, *v1.UnnestGroupRequest) (*v1.Group, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.UnnestGroup is not implemented"))
+}
+
+func (UnimplementedGroupServiceHandler) ListNestedGroups(context.Context, *v1.ListNestedGroupsRequest) (*v1.ListNestedGroupsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.GroupService.ListNestedGroups is not implemented"))
 }

@@ -44,6 +44,24 @@ const (
 	// OrganizationServiceGetOrganizationProcedure is the fully-qualified name of the
 	// OrganizationService's GetOrganization RPC.
 	OrganizationServiceGetOrganizationProcedure = "/authfi.v1.OrganizationService/GetOrganization"
+	// OrganizationServiceUpdateOrganizationProcedure is the fully-qualified name of the
+	// OrganizationService's UpdateOrganization RPC.
+	OrganizationServiceUpdateOrganizationProcedure = "/authfi.v1.OrganizationService/UpdateOrganization"
+	// OrganizationServiceSetOrganizationLimitsProcedure is the fully-qualified name of the
+	// OrganizationService's SetOrganizationLimits RPC.
+	OrganizationServiceSetOrganizationLimitsProcedure = "/authfi.v1.OrganizationService/SetOrganizationLimits"
+	// OrganizationServiceDeleteOrganizationProcedure is the fully-qualified name of the
+	// OrganizationService's DeleteOrganization RPC.
+	OrganizationServiceDeleteOrganizationProcedure = "/authfi.v1.OrganizationService/DeleteOrganization"
+	// OrganizationServiceVerifyDomainProcedure is the fully-qualified name of the OrganizationService's
+	// VerifyDomain RPC.
+	OrganizationServiceVerifyDomainProcedure = "/authfi.v1.OrganizationService/VerifyDomain"
+	// OrganizationServiceGetSchemaProcedure is the fully-qualified name of the OrganizationService's
+	// GetSchema RPC.
+	OrganizationServiceGetSchemaProcedure = "/authfi.v1.OrganizationService/GetSchema"
+	// OrganizationServiceSetSchemaProcedure is the fully-qualified name of the OrganizationService's
+	// SetSchema RPC.
+	OrganizationServiceSetSchemaProcedure = "/authfi.v1.OrganizationService/SetSchema"
 )
 
 // OrganizationServiceClient is a client for the authfi.v1.OrganizationService service.
@@ -52,6 +70,23 @@ type OrganizationServiceClient interface {
 	CreateOrganization(context.Context, *v1.CreateOrganizationRequest) (*v1.Organization, error)
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
 	GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.Organization, error)
+	// UpdateOrganization changes what its owners decide. The header If-Match makes
+	// it conditional on the version.
+	UpdateOrganization(context.Context, *v1.UpdateOrganizationRequest) (*v1.Organization, error)
+	// SetOrganizationLimits is the operator's. Suspending ends every session of the
+	// organization in the same change.
+	SetOrganizationLimits(context.Context, *v1.SetOrganizationLimitsRequest) (*v1.Organization, error)
+	// DeleteOrganization is the operator's, and only of a suspended organization.
+	// Everything in it is gone.
+	DeleteOrganization(context.Context, *v1.DeleteOrganizationRequest) (*v1.DeleteOrganizationResponse, error)
+	// VerifyDomain proves a claimed domain: its name _authfi-challenge.DOMAIN must
+	// hold the challenge as a TXT record. An operator vouches for it without.
+	VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.Organization, error)
+	// GetSchema tells which attributes of its own the organization's users have.
+	GetSchema(context.Context, *v1.GetSchemaRequest) (*v1.Schema, error)
+	// SetSchema replaces all definitions. Values of users stay as they are until
+	// the user is next changed.
+	SetSchema(context.Context, *v1.SetSchemaRequest) (*v1.Schema, error)
 }
 
 // NewOrganizationServiceClient constructs a client for the authfi.v1.OrganizationService service.
@@ -85,14 +120,58 @@ func NewOrganizationServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		updateOrganization: connect.NewClient[v1.UpdateOrganizationRequest, v1.Organization](
+			httpClient,
+			baseURL+OrganizationServiceUpdateOrganizationProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("UpdateOrganization")),
+			connect.WithClientOptions(opts...),
+		),
+		setOrganizationLimits: connect.NewClient[v1.SetOrganizationLimitsRequest, v1.Organization](
+			httpClient,
+			baseURL+OrganizationServiceSetOrganizationLimitsProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("SetOrganizationLimits")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteOrganization: connect.NewClient[v1.DeleteOrganizationRequest, v1.DeleteOrganizationResponse](
+			httpClient,
+			baseURL+OrganizationServiceDeleteOrganizationProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("DeleteOrganization")),
+			connect.WithClientOptions(opts...),
+		),
+		verifyDomain: connect.NewClient[v1.VerifyDomainRequest, v1.Organization](
+			httpClient,
+			baseURL+OrganizationServiceVerifyDomainProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("VerifyDomain")),
+			connect.WithClientOptions(opts...),
+		),
+		getSchema: connect.NewClient[v1.GetSchemaRequest, v1.Schema](
+			httpClient,
+			baseURL+OrganizationServiceGetSchemaProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("GetSchema")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		setSchema: connect.NewClient[v1.SetSchemaRequest, v1.Schema](
+			httpClient,
+			baseURL+OrganizationServiceSetSchemaProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("SetSchema")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // organizationServiceClient implements OrganizationServiceClient.
 type organizationServiceClient struct {
-	createOrganization *connect.Client[v1.CreateOrganizationRequest, v1.Organization]
-	listOrganizations  *connect.Client[v1.ListOrganizationsRequest, v1.ListOrganizationsResponse]
-	getOrganization    *connect.Client[v1.GetOrganizationRequest, v1.Organization]
+	createOrganization    *connect.Client[v1.CreateOrganizationRequest, v1.Organization]
+	listOrganizations     *connect.Client[v1.ListOrganizationsRequest, v1.ListOrganizationsResponse]
+	getOrganization       *connect.Client[v1.GetOrganizationRequest, v1.Organization]
+	updateOrganization    *connect.Client[v1.UpdateOrganizationRequest, v1.Organization]
+	setOrganizationLimits *connect.Client[v1.SetOrganizationLimitsRequest, v1.Organization]
+	deleteOrganization    *connect.Client[v1.DeleteOrganizationRequest, v1.DeleteOrganizationResponse]
+	verifyDomain          *connect.Client[v1.VerifyDomainRequest, v1.Organization]
+	getSchema             *connect.Client[v1.GetSchemaRequest, v1.Schema]
+	setSchema             *connect.Client[v1.SetSchemaRequest, v1.Schema]
 }
 
 // CreateOrganization calls authfi.v1.OrganizationService.CreateOrganization.
@@ -122,12 +201,83 @@ func (c *organizationServiceClient) GetOrganization(ctx context.Context, req *v1
 	return nil, err
 }
 
+// UpdateOrganization calls authfi.v1.OrganizationService.UpdateOrganization.
+func (c *organizationServiceClient) UpdateOrganization(ctx context.Context, req *v1.UpdateOrganizationRequest) (*v1.Organization, error) {
+	response, err := c.updateOrganization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetOrganizationLimits calls authfi.v1.OrganizationService.SetOrganizationLimits.
+func (c *organizationServiceClient) SetOrganizationLimits(ctx context.Context, req *v1.SetOrganizationLimitsRequest) (*v1.Organization, error) {
+	response, err := c.setOrganizationLimits.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeleteOrganization calls authfi.v1.OrganizationService.DeleteOrganization.
+func (c *organizationServiceClient) DeleteOrganization(ctx context.Context, req *v1.DeleteOrganizationRequest) (*v1.DeleteOrganizationResponse, error) {
+	response, err := c.deleteOrganization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// VerifyDomain calls authfi.v1.OrganizationService.VerifyDomain.
+func (c *organizationServiceClient) VerifyDomain(ctx context.Context, req *v1.VerifyDomainRequest) (*v1.Organization, error) {
+	response, err := c.verifyDomain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetSchema calls authfi.v1.OrganizationService.GetSchema.
+func (c *organizationServiceClient) GetSchema(ctx context.Context, req *v1.GetSchemaRequest) (*v1.Schema, error) {
+	response, err := c.getSchema.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetSchema calls authfi.v1.OrganizationService.SetSchema.
+func (c *organizationServiceClient) SetSchema(ctx context.Context, req *v1.SetSchemaRequest) (*v1.Schema, error) {
+	response, err := c.setSchema.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OrganizationServiceHandler is an implementation of the authfi.v1.OrganizationService service.
 type OrganizationServiceHandler interface {
 	// CreateOrganization is the operator's.
 	CreateOrganization(context.Context, *v1.CreateOrganizationRequest) (*v1.Organization, error)
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
 	GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.Organization, error)
+	// UpdateOrganization changes what its owners decide. The header If-Match makes
+	// it conditional on the version.
+	UpdateOrganization(context.Context, *v1.UpdateOrganizationRequest) (*v1.Organization, error)
+	// SetOrganizationLimits is the operator's. Suspending ends every session of the
+	// organization in the same change.
+	SetOrganizationLimits(context.Context, *v1.SetOrganizationLimitsRequest) (*v1.Organization, error)
+	// DeleteOrganization is the operator's, and only of a suspended organization.
+	// Everything in it is gone.
+	DeleteOrganization(context.Context, *v1.DeleteOrganizationRequest) (*v1.DeleteOrganizationResponse, error)
+	// VerifyDomain proves a claimed domain: its name _authfi-challenge.DOMAIN must
+	// hold the challenge as a TXT record. An operator vouches for it without.
+	VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.Organization, error)
+	// GetSchema tells which attributes of its own the organization's users have.
+	GetSchema(context.Context, *v1.GetSchemaRequest) (*v1.Schema, error)
+	// SetSchema replaces all definitions. Values of users stay as they are until
+	// the user is next changed.
+	SetSchema(context.Context, *v1.SetSchemaRequest) (*v1.Schema, error)
 }
 
 // NewOrganizationServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -157,6 +307,44 @@ func NewOrganizationServiceHandler(svc OrganizationServiceHandler, opts ...conne
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	organizationServiceUpdateOrganizationHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceUpdateOrganizationProcedure,
+		svc.UpdateOrganization,
+		connect.WithSchema(organizationServiceMethods.ByName("UpdateOrganization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceSetOrganizationLimitsHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceSetOrganizationLimitsProcedure,
+		svc.SetOrganizationLimits,
+		connect.WithSchema(organizationServiceMethods.ByName("SetOrganizationLimits")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceDeleteOrganizationHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceDeleteOrganizationProcedure,
+		svc.DeleteOrganization,
+		connect.WithSchema(organizationServiceMethods.ByName("DeleteOrganization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceVerifyDomainHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceVerifyDomainProcedure,
+		svc.VerifyDomain,
+		connect.WithSchema(organizationServiceMethods.ByName("VerifyDomain")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceGetSchemaHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceGetSchemaProcedure,
+		svc.GetSchema,
+		connect.WithSchema(organizationServiceMethods.ByName("GetSchema")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceSetSchemaHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceSetSchemaProcedure,
+		svc.SetSchema,
+		connect.WithSchema(organizationServiceMethods.ByName("SetSchema")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.OrganizationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OrganizationServiceCreateOrganizationProcedure:
@@ -165,6 +353,18 @@ func NewOrganizationServiceHandler(svc OrganizationServiceHandler, opts ...conne
 			organizationServiceListOrganizationsHandler.ServeHTTP(w, r)
 		case OrganizationServiceGetOrganizationProcedure:
 			organizationServiceGetOrganizationHandler.ServeHTTP(w, r)
+		case OrganizationServiceUpdateOrganizationProcedure:
+			organizationServiceUpdateOrganizationHandler.ServeHTTP(w, r)
+		case OrganizationServiceSetOrganizationLimitsProcedure:
+			organizationServiceSetOrganizationLimitsHandler.ServeHTTP(w, r)
+		case OrganizationServiceDeleteOrganizationProcedure:
+			organizationServiceDeleteOrganizationHandler.ServeHTTP(w, r)
+		case OrganizationServiceVerifyDomainProcedure:
+			organizationServiceVerifyDomainHandler.ServeHTTP(w, r)
+		case OrganizationServiceGetSchemaProcedure:
+			organizationServiceGetSchemaHandler.ServeHTTP(w, r)
+		case OrganizationServiceSetSchemaProcedure:
+			organizationServiceSetSchemaHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -184,4 +384,28 @@ func (UnimplementedOrganizationServiceHandler) ListOrganizations(context.Context
 
 func (UnimplementedOrganizationServiceHandler) GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.Organization, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.GetOrganization is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) UpdateOrganization(context.Context, *v1.UpdateOrganizationRequest) (*v1.Organization, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.UpdateOrganization is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) SetOrganizationLimits(context.Context, *v1.SetOrganizationLimitsRequest) (*v1.Organization, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.SetOrganizationLimits is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) DeleteOrganization(context.Context, *v1.DeleteOrganizationRequest) (*v1.DeleteOrganizationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.DeleteOrganization is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.Organization, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.VerifyDomain is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) GetSchema(context.Context, *v1.GetSchemaRequest) (*v1.Schema, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.GetSchema is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) SetSchema(context.Context, *v1.SetSchemaRequest) (*v1.Schema, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.OrganizationService.SetSchema is not implemented"))
 }

@@ -43,6 +43,21 @@ const (
 	// PermissionServiceListPermissionUsersProcedure is the fully-qualified name of the
 	// PermissionService's ListPermissionUsers RPC.
 	PermissionServiceListPermissionUsersProcedure = "/authfi.v1.PermissionService/ListPermissionUsers"
+	// PermissionServiceExplainProcedure is the fully-qualified name of the PermissionService's Explain
+	// RPC.
+	PermissionServiceExplainProcedure = "/authfi.v1.PermissionService/Explain"
+	// PermissionServicePreviewPermissionsProcedure is the fully-qualified name of the
+	// PermissionService's PreviewPermissions RPC.
+	PermissionServicePreviewPermissionsProcedure = "/authfi.v1.PermissionService/PreviewPermissions"
+	// PermissionServiceDiffPermissionsProcedure is the fully-qualified name of the PermissionService's
+	// DiffPermissions RPC.
+	PermissionServiceDiffPermissionsProcedure = "/authfi.v1.PermissionService/DiffPermissions"
+	// PermissionServiceListDefinedPermissionsProcedure is the fully-qualified name of the
+	// PermissionService's ListDefinedPermissions RPC.
+	PermissionServiceListDefinedPermissionsProcedure = "/authfi.v1.PermissionService/ListDefinedPermissions"
+	// PermissionServiceDescribePermissionProcedure is the fully-qualified name of the
+	// PermissionService's DescribePermission RPC.
+	PermissionServiceDescribePermissionProcedure = "/authfi.v1.PermissionService/DescribePermission"
 )
 
 // PermissionServiceClient is a client for the authfi.v1.PermissionService service.
@@ -51,6 +66,20 @@ type PermissionServiceClient interface {
 	// Check answers one question, or several at one index.
 	Check(context.Context, *v1.CheckRequest) (*v1.CheckResponse, error)
 	ListPermissionUsers(context.Context, *v1.ListPermissionUsersRequest) (*v1.ListPermissionUsersResponse, error)
+	// Explain says why a user holds a permission, or why not and which grants would
+	// change that.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// PreviewPermissions says who would gain and lose what by changes, and makes
+	// none of them. It needs the right to make each of them.
+	PreviewPermissions(context.Context, *v1.PreviewPermissionsRequest) (*v1.PreviewPermissionsResponse, error)
+	// DiffPermissions compares a user's permissions at two applied indexes.
+	DiffPermissions(context.Context, *v1.DiffPermissionsRequest) (*v1.DiffPermissionsResponse, error)
+	// ListDefinedPermissions names the permissions that a role grants or that are
+	// described.
+	ListDefinedPermissions(context.Context, *v1.ListDefinedPermissionsRequest) (*v1.ListDefinedPermissionsResponse, error)
+	// DescribePermission says what a permission is for. An empty description takes
+	// the text away.
+	DescribePermission(context.Context, *v1.DescribePermissionRequest) (*v1.DefinedPermission, error)
 }
 
 // NewPermissionServiceClient constructs a client for the authfi.v1.PermissionService service. By
@@ -85,14 +114,54 @@ func NewPermissionServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		explain: connect.NewClient[v1.ExplainRequest, v1.ExplainResponse](
+			httpClient,
+			baseURL+PermissionServiceExplainProcedure,
+			connect.WithSchema(permissionServiceMethods.ByName("Explain")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		previewPermissions: connect.NewClient[v1.PreviewPermissionsRequest, v1.PreviewPermissionsResponse](
+			httpClient,
+			baseURL+PermissionServicePreviewPermissionsProcedure,
+			connect.WithSchema(permissionServiceMethods.ByName("PreviewPermissions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		diffPermissions: connect.NewClient[v1.DiffPermissionsRequest, v1.DiffPermissionsResponse](
+			httpClient,
+			baseURL+PermissionServiceDiffPermissionsProcedure,
+			connect.WithSchema(permissionServiceMethods.ByName("DiffPermissions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listDefinedPermissions: connect.NewClient[v1.ListDefinedPermissionsRequest, v1.ListDefinedPermissionsResponse](
+			httpClient,
+			baseURL+PermissionServiceListDefinedPermissionsProcedure,
+			connect.WithSchema(permissionServiceMethods.ByName("ListDefinedPermissions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		describePermission: connect.NewClient[v1.DescribePermissionRequest, v1.DefinedPermission](
+			httpClient,
+			baseURL+PermissionServiceDescribePermissionProcedure,
+			connect.WithSchema(permissionServiceMethods.ByName("DescribePermission")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // permissionServiceClient implements PermissionServiceClient.
 type permissionServiceClient struct {
-	listPermissions     *connect.Client[v1.ListPermissionsRequest, v1.ListPermissionsResponse]
-	check               *connect.Client[v1.CheckRequest, v1.CheckResponse]
-	listPermissionUsers *connect.Client[v1.ListPermissionUsersRequest, v1.ListPermissionUsersResponse]
+	listPermissions        *connect.Client[v1.ListPermissionsRequest, v1.ListPermissionsResponse]
+	check                  *connect.Client[v1.CheckRequest, v1.CheckResponse]
+	listPermissionUsers    *connect.Client[v1.ListPermissionUsersRequest, v1.ListPermissionUsersResponse]
+	explain                *connect.Client[v1.ExplainRequest, v1.ExplainResponse]
+	previewPermissions     *connect.Client[v1.PreviewPermissionsRequest, v1.PreviewPermissionsResponse]
+	diffPermissions        *connect.Client[v1.DiffPermissionsRequest, v1.DiffPermissionsResponse]
+	listDefinedPermissions *connect.Client[v1.ListDefinedPermissionsRequest, v1.ListDefinedPermissionsResponse]
+	describePermission     *connect.Client[v1.DescribePermissionRequest, v1.DefinedPermission]
 }
 
 // ListPermissions calls authfi.v1.PermissionService.ListPermissions.
@@ -122,12 +191,71 @@ func (c *permissionServiceClient) ListPermissionUsers(ctx context.Context, req *
 	return nil, err
 }
 
+// Explain calls authfi.v1.PermissionService.Explain.
+func (c *permissionServiceClient) Explain(ctx context.Context, req *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	response, err := c.explain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// PreviewPermissions calls authfi.v1.PermissionService.PreviewPermissions.
+func (c *permissionServiceClient) PreviewPermissions(ctx context.Context, req *v1.PreviewPermissionsRequest) (*v1.PreviewPermissionsResponse, error) {
+	response, err := c.previewPermissions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DiffPermissions calls authfi.v1.PermissionService.DiffPermissions.
+func (c *permissionServiceClient) DiffPermissions(ctx context.Context, req *v1.DiffPermissionsRequest) (*v1.DiffPermissionsResponse, error) {
+	response, err := c.diffPermissions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListDefinedPermissions calls authfi.v1.PermissionService.ListDefinedPermissions.
+func (c *permissionServiceClient) ListDefinedPermissions(ctx context.Context, req *v1.ListDefinedPermissionsRequest) (*v1.ListDefinedPermissionsResponse, error) {
+	response, err := c.listDefinedPermissions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DescribePermission calls authfi.v1.PermissionService.DescribePermission.
+func (c *permissionServiceClient) DescribePermission(ctx context.Context, req *v1.DescribePermissionRequest) (*v1.DefinedPermission, error) {
+	response, err := c.describePermission.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // PermissionServiceHandler is an implementation of the authfi.v1.PermissionService service.
 type PermissionServiceHandler interface {
 	ListPermissions(context.Context, *v1.ListPermissionsRequest) (*v1.ListPermissionsResponse, error)
 	// Check answers one question, or several at one index.
 	Check(context.Context, *v1.CheckRequest) (*v1.CheckResponse, error)
 	ListPermissionUsers(context.Context, *v1.ListPermissionUsersRequest) (*v1.ListPermissionUsersResponse, error)
+	// Explain says why a user holds a permission, or why not and which grants would
+	// change that.
+	Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error)
+	// PreviewPermissions says who would gain and lose what by changes, and makes
+	// none of them. It needs the right to make each of them.
+	PreviewPermissions(context.Context, *v1.PreviewPermissionsRequest) (*v1.PreviewPermissionsResponse, error)
+	// DiffPermissions compares a user's permissions at two applied indexes.
+	DiffPermissions(context.Context, *v1.DiffPermissionsRequest) (*v1.DiffPermissionsResponse, error)
+	// ListDefinedPermissions names the permissions that a role grants or that are
+	// described.
+	ListDefinedPermissions(context.Context, *v1.ListDefinedPermissionsRequest) (*v1.ListDefinedPermissionsResponse, error)
+	// DescribePermission says what a permission is for. An empty description takes
+	// the text away.
+	DescribePermission(context.Context, *v1.DescribePermissionRequest) (*v1.DefinedPermission, error)
 }
 
 // NewPermissionServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -158,6 +286,41 @@ func NewPermissionServiceHandler(svc PermissionServiceHandler, opts ...connect.H
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	permissionServiceExplainHandler := connect.NewUnaryHandlerSimple(
+		PermissionServiceExplainProcedure,
+		svc.Explain,
+		connect.WithSchema(permissionServiceMethods.ByName("Explain")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	permissionServicePreviewPermissionsHandler := connect.NewUnaryHandlerSimple(
+		PermissionServicePreviewPermissionsProcedure,
+		svc.PreviewPermissions,
+		connect.WithSchema(permissionServiceMethods.ByName("PreviewPermissions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	permissionServiceDiffPermissionsHandler := connect.NewUnaryHandlerSimple(
+		PermissionServiceDiffPermissionsProcedure,
+		svc.DiffPermissions,
+		connect.WithSchema(permissionServiceMethods.ByName("DiffPermissions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	permissionServiceListDefinedPermissionsHandler := connect.NewUnaryHandlerSimple(
+		PermissionServiceListDefinedPermissionsProcedure,
+		svc.ListDefinedPermissions,
+		connect.WithSchema(permissionServiceMethods.ByName("ListDefinedPermissions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	permissionServiceDescribePermissionHandler := connect.NewUnaryHandlerSimple(
+		PermissionServiceDescribePermissionProcedure,
+		svc.DescribePermission,
+		connect.WithSchema(permissionServiceMethods.ByName("DescribePermission")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.PermissionService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case PermissionServiceListPermissionsProcedure:
@@ -166,6 +329,16 @@ func NewPermissionServiceHandler(svc PermissionServiceHandler, opts ...connect.H
 			permissionServiceCheckHandler.ServeHTTP(w, r)
 		case PermissionServiceListPermissionUsersProcedure:
 			permissionServiceListPermissionUsersHandler.ServeHTTP(w, r)
+		case PermissionServiceExplainProcedure:
+			permissionServiceExplainHandler.ServeHTTP(w, r)
+		case PermissionServicePreviewPermissionsProcedure:
+			permissionServicePreviewPermissionsHandler.ServeHTTP(w, r)
+		case PermissionServiceDiffPermissionsProcedure:
+			permissionServiceDiffPermissionsHandler.ServeHTTP(w, r)
+		case PermissionServiceListDefinedPermissionsProcedure:
+			permissionServiceListDefinedPermissionsHandler.ServeHTTP(w, r)
+		case PermissionServiceDescribePermissionProcedure:
+			permissionServiceDescribePermissionHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -185,4 +358,24 @@ func (UnimplementedPermissionServiceHandler) Check(context.Context, *v1.CheckReq
 
 func (UnimplementedPermissionServiceHandler) ListPermissionUsers(context.Context, *v1.ListPermissionUsersRequest) (*v1.ListPermissionUsersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.PermissionService.ListPermissionUsers is not implemented"))
+}
+
+func (UnimplementedPermissionServiceHandler) Explain(context.Context, *v1.ExplainRequest) (*v1.ExplainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.PermissionService.Explain is not implemented"))
+}
+
+func (UnimplementedPermissionServiceHandler) PreviewPermissions(context.Context, *v1.PreviewPermissionsRequest) (*v1.PreviewPermissionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.PermissionService.PreviewPermissions is not implemented"))
+}
+
+func (UnimplementedPermissionServiceHandler) DiffPermissions(context.Context, *v1.DiffPermissionsRequest) (*v1.DiffPermissionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.PermissionService.DiffPermissions is not implemented"))
+}
+
+func (UnimplementedPermissionServiceHandler) ListDefinedPermissions(context.Context, *v1.ListDefinedPermissionsRequest) (*v1.ListDefinedPermissionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.PermissionService.ListDefinedPermissions is not implemented"))
+}
+
+func (UnimplementedPermissionServiceHandler) DescribePermission(context.Context, *v1.DescribePermissionRequest) (*v1.DefinedPermission, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.PermissionService.DescribePermission is not implemented"))
 }

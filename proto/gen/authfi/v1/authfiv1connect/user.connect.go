@@ -51,6 +51,12 @@ const (
 	// UserServiceActivateUserProcedure is the fully-qualified name of the UserService's ActivateUser
 	// RPC.
 	UserServiceActivateUserProcedure = "/authfi.v1.UserService/ActivateUser"
+	// UserServiceCreateServiceAccountProcedure is the fully-qualified name of the UserService's
+	// CreateServiceAccount RPC.
+	UserServiceCreateServiceAccountProcedure = "/authfi.v1.UserService/CreateServiceAccount"
+	// UserServiceListUserGroupsProcedure is the fully-qualified name of the UserService's
+	// ListUserGroups RPC.
+	UserServiceListUserGroupsProcedure = "/authfi.v1.UserService/ListUserGroups"
 )
 
 // UserServiceClient is a client for the authfi.v1.UserService service.
@@ -66,6 +72,11 @@ type UserServiceClient interface {
 	// memberships stay.
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.User, error)
 	ActivateUser(context.Context, *v1.ActivateUserRequest) (*v1.User, error)
+	// CreateServiceAccount makes a user that is no person. It acts by API keys,
+	// and ends with its owner.
+	CreateServiceAccount(context.Context, *v1.CreateServiceAccountRequest) (*v1.User, error)
+	// ListUserGroups names the groups that a user is in, directly and by nesting.
+	ListUserGroups(context.Context, *v1.ListUserGroupsRequest) (*v1.ListUserGroupsResponse, error)
 }
 
 // NewUserServiceClient constructs a client for the authfi.v1.UserService service. By default, it
@@ -123,18 +134,33 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(userServiceMethods.ByName("ActivateUser")),
 			connect.WithClientOptions(opts...),
 		),
+		createServiceAccount: connect.NewClient[v1.CreateServiceAccountRequest, v1.User](
+			httpClient,
+			baseURL+UserServiceCreateServiceAccountProcedure,
+			connect.WithSchema(userServiceMethods.ByName("CreateServiceAccount")),
+			connect.WithClientOptions(opts...),
+		),
+		listUserGroups: connect.NewClient[v1.ListUserGroupsRequest, v1.ListUserGroupsResponse](
+			httpClient,
+			baseURL+UserServiceListUserGroupsProcedure,
+			connect.WithSchema(userServiceMethods.ByName("ListUserGroups")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // userServiceClient implements UserServiceClient.
 type userServiceClient struct {
-	listUsers      *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
-	createUser     *connect.Client[v1.CreateUserRequest, v1.User]
-	getUser        *connect.Client[v1.GetUserRequest, v1.User]
-	updateUser     *connect.Client[v1.UpdateUserRequest, v1.User]
-	deleteUser     *connect.Client[v1.DeleteUserRequest, v1.DeleteUserResponse]
-	deactivateUser *connect.Client[v1.DeactivateUserRequest, v1.User]
-	activateUser   *connect.Client[v1.ActivateUserRequest, v1.User]
+	listUsers            *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
+	createUser           *connect.Client[v1.CreateUserRequest, v1.User]
+	getUser              *connect.Client[v1.GetUserRequest, v1.User]
+	updateUser           *connect.Client[v1.UpdateUserRequest, v1.User]
+	deleteUser           *connect.Client[v1.DeleteUserRequest, v1.DeleteUserResponse]
+	deactivateUser       *connect.Client[v1.DeactivateUserRequest, v1.User]
+	activateUser         *connect.Client[v1.ActivateUserRequest, v1.User]
+	createServiceAccount *connect.Client[v1.CreateServiceAccountRequest, v1.User]
+	listUserGroups       *connect.Client[v1.ListUserGroupsRequest, v1.ListUserGroupsResponse]
 }
 
 // ListUsers calls authfi.v1.UserService.ListUsers.
@@ -200,6 +226,24 @@ func (c *userServiceClient) ActivateUser(ctx context.Context, req *v1.ActivateUs
 	return nil, err
 }
 
+// CreateServiceAccount calls authfi.v1.UserService.CreateServiceAccount.
+func (c *userServiceClient) CreateServiceAccount(ctx context.Context, req *v1.CreateServiceAccountRequest) (*v1.User, error) {
+	response, err := c.createServiceAccount.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListUserGroups calls authfi.v1.UserService.ListUserGroups.
+func (c *userServiceClient) ListUserGroups(ctx context.Context, req *v1.ListUserGroupsRequest) (*v1.ListUserGroupsResponse, error) {
+	response, err := c.listUserGroups.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // UserServiceHandler is an implementation of the authfi.v1.UserService service.
 type UserServiceHandler interface {
 	ListUsers(context.Context, *v1.ListUsersRequest) (*v1.ListUsersResponse, error)
@@ -213,6 +257,11 @@ type UserServiceHandler interface {
 	// memberships stay.
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.User, error)
 	ActivateUser(context.Context, *v1.ActivateUserRequest) (*v1.User, error)
+	// CreateServiceAccount makes a user that is no person. It acts by API keys,
+	// and ends with its owner.
+	CreateServiceAccount(context.Context, *v1.CreateServiceAccountRequest) (*v1.User, error)
+	// ListUserGroups names the groups that a user is in, directly and by nesting.
+	ListUserGroups(context.Context, *v1.ListUserGroupsRequest) (*v1.ListUserGroupsResponse, error)
 }
 
 // NewUserServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -266,6 +315,19 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(userServiceMethods.ByName("ActivateUser")),
 		connect.WithHandlerOptions(opts...),
 	)
+	userServiceCreateServiceAccountHandler := connect.NewUnaryHandlerSimple(
+		UserServiceCreateServiceAccountProcedure,
+		svc.CreateServiceAccount,
+		connect.WithSchema(userServiceMethods.ByName("CreateServiceAccount")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceListUserGroupsHandler := connect.NewUnaryHandlerSimple(
+		UserServiceListUserGroupsProcedure,
+		svc.ListUserGroups,
+		connect.WithSchema(userServiceMethods.ByName("ListUserGroups")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.UserService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case UserServiceListUsersProcedure:
@@ -282,6 +344,10 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 			userServiceDeactivateUserHandler.ServeHTTP(w, r)
 		case UserServiceActivateUserProcedure:
 			userServiceActivateUserHandler.ServeHTTP(w, r)
+		case UserServiceCreateServiceAccountProcedure:
+			userServiceCreateServiceAccountHandler.ServeHTTP(w, r)
+		case UserServiceListUserGroupsProcedure:
+			userServiceListUserGroupsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -317,4 +383,12 @@ func (UnimplementedUserServiceHandler) DeactivateUser(context.Context, *v1.Deact
 
 func (UnimplementedUserServiceHandler) ActivateUser(context.Context, *v1.ActivateUserRequest) (*v1.User, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.UserService.ActivateUser is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) CreateServiceAccount(context.Context, *v1.CreateServiceAccountRequest) (*v1.User, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.UserService.CreateServiceAccount is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) ListUserGroups(context.Context, *v1.ListUserGroupsRequest) (*v1.ListUserGroupsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.UserService.ListUserGroups is not implemented"))
 }
