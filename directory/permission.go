@@ -51,8 +51,16 @@ func (p Permission) Check() error {
 
 const anyNoun = "*"
 
-// Wildcard is the permission verb:* that covers p; false when p is one itself,
-// since only verb:* grants verb:*.
+// A wildcard verb:* grants every permission of that verb, also those that nothing
+// else names; only verb:* itself grants verb:*. There is no other wildcard.
+
+// Verb is the part before the colon, and whether p is that verb's wildcard.
+func (p Permission) Verb() (verb string, wild bool) {
+	verb, noun, _ := strings.Cut(string(p), ":")
+	return verb, noun == anyNoun
+}
+
+// Wildcard is the permission verb:* that covers p; false when p is one itself.
 func (p Permission) Wildcard() (Permission, bool) {
 	verb, noun, ok := strings.Cut(string(p), ":")
 	if !ok || noun == anyNoun {

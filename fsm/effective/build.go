@@ -21,8 +21,9 @@ type RoleRow struct {
 }
 
 type GroupRow struct {
-	ID    directory.GroupID
-	Roles []directory.RoleID
+	ID      directory.GroupID
+	Roles   []directory.RoleID
+	Parents []directory.GroupID
 }
 
 type UserRow struct {
@@ -47,6 +48,13 @@ func Build(rows Rows) (*Index, error) {
 		}
 		for _, r := range g.Roles {
 			if _, err := e.AssignGroup(r, g.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, g := range rows.Groups {
+		for _, parent := range g.Parents {
+			if _, err := e.Nest(parent, g.ID); err != nil {
 				return nil, err
 			}
 		}

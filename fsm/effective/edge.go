@@ -89,29 +89,31 @@ func tooManyUserRoles(id directory.UserID) error {
 	return directory.Exhausted("roles", "user %s has %d roles", id, RolesPerUserMax)
 }
 
-// AssignGroup gives a role to a group, whatever its size, by writing two rows.
+// AssignGroup gives a role to a group and so to all below it, whatever their
+// size, by writing two rows for each.
 func (e *Editor) AssignGroup(roleID directory.RoleID, groupID directory.GroupID) (bool, error) {
 	r, g, err := e.groupEnds(roleID, groupID)
-	if err != nil || r.groups.has(g.ordinal) {
+	if err != nil || hasOrdinal(g.own, r.ordinal) {
 		return false, err
 	}
-	if len(g.roles) >= RolesPerGroupMax {
-		return false, directory.Exhausted("roles", "group %s has %d roles", groupID, RolesPerGroupMax)
-	}
-	e.setRoleGroup(r.ordinal, g.ordinal, true)
-	e.setGroupRole(g.ordinal, r.ordinal, true)
-	return true, nil
+	return done(e.rewrite(g, func(changed *group) { changed.own = with(changed.own, r.ordinal, true) }))
 }
 
 // UnassignGroup takes a role from a group.
 func (e *Editor) UnassignGroup(roleID directory.RoleID, groupID directory.GroupID) (bool, error) {
 	r, g, err := e.groupEnds(roleID, groupID)
-	if err != nil || !r.groups.has(g.ordinal) {
+	if err != nil || !hasOrdinal(g.own, r.ordinal) {
 		return false, err
 	}
-	e.setRoleGroup(r.ordinal, g.ordinal, false)
-	e.setGroupRole(g.ordinal, r.ordinal, false)
-	return true, nil
+	return done(e.rewrite(g, func(changed *group) { changed.own = with(changed.own, r.ordinal, false) }))
+}
+
+// done reports a change unless it was refused.
+func done(err error) (bool, error) { return err == nil, err }
+
+func hasOrdinal(list []uint32, o uint32) bool {
+	_, has := slices.BinarySearch(list, o)
+	return has
 }
 
 func (e *Editor) groupEnds(roleID directory.RoleID, groupID directory.GroupID) (*role, *group, error) {
@@ -153,9 +155,9 @@ func (e *Editor) setUserRole(u, r uint32, on bool) {
 	e.setUser(&changed)
 }
 
-func (e *Editor) setGroupRole(g, r uint32, on bool) {
+func (e *Editor) dropGroupRole(g, r uint32) {
 	changed := *e.groups.at(g)
-	changed.roles = with(changed.roles, r, on)
+	changed.own, changed.roles = with(changed.own, r, false), with(changed.roles, r, false)
 	e.setGroup(&changed)
 }
 

@@ -11,9 +11,16 @@ import (
 const (
 	GroupsPerUserMax = 5_000
 	RolesPerUserMax  = 1_000
-	RolesPerGroupMax = 1_000
+	RolesPerGroupMax = 1_000 // its own and those that it inherits
 	RolesMax         = 65_536
 	PermissionsMax   = 16_384 // with RolesMax, 128 MB of bit sets at the very worst
+
+	// NestingsMax bounds the edges between groups of one organization, and with
+	// them what a change at the top of a tree rewrites: 20,000 groups take some
+	// milliseconds. NestingDepthMax bounds the path that an answer shows; identity
+	// providers nest a handful deep.
+	NestingsMax     = 20_000
+	NestingDepthMax = 32
 )
 
 // Editor is one writer's private copy. Its reads see its writes. Ids that it
@@ -150,6 +157,10 @@ func (e *Editor) DeleteGroup(id directory.GroupID) error {
 	if err != nil {
 		return err
 	}
+	if err := e.isolate(g); err != nil {
+		return err
+	}
+	g = e.groups.at(g.ordinal)
 	for _, r := range g.roles {
 		e.setRoleGroup(r, g.ordinal, false)
 	}

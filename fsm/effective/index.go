@@ -18,6 +18,9 @@ type Index struct {
 	groupByID  trie[idKey, *group]
 	roleByID   trie[idKey, *role]
 	permByName trie[nameKey, *permission]
+	wildByVerb trie[nameKey, *wildcard]
+
+	nestings int // edges between groups
 }
 
 // Rows are immutable once published. Slices are sorted and without repeats.
@@ -30,17 +33,20 @@ type user struct {
 }
 
 type group struct {
-	ordinal uint32
-	id      directory.GroupID
-	roles   []uint32
-	members set
+	roles    []uint32 // its own and those of every group above it: all that a check reads
+	ordinal  uint32
+	id       directory.GroupID
+	own      []uint32 // roles assigned to the group itself; shares roles' memory without nesting
+	members  set
+	parents  []uint32
+	children []uint32
 }
 
 type role struct {
 	ordinal uint32
 	id      directory.RoleID
 	perms   []uint32
-	groups  set
+	groups  set // for which it is effective: the groups that have it and all below them
 	users   set // direct
 }
 
@@ -55,6 +61,14 @@ func (u *user) key() idKey         { return idKey(u.id) }
 func (g *group) key() idKey        { return idKey(g.id) }
 func (r *role) key() idKey         { return idKey(r.id) }
 func (p *permission) key() nameKey { return nameKey(p.name) }
+
+// wildcard is the row of verb:*, found by its verb: a check then makes no string.
+type wildcard permission
+
+func (w *wildcard) key() nameKey {
+	verb, _ := w.name.Verb()
+	return nameKey(verb)
+}
 
 func (p *permission) grantedBy(r uint32) bool {
 	w := r >> 6
@@ -92,17 +106,33 @@ func (x *Index) permission(p directory.Permission) *permission {
 	return x.permByName.get(nameKey(p))
 }
 
+// granting are the rows whose roles grant p: its own and that of the wildcard
+// that covers it, each nil when no role names it.
+func (x *Index) granting(p directory.Permission) (rows [2]*permission) {
+	if x == nil {
+		return rows
+	}
+	rows[0] = x.permission(p)
+	if x.wildByVerb.root == nil { // most organizations: a tenth of a check
+		return rows
+	}
+	if verb, wild := p.Verb(); !wild {
+		rows[1] = (*permission)(x.wildByVerb.get(nameKey(verb)))
+	}
+	return rows
+}
+
 // Has reports whether an active user holds a permission. It allocates nothing.
 func (x *Index) Has(id directory.UserID, p directory.Permission) bool {
 	u := x.user(id)
 	if u == nil || !u.active {
 		return false
 	}
-	granting := x.permission(p)
-	if granting == nil {
-		return false
-	}
-	return x.holds(u, granting)
+	return x.holdsAny(u, x.granting(p))
+}
+
+func (x *Index) holdsAny(u *user, granting [2]*permission) bool {
+	return granting[0] != nil && x.holds(u, granting[0]) || granting[1] != nil && x.holds(u, granting[1])
 }
 
 // holds looks for a role that the user has and that grants the permission.
@@ -131,9 +161,7 @@ func (x *Index) HasMany(id directory.UserID, ps []directory.Permission, out []bo
 		return
 	}
 	for i, p := range ps {
-		if granting := x.permission(p); granting != nil {
-			out[i] = x.holds(u, granting)
-		}
+		out[i] = x.holdsAny(u, x.granting(p))
 	}
 }
 
@@ -159,13 +187,13 @@ func (x *Index) DirectRoles(id directory.UserID) []directory.RoleID {
 	return x.roleIDs(u.roles)
 }
 
-// GroupRoles are the roles assigned to a group.
+// GroupRoles are the roles assigned to a group itself.
 func (x *Index) GroupRoles(id directory.GroupID) []directory.RoleID {
 	g := x.group(id)
 	if g == nil {
 		return nil
 	}
-	return x.roleIDs(g.roles)
+	return x.roleIDs(g.own)
 }
 
 func (x *Index) roleIDs(ordinals []uint32) []directory.RoleID {
@@ -245,7 +273,13 @@ func (x *Index) RoleHolders(id directory.RoleID) (groups []directory.GroupID, us
 	if r == nil {
 		return nil, nil
 	}
-	r.groups.each(func(g uint32) bool { groups = append(groups, x.groups.at(g).id); return true })
+	r.groups.each(func(o uint32) bool {
+		g := x.groups.at(o)
+		if _, own := slices.BinarySearch(g.own, r.ordinal); own {
+			groups = append(groups, g.id)
+		}
+		return true
+	})
 	return sorted(groups), x.userIDs(&r.users)
 }
 

@@ -9,11 +9,14 @@ import (
 	"github.com/authfi/authfi/directory"
 )
 
-// Source is one way in which a permission reaches a user: through a role, via a
-// group unless Group is zero.
+// Source is one way in which a permission reaches a user: through a role that is
+// assigned to the user, or to Group, which the user is in by way of the group
+// Member: the same one, or one nested in it.
 type Source struct {
-	Role  directory.RoleID
-	Group directory.GroupID
+	Role   directory.RoleID
+	Group  directory.GroupID // zero: assigned to the user
+	Member directory.GroupID
+	Names  directory.Permission // what the role names: the permission, or the wildcard that covers it
 }
 
 // Grant is one permission with one source.
@@ -26,66 +29,153 @@ func compareSources(a, b Source) int {
 	if c := bytes.Compare(a.Role[:], b.Role[:]); c != 0 {
 		return c
 	}
-	return bytes.Compare(a.Group[:], b.Group[:])
+	if c := bytes.Compare(a.Group[:], b.Group[:]); c != 0 {
+		return c
+	}
+	if c := bytes.Compare(a.Member[:], b.Member[:]); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.Names), string(b.Names))
 }
 
-// ways yields every (role, group) that an active user has.
-func (x *Index) ways(u *user, yield func(r uint32, via directory.GroupID)) {
-	if u == nil || !u.active {
-		return
+func compareGrants(a, b Grant) int {
+	if c := strings.Compare(string(a.Permission), string(b.Permission)); c != 0 {
+		return c
 	}
+	return compareSources(a.Source, b.Source)
+}
+
+// effectiveRoles yields every role that a user has, once for each of the user's
+// groups that brings it, whether the user is active or not.
+func (x *Index) effectiveRoles(u *user, yield func(r uint32)) {
 	for _, r := range u.roles {
-		yield(r, directory.GroupID{})
+		yield(r)
 	}
-	for _, o := range u.groups {
-		g := x.groups.at(o)
-		for _, r := range g.roles {
-			yield(r, g.id)
+	for _, g := range u.groups {
+		for _, r := range x.groups.at(g).roles {
+			yield(r)
 		}
 	}
 }
 
+// ways yields every role that a user has, with the group that it is assigned to
+// and the user's own group from which that one is reached.
+func (x *Index) ways(u *user, yield func(r uint32, way Source)) {
+	for _, r := range u.roles {
+		yield(r, Source{Role: x.roles.at(r).id})
+	}
+	for _, o := range u.groups {
+		member := x.groups.at(o)
+		x.upwards(member, func(g *group) bool {
+			for _, r := range g.own {
+				yield(r, Source{Role: x.roles.at(r).id, Group: g.id, Member: member.id})
+			}
+			return true
+		})
+	}
+}
+
+// activeUser is nil for a user who holds nothing.
+func (x *Index) activeUser(id directory.UserID) *user {
+	if u := x.user(id); u != nil && u.active {
+		return u
+	}
+	return nil
+}
+
 // Why names every source of a permission; none if the user does not hold it.
-func (x *Index) Why(id directory.UserID, p directory.Permission) (sources []Source) {
-	granting := x.permission(p)
-	if granting == nil {
+func (x *Index) Why(id directory.UserID, p directory.Permission) []Source {
+	u := x.activeUser(id)
+	if u == nil {
 		return nil
 	}
-	x.ways(x.user(id), func(r uint32, via directory.GroupID) {
-		if granting.grantedBy(r) {
-			sources = append(sources, Source{x.roles.at(r).id, via})
+	return x.why(u, p)
+}
+
+// WhyIfActive is Why for a user as if they were active.
+func (x *Index) WhyIfActive(id directory.UserID, p directory.Permission) []Source {
+	u := x.user(id)
+	if u == nil {
+		return nil
+	}
+	return x.why(u, p)
+}
+
+func (x *Index) why(u *user, p directory.Permission) (sources []Source) {
+	granting := x.granting(p)
+	x.ways(u, func(r uint32, way Source) {
+		for _, row := range granting {
+			if row != nil && row.grantedBy(r) {
+				way.Names = row.name
+				sources = append(sources, way)
+			}
 		}
 	})
 	slices.SortFunc(sources, compareSources)
 	return sources
 }
 
-// List names every permission with every source, ordered by permission.
+// List names every permission that the user's roles name, each with every source,
+// ordered by permission. A wildcard is listed as what it is, and besides as a
+// source of the listed permissions that it covers.
 func (x *Index) List(id directory.UserID) (grants []Grant) {
-	x.ways(x.user(id), func(r uint32, via directory.GroupID) {
-		row := x.roles.at(r)
-		for _, p := range row.perms {
-			grants = append(grants, Grant{x.perms.at(p).name, Source{row.id, via}})
+	u := x.activeUser(id)
+	if u == nil {
+		return nil
+	}
+	wild := false
+	x.ways(u, func(r uint32, way Source) {
+		for _, p := range x.roles.at(r).perms {
+			way.Names = x.perms.at(p).name
+			grants = append(grants, Grant{way.Names, way})
+			_, is := way.Names.Verb()
+			wild = wild || is
 		}
 	})
-	slices.SortFunc(grants, func(a, b Grant) int {
-		if c := strings.Compare(string(a.Permission), string(b.Permission)); c != 0 {
-			return c
+	if wild {
+		grants = covered(grants)
+	}
+	slices.SortFunc(grants, compareGrants)
+	return grants
+}
+
+// covered adds the wildcards among the grants to what they cover.
+func covered(grants []Grant) []Grant {
+	named := map[string][]directory.Permission{} // by verb
+	seen := map[directory.Permission]bool{}
+	for _, g := range grants {
+		if verb, wild := g.Permission.Verb(); !wild && !seen[g.Permission] {
+			seen[g.Permission] = true
+			named[verb] = append(named[verb], g.Permission)
 		}
-		return compareSources(a.Source, b.Source)
-	})
+	}
+	for _, g := range slices.Clone(grants) {
+		if verb, wild := g.Permission.Verb(); wild {
+			for _, p := range named[verb] {
+				grants = append(grants, Grant{p, g.Source})
+			}
+		}
+	}
 	return grants
 }
 
 // Roles are the effective roles of an active user.
 func (x *Index) Roles(id directory.UserID) (ids []directory.RoleID) {
-	x.ways(x.user(id), func(r uint32, _ directory.GroupID) { ids = append(ids, x.roles.at(r).id) })
+	u := x.activeUser(id)
+	if u == nil {
+		return nil
+	}
+	x.effectiveRoles(u, func(r uint32) { ids = append(ids, x.roles.at(r).id) })
 	return slices.Compact(sorted(ids))
 }
 
-// Permissions are the effective permissions of an active user.
+// Permissions are what the roles of an active user name.
 func (x *Index) Permissions(id directory.UserID) (ps []directory.Permission) {
-	x.ways(x.user(id), func(r uint32, _ directory.GroupID) {
+	u := x.activeUser(id)
+	if u == nil {
+		return nil
+	}
+	x.effectiveRoles(u, func(r uint32) {
 		for _, p := range x.roles.at(r).perms {
 			ps = append(ps, x.perms.at(p).name)
 		}
@@ -97,12 +187,16 @@ func (x *Index) Permissions(id directory.UserID) (ps []directory.Permission) {
 // Who lists the active users that hold a permission, in id order after the
 // given id, and counts all of them.
 func (x *Index) Who(p directory.Permission, after directory.UserID, limit int) (page []directory.UserID, total int) {
-	granting := x.permission(p)
-	if granting == nil {
+	granting := x.granting(p)
+	if granting == [2]*permission{} {
 		return nil, 0
 	}
 	holders := newBits(x.users.n)
-	bitSet(granting.roles).each(func(r uint32) { x.addHolders(x.roles.at(r), holders) })
+	for _, row := range granting {
+		if row != nil {
+			bitSet(row.roles).each(func(r uint32) { x.addHolders(x.roles.at(r), holders) })
+		}
+	}
 	return x.page(after, limit, func(yield func(*user)) {
 		holders.each(func(o uint32) {
 			if u := x.users.at(o); u.active {

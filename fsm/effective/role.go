@@ -63,6 +63,9 @@ func (e *Editor) permOrdinals(ps []directory.Permission) []uint32 {
 func (e *Editor) setPermission(p *permission) {
 	e.perms.set(p.ordinal, p, e.token)
 	e.permByName.put(p, e.token)
+	if _, wild := p.name.Verb(); wild {
+		e.wildByVerb.put((*wildcard)(p), e.token)
+	}
 }
 
 func (e *Editor) grant(p, r uint32) {
@@ -91,6 +94,9 @@ func (e *Editor) revoke(p, r uint32) {
 	}
 	e.perms.drop(p, e.token)
 	e.permByName.drop(nameKey(changed.name), e.token)
+	if verb, wild := changed.name.Verb(); wild {
+		e.wildByVerb.drop(nameKey(verb), e.token)
+	}
 }
 
 // DeleteRole takes a role from everybody and forgets it. Its grants go first,
@@ -103,7 +109,7 @@ func (e *Editor) DeleteRole(id directory.RoleID) error {
 	for _, p := range r.perms {
 		e.revoke(p, r.ordinal)
 	}
-	r.groups.each(func(g uint32) bool { e.setGroupRole(g, r.ordinal, false); return true })
+	r.groups.each(func(g uint32) bool { e.dropGroupRole(g, r.ordinal); return true })
 	r.users.each(func(u uint32) bool { e.setUserRole(u, r.ordinal, false); return true })
 	e.roles.drop(r.ordinal, e.token)
 	e.roleByID.drop(idKey(id), e.token)

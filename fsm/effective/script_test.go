@@ -61,8 +61,9 @@ func (s *script) run(words []string) error {
 	case "rollback":
 		s.edit.Rollback(s.mark)
 		return nil
-	case "refused":
-		if err := s.change(rest[0], words[2:]); directory.KindOf(err) != directory.KindNotFound {
+	case "refused", "conflict":
+		want := map[string]directory.Kind{"refused": directory.KindNotFound, "conflict": directory.KindConflict}[verb]
+		if err := s.change(rest[0], words[2:]); directory.KindOf(err) != want {
 			return fmt.Errorf("not refused: %v", err)
 		}
 		return nil
@@ -91,6 +92,12 @@ func (s *script) ask(words []string) error {
 			way := name(source.Role)
 			if !source.Group.IsZero() {
 				way += " via " + name(source.Group)
+			}
+			if source.Member != source.Group {
+				way += " by " + name(source.Member)
+			}
+			if source.Names != directory.Permission(words[2]) {
+				way += " as " + string(source.Names)
 			}
 			got = append(got, way)
 		}
@@ -128,6 +135,10 @@ func (s *script) change(verb string, words []string) (err error) {
 		_, err = s.edit.AddMember(group, named[directory.UserID](words[1]))
 	case "unmember":
 		_, err = s.edit.RemoveMember(group, named[directory.UserID](words[1]))
+	case "nest":
+		_, err = s.edit.Nest(named[directory.GroupID](words[1]), group)
+	case "unnest":
+		_, err = s.edit.Unnest(named[directory.GroupID](words[1]), group)
 	case "assign", "unassign":
 		err = s.assign(verb+" "+words[1], role, words[2])
 	case "delete":

@@ -19,6 +19,7 @@ type twin struct {
 	members map[[2][16]byte]bool // group, user
 	toUser  map[[2][16]byte]bool // role, user
 	toGroup map[[2][16]byte]bool // role, group
+	nested  map[[2][16]byte]bool // parent, child
 }
 
 func newTwin() *twin {
@@ -26,34 +27,74 @@ func newTwin() *twin {
 		active: map[directory.UserID]bool{}, groups: map[directory.GroupID]bool{},
 		roles:   map[directory.RoleID][]directory.Permission{},
 		members: map[[2][16]byte]bool{}, toUser: map[[2][16]byte]bool{}, toGroup: map[[2][16]byte]bool{},
+		nested: map[[2][16]byte]bool{},
 	}
+}
+
+// isIn reports whether a group is another or nested in it, however deep.
+func (w *twin) isIn(child, parent directory.GroupID) bool {
+	if child == parent {
+		return true
+	}
+	for e := range w.nested {
+		if e[1] == child && w.isIn(e[0], parent) {
+			return true
+		}
+	}
+	return false
+}
+
+// ways are the sources of a user without what their roles name.
+func (w *twin) ways(u directory.UserID) (ways []Source) {
+	for r := range w.roles {
+		if w.toUser[[2][16]byte{r, u}] {
+			ways = append(ways, Source{Role: r})
+		}
+		for g := range w.groups {
+			for member := range w.groups {
+				if w.toGroup[[2][16]byte{r, g}] && w.members[[2][16]byte{member, u}] && w.isIn(member, g) {
+					ways = append(ways, Source{Role: r, Group: g, Member: member})
+				}
+			}
+		}
+	}
+	return ways
+}
+
+// why recomputes the sources of one permission.
+func (w *twin) why(u directory.UserID, p directory.Permission) (sources []Source) {
+	if !w.active[u] {
+		return nil
+	}
+	wildcard, _ := p.Wildcard()
+	for _, way := range w.ways(u) {
+		for _, named := range w.roles[way.Role] {
+			if named == p || named == wildcard {
+				way.Names = named
+				sources = append(sources, way)
+			}
+		}
+	}
+	slices.SortFunc(sources, compareSources)
+	return sources
 }
 
 func (w *twin) list(u directory.UserID) (grants []Grant) {
 	if !w.active[u] {
 		return nil
 	}
-	for r, ps := range w.roles {
-		for _, p := range ps {
-			if w.toUser[[2][16]byte{r, u}] {
-				grants = append(grants, Grant{p, Source{Role: r}})
-			}
-			for g := range w.groups {
-				if w.toGroup[[2][16]byte{r, g}] && w.members[[2][16]byte{g, u}] {
-					grants = append(grants, Grant{p, Source{r, g}})
-				}
-			}
+	held := map[directory.Permission]bool{}
+	for _, way := range w.ways(u) {
+		for _, p := range w.roles[way.Role] {
+			held[p] = true
 		}
 	}
-	slices.SortFunc(grants, func(a, b Grant) int {
-		if a.Permission != b.Permission {
-			if a.Permission < b.Permission {
-				return -1
-			}
-			return 1
+	for p := range held {
+		for _, source := range w.why(u, p) {
+			grants = append(grants, Grant{p, source})
 		}
-		return compareSources(a.Source, b.Source)
-	})
+	}
+	slices.SortFunc(grants, compareGrants)
 	return grants
 }
 
@@ -84,6 +125,9 @@ func (w *twin) clone() *twin {
 	for k := range w.toGroup {
 		c.toGroup[k] = true
 	}
+	for k := range w.nested {
+		c.nested[k] = true
+	}
 	return c
 }
 
@@ -96,7 +140,14 @@ const (
 	nUsers, nGroups, nRoles, nPerms = 24, 8, 7, 9
 )
 
-func perm(n int) directory.Permission { return directory.Permission(fmt.Sprintf("do:thing-%d", n)) }
+// perm is one of two wildcards or of what they cover.
+func perm(n int) directory.Permission {
+	verb := []string{"do", "see"}[n%2]
+	if n < 2 {
+		return directory.Permission(verb + ":*")
+	}
+	return directory.Permission(fmt.Sprintf("%s:thing-%d", verb, n))
+}
 
 // step makes one random change to both; refused changes must change neither.
 func step(rng *rand.Rand, e *Editor, w *twin) {
@@ -104,7 +155,7 @@ func step(rng *rand.Rand, e *Editor, w *twin) {
 	_, hasUser := w.active[u]
 	_, hasRole := w.roles[r]
 	hasGroup := w.groups[g]
-	switch rng.Intn(13) {
+	switch rng.Intn(16) {
 	case 0, 1:
 		e.PutUser(u)
 		w.put(u)
@@ -138,6 +189,25 @@ func step(rng *rand.Rand, e *Editor, w *twin) {
 		stepUnassign(rng, e, w, u, g, r)
 	case 12:
 		stepDelete(rng, e, w, u, g, r)
+	case 13, 14, 15:
+		stepNest(rng, e, w, g, id[directory.GroupID](rng.Intn(nGroups)))
+	}
+}
+
+func stepNest(rng *rand.Rand, e *Editor, w *twin, parent, child directory.GroupID) {
+	edge := [2][16]byte{parent, child}
+	if rng.Intn(3) == 0 {
+		e.Unnest(parent, child)
+		delete(w.nested, edge)
+		return
+	}
+	changed, err := e.Nest(parent, child)
+	possible := w.groups[parent] && w.groups[child] && (w.nested[edge] || !w.isIn(parent, child))
+	if (err == nil) != possible || changed != (possible && !w.nested[edge]) {
+		panic(fmt.Sprintf("nest %v: changed %v, %v", edge, changed, err))
+	}
+	if possible {
+		w.nested[edge] = true
 	}
 }
 
@@ -184,6 +254,8 @@ func stepDelete(rng *rand.Rand, e *Editor, w *twin, u directory.UserID, g direct
 		delete(w.groups, g)
 		drop(w.members, 0, g)
 		drop(w.toGroup, 1, g)
+		drop(w.nested, 0, g)
+		drop(w.nested, 1, g)
 	case 2:
 		e.DeleteRole(r)
 		delete(w.roles, r)
@@ -205,12 +277,7 @@ func compare(t *testing.T, x *Index, w *twin, seed int64, at int) {
 		}
 		for n := range nPerms {
 			p := perm(n)
-			var sources []Source
-			for _, g := range want {
-				if g.Permission == p {
-					sources = append(sources, g.Source)
-				}
-			}
+			sources := w.why(u, p)
 			if x.Has(u, p) != (len(sources) > 0) || !slices.Equal(x.Why(u, p), sources) {
 				t.Fatalf("seed %d step %d: user %d and %s: has %v, why %v, recomputed %v", seed, at, i, p, x.Has(u, p), x.Why(u, p), sources)
 			}
@@ -224,6 +291,7 @@ func compare(t *testing.T, x *Index, w *twin, seed int64, at int) {
 		}
 	}
 	compareHolders(t, x, w, seed, at)
+	compareNesting(t, x, w, seed, at)
 	for n := range nPerms {
 		got, total := x.Who(perm(n), directory.UserID{}, -1)
 		if !slices.Equal(got, holders[perm(n)]) || total != len(got) {
@@ -276,16 +344,66 @@ func compareHolders(t *testing.T, x *Index, w *twin, seed int64, at int) {
 	}
 }
 
+// compareNesting looks at every pair of groups, and at what a group brings.
+func compareNesting(t *testing.T, x *Index, w *twin, seed int64, at int) {
+	t.Helper()
+	for i := range nGroups {
+		g := id[directory.GroupID](i)
+		var below, children, parents []directory.GroupID
+		roles := map[directory.RoleID]bool{}
+		for n := range nGroups {
+			other := id[directory.GroupID](n)
+			if w.nested[[2][16]byte{g, other}] {
+				children = append(children, other)
+			}
+			if w.nested[[2][16]byte{other, g}] {
+				parents = append(parents, other)
+			}
+			if n != i && w.isIn(other, g) {
+				below = append(below, other)
+			}
+			for r := range w.roles {
+				if w.toGroup[[2][16]byte{r, other}] && w.isIn(g, other) && w.groups[g] {
+					roles[r] = true
+				}
+			}
+			path := x.Path(g, other)
+			if reached := w.groups[g] && w.groups[other] && w.isIn(g, other); reached != (path != nil) {
+				t.Fatalf("seed %d step %d: path from group %d to %d: %v", seed, at, i, n, path)
+			}
+			for k := 1; k < len(path); k++ {
+				if !w.nested[[2][16]byte{path[k], path[k-1]}] || path[0] != g || path[len(path)-1] != other {
+					t.Fatalf("seed %d step %d: path from group %d to %d: %v", seed, at, i, n, path)
+				}
+			}
+		}
+		if got := x.EffectiveGroupRoles(g); len(got) != len(roles) || slices.ContainsFunc(got, func(r directory.RoleID) bool { return !roles[r] }) {
+			t.Fatalf("seed %d step %d: group %d has roles %v, recomputed %v", seed, at, i, got, roles)
+		}
+		if !slices.Equal(x.Children(g), children) || !slices.Equal(x.Parents(g), parents) || !slices.Equal(x.Descendants(g), below) {
+			t.Fatalf("seed %d step %d: group %d: children %v, parents %v, below %v; recomputed %v, %v, %v", seed, at, i,
+				x.Children(g), x.Parents(g), x.Descendants(g), children, parents, below)
+		}
+	}
+	for i := range nRoles {
+		r := id[directory.RoleID](i)
+		var want []directory.GroupID
+		for n := range nGroups {
+			if g := id[directory.GroupID](n); w.toGroup[[2][16]byte{r, g}] {
+				want = append(want, g)
+			}
+		}
+		if groups, _ := x.RoleHolders(r); !slices.Equal(groups, want) {
+			t.Fatalf("seed %d step %d: role %d is assigned to %v, recomputed %v", seed, at, i, groups, want)
+		}
+	}
+}
+
 func (w *twin) holdsRole(r directory.RoleID, u directory.UserID) bool {
 	if w.toUser[[2][16]byte{r, u}] {
 		return true
 	}
-	for g := range w.groups {
-		if w.toGroup[[2][16]byte{r, g}] && w.members[[2][16]byte{g, u}] {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w.ways(u), func(way Source) bool { return way.Role == r })
 }
 
 // rows are the twin's assignments as storage would hand them to Build. The
@@ -299,6 +417,11 @@ func (w *twin) rows() (rows Rows) {
 		for e := range w.toGroup {
 			if e[1] == g {
 				row.Roles = append(row.Roles, e[0])
+			}
+		}
+		for e := range w.nested {
+			if e[1] == g {
+				row.Parents = append(row.Parents, e[0])
 			}
 		}
 		rows.Groups = append(rows.Groups, row)
