@@ -267,6 +267,8 @@ func newBits(n uint32) bitSet { return make(bitSet, (n+63)/64) }
 
 func (b bitSet) add(o uint32) { b[o>>6] |= 1 << (o & 63) }
 
+func (b bitSet) has(o uint32) bool { return b[o>>6]>>(o&63)&1 != 0 }
+
 func (b bitSet) each(yield func(uint32)) {
 	for w, word := range b {
 		for ; word != 0; word &= word - 1 {

@@ -46,6 +46,15 @@ func (v *vector[T]) at(i uint32) *T {
 	return l.rows[i&(fanout-1)]
 }
 
+// each walks the rows that there are.
+func (v *vector[T]) each(yield func(*T)) {
+	for i := range v.n {
+		if row := v.at(i); row != nil {
+			yield(row)
+		}
+	}
+}
+
 // set writes row i for the edit that holds token.
 func (v *vector[T]) set(i uint32, row *T, token uint64) {
 	t := int(i >> (2 * fanoutBits))
