@@ -1,11 +1,16 @@
 package effective
 
 import (
+	"fmt"
 	"math/rand"
+	"slices"
 	"testing"
 
 	"github.com/authfi/authfi/directory"
 )
+
+// plain is a permission that is no wildcard.
+func plain(n int) directory.Permission { return directory.Permission(fmt.Sprintf("do:thing-%d", n)) }
 
 // hospitalRows is a directory of n users in 5 groups each, n/50 groups with 3
 // of 500 roles, 10 of 2,000 permissions per role.
@@ -15,7 +20,7 @@ func hospitalRows(n int) Rows {
 	for i := range rows.Roles {
 		rows.Roles[i].ID = id[directory.RoleID](i)
 		for range 10 {
-			rows.Roles[i].Permissions = append(rows.Roles[i].Permissions, perm(rng.Intn(2000)))
+			rows.Roles[i].Permissions = append(rows.Roles[i].Permissions, plain(rng.Intn(2000)))
 		}
 	}
 	for i := range rows.Groups {
@@ -44,7 +49,7 @@ func hospital(tb testing.TB, n int) *Index {
 
 func TestCheckAllocatesNothing(t *testing.T) {
 	x := hospital(t, 1000)
-	u, p := id[directory.UserID](7), perm(7)
+	u, p := id[directory.UserID](7), plain(7)
 	if n := testing.AllocsPerRun(1000, func() { x.Has(u, p) }); n != 0 {
 		t.Fatalf("a check makes %v allocations", n)
 	}
@@ -59,7 +64,7 @@ func BenchmarkCheck100k(b *testing.B) {
 	}
 	queries := make([]query, 1<<15)
 	for i := range queries {
-		queries[i] = query{id[directory.UserID](rng.Intn(100_000)), perm(rng.Intn(2000))}
+		queries[i] = query{id[directory.UserID](rng.Intn(100_000)), plain(rng.Intn(2000))}
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
@@ -78,7 +83,7 @@ func BenchmarkList100k(b *testing.B) {
 func BenchmarkWho100k(b *testing.B) {
 	x := hospital(b, 100_000)
 	for i := 0; b.Loop(); i++ {
-		x.Who(perm(i%2000), directory.UserID{}, 100)
+		x.Who(plain(i%2000), directory.UserID{}, 100)
 	}
 }
 
@@ -120,5 +125,53 @@ func BenchmarkBuild100k(b *testing.B) {
 		if _, err := Build(rows); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A role on a group of 5,000 members: what a what-if pays.
+func BenchmarkCompare(b *testing.B) {
+	x := hospital(b, 100_000)
+	edit := x.Edit()
+	g := id[directory.GroupID](0)
+	for i := range 5_000 {
+		edit.AddMember(g, id[directory.UserID](i))
+	}
+	before := edit.Published()
+	for b.Loop() {
+		fork := before.Edit()
+		fork.AssignGroup(id[directory.RoleID](499), g)
+		after := fork.Published()
+		Compare(before, after, slices.Values(Touched(before, after)), 50)
+	}
+}
+
+func BenchmarkClosest(b *testing.B) {
+	x := hospital(b, 100_000)
+	for i := 0; b.Loop(); i++ {
+		x.Closest(id[directory.UserID](i%100_000), plain(i%2000), 5)
+	}
+}
+
+// A role on the top of a tree of groups.
+func BenchmarkRoleAboveGroups(b *testing.B) {
+	for _, below := range []int{100, 1_000, NestingsMax} {
+		b.Run(fmt.Sprint(below), func(b *testing.B) {
+			e := New().Edit()
+			r := id[directory.RoleID](0)
+			e.PutRole(r, []directory.Permission{"read:patients"})
+			for i := range below + 1 {
+				e.PutGroup(id[directory.GroupID](i))
+				if i > 0 {
+					if _, err := e.Nest(id[directory.GroupID]((i-1)/8), id[directory.GroupID](i)); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			for b.Loop() {
+				e.AssignGroup(r, id[directory.GroupID](0))
+				e.UnassignGroup(r, id[directory.GroupID](0))
+				e.Published()
+			}
+		})
 	}
 }
