@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	sources "github.com/authfi/authfi/proto"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -149,7 +150,7 @@ func (o *options) command(r row) *cobra.Command {
 // long adds what the API says about the procedure.
 func (c *call) long() string {
 	long := c.short + "."
-	if said := comments()[c.procedure]; said != "" {
+	if said := sources.Comments()[c.procedure]; said != "" {
 		long += "\n\n" + said
 	}
 	if strings.Contains(c.row.args, "USER ") || strings.Contains(c.row.args, "USER...") {
@@ -199,7 +200,7 @@ func (c *call) addFlags(cmd *cobra.Command) {
 	} else if c.procedure != "PermissionService.Check" {
 		f.StringVar(&c.repeat, "idempotency-key", "", "makes a repeat of this request one change")
 	}
-	if strings.Contains(comments()[c.procedure], "If-Match") {
+	if strings.Contains(sources.Comments()[c.procedure], "If-Match") {
 		f.Uint64Var(&c.ifMatch, "if-match", 0, "only when the version is still this one")
 	}
 	if c.procedure == "PermissionService.Check" {

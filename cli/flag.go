@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	sources "github.com/authfi/authfi/proto"
 	"github.com/spf13/pflag"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -123,7 +124,7 @@ func fieldHelp(field protoreflect.FieldDescriptor) string {
 	noun = strings.TrimSuffix(noun, "Request")
 	name := "." + string(field.Name())
 	for _, place := range []string{message, "Create" + noun + "Request", noun, strings.TrimPrefix(noun, "Create")} {
-		if said := comments()[place+name]; said != "" {
+		if said := sources.Comments()[place+name]; said != "" {
 			return unquoted(said)
 		}
 	}

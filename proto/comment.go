@@ -1,26 +1,25 @@
-package cli
+package proto
 
 import (
 	"io/fs"
 	"regexp"
 	"strings"
 	"sync"
-
-	"github.com/authfi/authfi/proto"
 )
 
-// comments are what the .proto files say, by the name of what they say it about:
-// "UserService.ListUsers", "ListUsersRequest", "ListUsersRequest.limit".
-var comments = sync.OnceValue(func() map[string]string {
+// Comments are what the .proto files say, by the name of what they say it about:
+// "UserService.ListUsers", "ListUsersRequest", "ListUsersRequest.limit". A file is
+// under its own path. Callers must not change the map.
+var Comments = sync.OnceValue(func() map[string]string {
 	said := map[string]string{}
-	names, err := fs.Glob(proto.Sources, "authfi/v1/*.proto")
+	names, err := fs.Glob(Sources, "authfi/v1/*.proto")
 	if err != nil {
-		panic("cli: " + err.Error()) // the pattern is a constant
+		panic("proto: " + err.Error()) // the pattern is a constant
 	}
 	for _, name := range names {
-		text, err := fs.ReadFile(proto.Sources, name)
+		text, err := fs.ReadFile(Sources, name)
 		if err != nil {
-			panic("cli: " + err.Error()) // embedded
+			panic("proto: " + err.Error()) // embedded
 		}
 		readComments(string(text), said)
 	}
