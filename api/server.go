@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 	"unicode/utf8"
+
+	"github.com/authfi/authfi/api/openapi"
 )
 
 // Bounds of every connection and request, before anything is parsed. SCIM and
@@ -42,6 +44,7 @@ func New(h Handlers, log *slog.Logger) http.Handler {
 	mux.Handle("/scim/v2/", h.SCIM)
 	mux.Handle("/o/", h.OIDC)
 	mux.Handle("GET /api/v1/events", h.Events)
+	mux.Handle("GET "+openapi.Path, openapi.Handler())
 	mux.Handle("/api/v1/", h.REST)
 	mux.Handle("GET /metrics", h.Metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -49,6 +49,9 @@ var arrows = map[string][]string{
 		"audit", "directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/rest",
 		"bpf/policy", "keyring", "proto/gen/*",
 	},
+	// openapi describes the messages by their descriptors and the words of their
+	// sources.
+	"api/openapi": {"proto", "proto/gen/*"},
 	// rest is a dialect: it knows the messages and nothing behind them.
 	"api/rest":  {"proto/gen/*"},
 	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
@@ -96,8 +99,8 @@ var guests = map[string][]string{
 	"github.com/elimity-com/scim":         {"api/scim"},
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
 	"connectrpc.com/connect":              {"api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
-	"google.golang.org/protobuf":          {"api/rest", "api/admin", "api/admin/rest", "cli", "proto/gen/*"},
-	"google.golang.org/genproto":          {"api/rest", "api/admin/rest", "cli", "proto/gen/*"},
+	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "cli", "proto/gen/*"},
+	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},
 	"github.com/spf13/pflag":              {"cli"},

@@ -1,0 +1,41 @@
+package openapi
+
+// byHand are the routes that are no procedures.
+func byHand() object {
+	org := object{"name": "org_id", "in": "query", "schema": object{"type": "string"}}
+	return object{
+		"/api/v1/openapi.json": object{"get": object{
+			"operationId": "OpenAPI", "summary": "This document", "security": []any{object{}},
+			"responses": object{
+				"200": object{"description": "The document.", "content": object{"application/json": object{"schema": object{"type": "object"}}}},
+				"304": object{"description": "It is the one that If-None-Match names."},
+			},
+		}},
+		"/api/v1/events": object{"get": object{
+			"operationId": "Events", "summary": "The ordered change feed as server-sent events",
+			"description": "The messages of EventService.Watch, each as one event; the id of an event is INDEX.ORDINAL, for Last-Event-ID.",
+			"parameters": []any{
+				org,
+				object{"name": "after", "in": "query", "schema": object{"type": "integer", "minimum": 0}, "description": "The last index already seen."},
+				object{"name": "after_ordinal", "in": "query", "schema": object{"type": "integer", "minimum": 0}, "description": "The last event of that index already seen."},
+				object{"name": "snapshot", "in": "query", "schema": object{"type": "boolean"}, "description": "Begin with the rows."},
+				object{"name": "Last-Event-ID", "in": "header", "schema": object{"type": "string", "pattern": `^[0-9]+\.[0-9]+$`}},
+			},
+			"responses": stream("text/event-stream"),
+		}},
+		"/api/v1/audit-log/export": object{"get": object{
+			"operationId": "AuditExport", "summary": "The whole audit log at one index as JSON lines",
+			"description": "The log of the organization, or without org_id, for operators, that of the instance. authfi audit verify checks it.",
+			"parameters":  []any{org},
+			"responses":   stream("application/jsonl"),
+		}},
+	}
+}
+
+func stream(media string) object {
+	all := object{"200": object{"description": "The stream.", "content": object{media: object{"schema": object{"type": "string"}}}}}
+	for _, status := range []string{"400", "401", "403", "404", "429", "500", "503"} {
+		all[status] = reference("responses", "Problem")
+	}
+	return all
+}
