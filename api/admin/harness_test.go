@@ -16,6 +16,7 @@ import (
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/api/openapi/openapitest"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
@@ -198,7 +199,8 @@ func (s *server) send(method, path, body string, headers ...string) (*http.Respo
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := http.Client{Transport: openapitest.Transport{T: s.t, Next: http.DefaultTransport}}
+	res, err := client.Do(req)
 	must(s.t, err)
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)

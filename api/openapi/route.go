@@ -78,7 +78,8 @@ func (s *schemas) operation(method protoreflect.MethodDescriptor, r route, n int
 	if r.body == "" {
 		parameters = append(parameters, s.query(input, inPath)...)
 	} else {
-		o["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": s.body(input, r, inPath)}}}
+		// Where the path says everything, a body may say nothing.
+		o["requestBody"] = object{"required": input.Fields().Len() > len(inPath), "content": object{"application/json": object{"schema": s.body(input, r, inPath)}}}
 	}
 	parameters = append(parameters, headersOf(name, writes(method))...)
 	o["parameters"] = parameters
