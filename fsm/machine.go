@@ -14,6 +14,7 @@ type Machine struct {
 	storage state.Storage
 	writer  *state.Writer
 	root    atomic.Pointer[state.Root]
+	kept    keptRoots
 }
 
 // ErrDamaged means that the storage does not hold a state that can be trusted;
@@ -33,8 +34,7 @@ func Open(storage state.Storage) (*Machine, error) {
 	}
 	m.writer = writer
 	meta := writer.Meta()
-	root, _ := writer.Publish(meta.Applied, meta.Term)
-	m.root.Store(root)
+	m.begin(writer.Publish(meta.Applied, meta.Term))
 	return m, err
 }
 
@@ -73,8 +73,15 @@ func (m *Machine) Apply(entries []Entry) ([][]Result, error) {
 	if err := m.storage.Commit(root.Meta(), writes); err != nil {
 		return nil, fmt.Errorf("store index %d: %w", last.Index, err)
 	}
+	m.kept.add(entries[0].Index, root, writes)
 	m.root.Store(root)
 	return results, nil
+}
+
+// begin publishes a root that was loaded, whose rows are stored already.
+func (m *Machine) begin(root *state.Root, _ []state.Write) {
+	m.kept.reset(root)
+	m.root.Store(root)
 }
 
 func (m *Machine) applyEntry(entry Entry) []Result {
@@ -213,8 +220,7 @@ func (m *Machine) Replace(fill func(put func(key, value []byte) error) (state.Me
 	}
 	m.writer = writer
 	meta := writer.Meta()
-	root, _ := writer.Publish(meta.Applied, meta.Term)
-	m.root.Store(root)
+	m.begin(writer.Publish(meta.Applied, meta.Term))
 	return nil
 }
 

@@ -185,6 +185,18 @@ func apply(t *testing.T, m *fsm.Machine, entries ...fsm.Entry) [][]fsm.Result {
 	return results
 }
 
+// restore fills a machine with the stream of a root.
+func restore(t *testing.T, m *fsm.Machine, root *state.Root) {
+	t.Helper()
+	var stream bytes.Buffer
+	if err := fsm.WriteSnapshot(&stream, root); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Restore(&stream); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func sameDigest(t *testing.T, seed int64, ms ...*fsm.Machine) {
 	t.Helper()
 	for i, m := range ms[1:] {
@@ -225,13 +237,7 @@ func TestThreeMachinesAgree(t *testing.T) {
 			case 0:
 				reborn = open(t, storage)
 			case 1:
-				var stream bytes.Buffer
-				if err := fsm.WriteSnapshot(&stream, single.Root()); err != nil {
-					t.Fatal(err)
-				}
-				if err := reborn.Restore(&stream); err != nil {
-					t.Fatal(err)
-				}
+				restore(t, reborn, single.Root())
 			}
 			sameDigest(t, seed, single, batched, reborn)
 			samePermissions(t, seed, single.Root(), reborn.Root())
