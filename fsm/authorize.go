@@ -5,15 +5,16 @@ import (
 	"github.com/authfi/authfi/fsm/state"
 )
 
+// operators says whether there is an operator of this id.
+type operators func(directory.OperatorID) bool
+
 // authorize asks again, at apply, what admission asked before the proposal: a
 // right lost at index n is not usable by any entry after n. There is no actor
 // that is not asked.
-func (m *Machine) authorize(tx *state.OrgTx, env *Envelope) error {
+func authorize(tx *state.OrgTx, operator operators, env *Envelope) error {
 	switch env.Actor.Kind {
 	case directory.ActorOperator:
-		var known bool
-		m.writer.Peek(func(s *state.System) { _, known = s.Operator(directory.OperatorID(env.Actor.ID)) })
-		if !known {
+		if !operator(directory.OperatorID(env.Actor.ID)) {
 			return denied()
 		}
 		return nil

@@ -119,15 +119,8 @@ func (m *Machine) applyOrg(c OrgCommand, e *effects, place uint32) (out Outcome,
 			out, err = repeat(known, e.env)
 			return err
 		}
-		if err := m.authorize(tx, e.env); err != nil {
-			return err
-		}
-		out, err = keepsOwner(tx, e.env, func() (Outcome, error) { return c.apply(tx, e.env, e) })
-		if err != nil {
-			return callers(err)
-		}
-		tx.Log(e.events, e.env.Now)
-		return nil
+		out, err = change(tx, m.operator, c, e)
+		return err
 	})
 	if !exists {
 		return Outcome{}, directory.NotFound("organization")
@@ -139,6 +132,24 @@ func (m *Machine) applyOrg(c OrgCommand, e *effects, place uint32) (out Outcome,
 		m.writer.Org(e.env.Org, func(tx *state.OrgTx) error { return keep(tx, e.env.Request, known) })
 	}
 	return out, err
+}
+
+func (m *Machine) operator(id directory.OperatorID) (known bool) {
+	m.writer.Peek(func(s *state.System) { _, known = s.Operator(id) })
+	return known
+}
+
+// change is what a command does to an organization, for real or in a fork.
+func change(tx *state.OrgTx, operator operators, c OrgCommand, e *effects) (Outcome, error) {
+	if err := authorize(tx, operator, e.env); err != nil {
+		return Outcome{}, err
+	}
+	out, err := keepsOwner(tx, e.env, func() (Outcome, error) { return c.apply(tx, e.env, e) })
+	if err != nil {
+		return Outcome{}, callers(err)
+	}
+	tx.Log(e.events, e.env.Now)
+	return out, nil
 }
 
 // remembered is the answer to keep for a request that carries an id, errors

@@ -148,6 +148,10 @@ func (w *Writer) run(o *working, apply func(*OrgTx) error) error {
 		w.touched = append(w.touched, o)
 		o.dirty = true
 	}
+	return o.run(apply)
+}
+
+func (o *working) run(apply func(*OrgTx) error) error {
 	tx := &OrgTx{working: o}
 	mark := o.editor.Mark()
 	err := apply(tx)
@@ -204,18 +208,24 @@ func (w *Writer) frozen(id directory.OrgID) (*rows, bool) {
 	return w.published.Get(string(id[:]))
 }
 
-// freeze hands a copy to readers; the working tree goes on and is never read
-// by anybody else.
+// freeze hands a copy to readers.
 func (w *Writer) freeze(o *working) {
-	o.index = o.editor.Published()
-	copied := o.rows
-	copied.tree = o.tree.Copy()
+	copied := o.freeze()
 	o.dirty = false
 	if o.id.IsZero() {
 		w.system = &System{rows: copied}
 		return
 	}
 	w.published.Set(string(o.id[:]), &copied)
+}
+
+// freeze copies the rows for readers; the working tree goes on and is never read
+// by anybody else.
+func (o *working) freeze() rows {
+	o.index = o.editor.Published()
+	copied := o.rows
+	copied.tree = o.tree.Copy()
+	return copied
 }
 
 // drain appends the pending rows in key order.
