@@ -46,6 +46,7 @@ const (
 	ChangeRefused       EventType = "change.refused"
 	RetentionUpdated    EventType = "retention.updated"
 	OperatorCreated     EventType = "operator.created"
+	OperatorDeleted     EventType = "operator.deleted"
 	TokenSecretSet      EventType = "token_secret.set"
 	JoinTokenCreated    EventType = "join_token.created"
 	JoinTokenRedeemed   EventType = "join_token.redeemed"

@@ -78,6 +78,7 @@ func (id ConnectionID) IsZero() bool { return id == ConnectionID{} }
 func (id ServiceID) IsZero() bool    { return id == ServiceID{} }
 func (id RequestID) IsZero() bool    { return id == RequestID{} }
 func (id APIKeyID) IsZero() bool     { return id == APIKeyID{} }
+func (id OperatorID) IsZero() bool   { return id == OperatorID{} }
 
 // ParseOrgID and its siblings read the text form; the error names the field.
 func ParseOrgID(s string) (OrgID, error)     { return parse(orgPrefix, "org_id", s) }
@@ -90,8 +91,12 @@ func ParseSessionID(s string) (SessionID, error) {
 func ParseConnectionID(s string) (ConnectionID, error) {
 	return parse(connectionPrefix, "connection_id", s)
 }
-func ParseServiceID(s string) (ServiceID, error) { return parse(servicePrefix, "service_id", s) }
-func ParseAPIKeyID(s string) (APIKeyID, error)   { return parse(apiKeyPrefix, "id", s) }
+func ParseServiceID(s string) (ServiceID, error)   { return parse(servicePrefix, "service_id", s) }
+func ParseAPIKeyID(s string) (APIKeyID, error)     { return parse(apiKeyPrefix, "id", s) }
+func ParseOperatorID(s string) (OperatorID, error) { return parse(operatorPrefix, "id", s) }
+func ParseAssignmentID(s string) (AssignmentID, error) {
+	return parse(assignmentPrefix, "assignment_id", s)
+}
 
 // RequestIDText is the id as 32 hexadecimal digits; it has no prefix because it
 // names no object.

@@ -27,6 +27,9 @@ type TokenSecret struct {
 	Created Time   `cbor:"2,keyasint"`
 }
 
+// OperatorsMax bounds the operators of an instance: few people run one.
+const OperatorsMax = 100
+
 // Operator runs the instance; its token is kept as SHA-256 only.
 type Operator struct {
 	ID      OperatorID `cbor:"1,keyasint"`

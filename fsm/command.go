@@ -51,6 +51,7 @@ const (
 	KindVerifyDomain
 	KindSetRetention
 	KindRecordRefusal
+	KindDeleteOperator
 )
 
 // Command is a request for change. The two kinds of command are closed sets:
@@ -206,6 +207,8 @@ func newDirectory(kind Kind) Command {
 		return new(SetRetention)
 	case KindRecordRefusal:
 		return new(RecordRefusal)
+	case KindDeleteOperator:
+		return new(DeleteOperator)
 	}
 	return nil
 }

@@ -27,12 +27,36 @@ func (c *CreateOperator) applySystem(tx *state.SystemTx, env *Envelope, e *effec
 	if err := directory.CheckText("name", o.Name, directory.NameMax, true); err != nil {
 		return Outcome{}, err
 	}
-	if _, taken := tx.Operator(o.ID); taken {
+	if _, taken := tx.Operator(o.ID); taken || o.ID.IsZero() {
 		return Outcome{}, directory.Conflict("id", "is taken")
+	}
+	if tx.Operators() >= directory.OperatorsMax {
+		return Outcome{}, directory.Exhausted("operators", "the instance has %d operators", directory.OperatorsMax)
 	}
 	o.Created = env.Now
 	tx.PutOperator(&o)
 	e.event(directory.OperatorCreated, o.ID, "%s", o.Name)
+	return changed(o.ID)
+}
+
+// DeleteOperator makes an operator's token worthless at once. The last operator
+// stays: an instance without one could be taken over by whoever founds it again.
+type DeleteOperator struct {
+	ID directory.OperatorID `cbor:"1,keyasint"`
+}
+
+func (*DeleteOperator) Kind() Kind { return KindDeleteOperator }
+
+func (c *DeleteOperator) applySystem(tx *state.SystemTx, _ *Envelope, e *effects) (Outcome, error) {
+	o, ok := tx.Operator(c.ID)
+	if !ok {
+		return Outcome{}, directory.NotFound("operator")
+	}
+	if tx.Operators() == 1 {
+		return Outcome{}, directory.Precondition("id", "the last operator cannot be removed")
+	}
+	tx.DeleteOperator(o)
+	e.event(directory.OperatorDeleted, o.ID, "%s", o.Name)
 	return changed(o.ID)
 }
 

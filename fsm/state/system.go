@@ -19,6 +19,12 @@ func (r *rows) Operator(id directory.OperatorID) (*directory.Operator, bool) {
 }
 func (r *rows) Operators() int { return r.counts[tableOperator] }
 
+// EachOperator walks in id order, which is the order of creation; after is
+// exclusive and may be zero.
+func (r *rows) EachOperator(after directory.OperatorID, yield func(*directory.Operator) bool) {
+	each(r, tableOperator, idKey(tableOperator, after), yield)
+}
+
 func (r *rows) JoinToken(id string) (*directory.JoinToken, bool) {
 	return get[directory.JoinToken](r, textKey(tableJoinToken, id))
 }
@@ -41,8 +47,11 @@ type SystemTx struct {
 	writer *Writer
 }
 
-// PutOperator and its siblings create or replace.
+// PutOperator and its siblings create, replace or remove.
 func (tx *SystemTx) PutOperator(o *directory.Operator) { tx.put(idKey(tableOperator, o.ID), o) }
+func (tx *SystemTx) DeleteOperator(o *directory.Operator) {
+	tx.remove(idKey(tableOperator, o.ID))
+}
 func (tx *SystemTx) PutJoinToken(t *directory.JoinToken) {
 	tx.put(textKey(tableJoinToken, t.ID), t)
 }
