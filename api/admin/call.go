@@ -96,10 +96,16 @@ func (a *api) begin(ctx context.Context) (*call, error) {
 // not know may be newer than its state, so it asks the cluster before it says
 // no.
 func (c *call) in(org directory.OrgID) (*access.Pass, error) {
-	pass, err := c.admit(org, c.fresh)
+	pass, err := c.admitted(org, c.fresh)
 	if directory.KindOf(err) == directory.KindNotFound {
-		pass, err = c.admit(org, c.newest())
+		pass, err = c.admitted(org, c.newest())
 	}
+	return pass, err
+}
+
+// admitted is admit for a pass that the answer comes from.
+func (c *call) admitted(org directory.OrgID, fresh access.Freshness) (*access.Pass, error) {
+	pass, err := c.admit(org, fresh)
 	if err != nil {
 		return nil, err
 	}

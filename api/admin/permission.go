@@ -2,11 +2,10 @@ package admin
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
-	"github.com/authfi/authfi/fsm/effective"
-	"github.com/authfi/authfi/fsm/state"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 )
 
@@ -23,6 +22,12 @@ func (a *api) ListPermissions(ctx context.Context, r *authfiv1.ListPermissionsRe
 	if err != nil {
 		return nil, err
 	}
+	return permissionsAnswer(pass, id)
+}
+
+// permissionsAnswer is the whole answer of ListPermissions, from the pass's view
+// alone: whatever dialect asked, it says the same.
+func permissionsAnswer(pass *access.Pass, id directory.UserID) (*authfiv1.ListPermissionsResponse, error) {
 	if err := pass.About(id); err != nil {
 		return nil, err
 	}
@@ -30,30 +35,18 @@ func (a *api) ListPermissions(ctx context.Context, r *authfiv1.ListPermissionsRe
 	answer := &authfiv1.ListPermissionsResponse{
 		Source: map[string]*authfiv1.GrantSources{}, Index: uint64(org.Applied()),
 	}
+	of := sources{org: org, user: id}
 	for _, grant := range org.Permissions().List(id) { // in order of permissions
 		name := string(grant.Permission)
-		of, ok := answer.Source[name]
+		ways, ok := answer.Source[name]
 		if !ok {
-			of = &authfiv1.GrantSources{}
-			answer.Source[name] = of
+			ways = &authfiv1.GrantSources{}
+			answer.Source[name] = ways
 			answer.Effective = append(answer.Effective, name)
 		}
-		of.Sources = append(of.Sources, source(org)(grant.Source))
+		ways.Sources = append(ways.Sources, of.source(grant.Source, grant.Permission))
 	}
 	return answer, nil
-}
-
-func source(org *state.Org) func(effective.Source) *authfiv1.GrantSource {
-	return func(s effective.Source) *authfiv1.GrantSource {
-		grant := &authfiv1.GrantSource{RoleId: s.Role.String()}
-		if r, ok := org.Role(s.Role); ok {
-			grant.Role = r.Name
-		}
-		if g, ok := org.Group(s.Group); ok {
-			grant.Via, grant.ViaId = g.Name, g.ID.String()
-		}
-		return grant
-	}
 }
 
 // Check implements PermissionService.
@@ -62,52 +55,113 @@ func (a *api) Check(ctx context.Context, r *authfiv1.CheckRequest) (*authfiv1.Ch
 	if err != nil {
 		return nil, err
 	}
-	checks, one, err := questions(r)
+	asked, err := questions(r)
 	if err != nil {
 		return nil, err
 	}
-	pass, _, err := c.atUser("user_id", checks[0].GetUserId())
+	pass, _, err := c.atUser(asked.userField(0), asked.checks[0].user)
 	if err != nil {
 		return nil, err
 	}
+	answer, err := checkAnswer(pass, asked)
+	if directory.KindOf(err) != directory.KindNotFound {
+		return answer, err
+	}
+	// One of the other users may have been made on another node a moment ago.
+	if pass, err = c.admitted(pass.Org(), c.newest()); err != nil {
+		return nil, err
+	}
+	return checkAnswer(pass, asked)
+}
+
+// question is one check, as its request has it.
+type question struct{ user, permission string }
+
+// inquiry is the questions of one request, which has three forms.
+type inquiry struct {
+	checks []question
+	one    bool   // a single question: the answer is allowed and source
+	list   string // "checks", "permissions" or "": the field that holds several
+}
+
+// userField and permissionField name what a question has of the request.
+func (q *inquiry) userField(i int) string {
+	if q.list != "checks" {
+		return "user_id"
+	}
+	return fmt.Sprintf("checks[%d].user_id", i)
+}
+
+func (q *inquiry) permissionField(i int) string {
+	switch q.list {
+	case "checks":
+		return fmt.Sprintf("checks[%d].permission", i)
+	case "permissions":
+		return fmt.Sprintf("permissions[%d]", i)
+	}
+	return "permission"
+}
+
+// questions reads the forms of the request, of which it may use one.
+func questions(r *authfiv1.CheckRequest) (*inquiry, error) {
+	checks, permissions := r.GetChecks(), r.GetPermissions()
+	switch {
+	case len(checks) > checksMax:
+		return nil, directory.Invalid("checks", "more than %d", checksMax)
+	case len(permissions) > checksMax:
+		return nil, directory.Invalid("permissions", "more than %d", checksMax)
+	case len(checks) > 0 && (r.GetUserId() != "" || r.GetPermission() != "" || len(permissions) > 0):
+		return nil, directory.Invalid("checks", "ask one question without checks, or several in checks")
+	case len(permissions) > 0 && r.GetPermission() != "":
+		return nil, directory.Invalid("permissions", "ask for one permission, or for several in permissions")
+	}
+	asked := &inquiry{}
+	switch {
+	case len(checks) > 0:
+		asked.list = "checks"
+		for _, check := range checks {
+			asked.checks = append(asked.checks, question{check.GetUserId(), check.GetPermission()})
+		}
+	case len(permissions) > 0:
+		asked.list = "permissions"
+		for _, permission := range permissions {
+			asked.checks = append(asked.checks, question{r.GetUserId(), permission})
+		}
+	default:
+		asked.one, asked.checks = true, []question{{r.GetUserId(), r.GetPermission()}}
+	}
+	return asked, nil
+}
+
+// checkAnswer is the whole answer of Check, from the pass's view alone and so at
+// one index: whatever dialect asked, it says the same.
+func checkAnswer(pass *access.Pass, asked *inquiry) (*authfiv1.CheckResponse, error) {
 	answer := &authfiv1.CheckResponse{Index: uint64(pass.View().Applied())}
-	for _, check := range checks {
-		result, err := ask(pass, check)
-		if err != nil {
+	results := make([]*authfiv1.CheckResult, len(asked.checks))
+	for i := range asked.checks {
+		var err error
+		if results[i], err = ask(pass, asked, i); err != nil {
 			return nil, err
 		}
-		answer.Results = append(answer.Results, result)
 	}
-	if one {
-		answer.Allowed, answer.Source, answer.Results = &answer.Results[0].Allowed, answer.Results[0].Source, nil
+	if asked.one {
+		answer.Allowed, answer.Source = &results[0].Allowed, results[0].Source
+	} else {
+		answer.Results = results
 	}
 	return answer, nil
 }
 
-// questions reads the two forms of the request.
-func questions(r *authfiv1.CheckRequest) (checks []*authfiv1.PermissionCheck, one bool, err error) {
-	single := r.GetUserId() != "" || r.GetPermission() != ""
-	switch {
-	case single && len(r.GetChecks()) > 0:
-		return nil, false, directory.Invalid("checks", "ask one question without checks, or several in checks")
-	case len(r.GetChecks()) > checksMax:
-		return nil, false, directory.Invalid("checks", "more than %d", checksMax)
-	case len(r.GetChecks()) > 0:
-		return r.GetChecks(), false, nil
-	}
-	return []*authfiv1.PermissionCheck{{UserId: r.GetUserId(), Permission: r.GetPermission()}}, true, nil
-}
-
-// ask answers one question from the pass's view. All questions are about one
-// organization; somebody from another is not found.
-func ask(pass *access.Pass, check *authfiv1.PermissionCheck) (*authfiv1.CheckResult, error) {
-	id, err := directory.ParseUserID(check.GetUserId())
+// ask answers one question. All questions are about one organization; somebody
+// from another is not found.
+func ask(pass *access.Pass, asked *inquiry, i int) (*authfiv1.CheckResult, error) {
+	id, err := directory.ParseUserID(asked.checks[i].user)
 	if err != nil {
-		return nil, err
+		return nil, inField(asked.userField(i), err)
 	}
-	permission := directory.Permission(check.GetPermission())
+	permission := directory.Permission(asked.checks[i].permission)
 	if err := permission.Check(); err != nil {
-		return nil, err
+		return nil, inField(asked.permissionField(i), err)
 	}
 	if err := pass.About(id); err != nil {
 		return nil, err
@@ -116,8 +170,8 @@ func ask(pass *access.Pass, check *authfiv1.PermissionCheck) (*authfiv1.CheckRes
 	if _, ok := org.User(id); !ok {
 		return nil, directory.NotFound("user")
 	}
-	why := org.Permissions().Why(id, permission)
-	return &authfiv1.CheckResult{Allowed: len(why) > 0, Source: convert(why, source(org))}, nil
+	source := sources{org: org, user: id}.of(permission)
+	return &authfiv1.CheckResult{Allowed: len(source) > 0, Source: source}, nil
 }
 
 // ListPermissionUsers implements PermissionService.
@@ -145,15 +199,4 @@ func (a *api) ListPermissionUsers(ctx context.Context, r *authfiv1.ListPermissio
 		Users: convert(found, permissionHolder(org, permission)), Total: int32(total), Cursor: cursor,
 		Index: uint64(org.Applied()),
 	}, err
-}
-
-func permissionHolder(org *state.Org, permission directory.Permission) func(directory.UserID) *authfiv1.PermissionHolder {
-	return func(id directory.UserID) *authfiv1.PermissionHolder {
-		h := &authfiv1.PermissionHolder{Id: id.String()}
-		if u, ok := org.User(id); ok {
-			h.UserName, h.DisplayName, h.Email = u.UserName, u.DisplayName, u.Email
-		}
-		h.Source = convert(org.Permissions().Why(id, permission), source(org))
-		return h
-	}
 }

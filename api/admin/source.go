@@ -1,0 +1,60 @@
+package admin
+
+import (
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/effective"
+	"github.com/authfi/authfi/fsm/state"
+	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
+)
+
+// sources tells the ways in which permissions reach one user. The index knows
+// them by role and groups; who gave the role, since when and until when are
+// looked up in the assignment when they are told.
+type sources struct {
+	org  *state.Org
+	user directory.UserID
+}
+
+// of lists every way of one permission.
+func (s sources) of(permission directory.Permission) []*authfiv1.GrantSource {
+	ways := s.org.Permissions().Why(s.user, permission)
+	return convert(ways, func(way effective.Source) *authfiv1.GrantSource { return s.source(way, permission) })
+}
+
+func (s sources) source(way effective.Source, permission directory.Permission) *authfiv1.GrantSource {
+	grant := &authfiv1.GrantSource{RoleId: way.Role.String(), Permission: string(permission)}
+	if r, ok := s.org.Role(way.Role); ok {
+		grant.Role = r.Name
+	}
+	holder := s.user
+	if !way.Group.IsZero() {
+		holder = directory.UserID{}
+		grant.ViaId = way.Group.String()
+		grant.Path = []*authfiv1.GroupStep{s.step(way.Group)}
+		grant.Via = grant.Path[len(grant.Path)-1].Name
+	}
+	if a, ok := s.org.AssignmentOf(way.Role, holder, way.Group); ok {
+		grant.AssignmentId, grant.By = a.ID.String(), a.By.String()
+		grant.Since, grant.Expires = timestamp(a.Created), timestamp(a.Expires)
+	}
+	return grant
+}
+
+func (s sources) step(id directory.GroupID) *authfiv1.GroupStep {
+	step := &authfiv1.GroupStep{Id: id.String()}
+	if g, ok := s.org.Group(id); ok {
+		step.Name = g.Name
+	}
+	return step
+}
+
+// permissionHolder shows a user who holds a permission, with every way.
+func permissionHolder(org *state.Org, permission directory.Permission) func(directory.UserID) *authfiv1.PermissionHolder {
+	return func(id directory.UserID) *authfiv1.PermissionHolder {
+		h := &authfiv1.PermissionHolder{Id: id.String(), Source: sources{org: org, user: id}.of(permission)}
+		if u, ok := org.User(id); ok {
+			h.UserName, h.DisplayName, h.Email = u.UserName, u.DisplayName, u.Email
+		}
+		return h
+	}
+}
