@@ -166,6 +166,20 @@ func (g *Gate) AdmitSystem(ctx context.Context, caller Caller, op Operation, fre
 	return &SystemPass{gate: g, caller: caller, root: g.root()}, nil
 }
 
+// AdmitParts lets a request for several operations through to its parts, each of
+// which is admitted by its own row. An identity provider has none here.
+func (g *Gate) AdmitParts(caller Caller, op Operation) error {
+	rule, ok := RuleOf(op)
+	if !ok || rule.Scope != Parts {
+		return directory.Denied("operation %s is not open to anybody", op)
+	}
+	switch caller.Actor.Kind {
+	case directory.ActorOperator, directory.ActorUser, directory.ActorAPIKey:
+		return nil
+	}
+	return directory.Denied("the caller may not do this")
+}
+
 // settle waits until this node's state is as new as the request demands.
 func (g *Gate) settle(ctx context.Context, fresh Freshness) error {
 	index := fresh.AtLeast

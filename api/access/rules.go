@@ -12,10 +12,12 @@ const (
 	_            Scope = iota
 	Instance           // the instance itself; operators only
 	Organization       // one organization
+	Parts              // several operations: each is admitted by its own row, and the request by no other
 )
 
 // Rule is a row of the table. Operators may do everything below except what
-// only an identity provider does; users need the permission.
+// only an identity provider does; users need the permission. A row of scope
+// Parts has nothing else.
 type Rule struct {
 	Scope      Scope
 	Permission directory.Permission // what a user must hold; empty: no user may
@@ -81,8 +83,8 @@ var rules = map[Operation]Rule{
 	"api-keys.get":    {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
 	"api-keys.revoke": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
 
-	// Each operation of a bulk request is admitted by its own row.
-	"bulk": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+	// Whoever may make each change alone may make them together.
+	"bulk": {Scope: Parts},
 
 	"connections.list":   {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"connections.create": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},

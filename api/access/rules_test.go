@@ -19,11 +19,11 @@ const rulesGolden = "testdata/rules.golden"
 func rulesText() string {
 	var lines []string
 	for op, r := range rules {
-		scope := "instance"
-		if r.Scope == Organization {
-			scope = "organization"
-		}
+		scope := map[Scope]string{Instance: "instance", Organization: "organization", Parts: "parts"}[r.Scope]
 		var callers []string
+		if r.Scope == Parts {
+			callers = append(callers, "whoever may do the part")
+		}
 		if r.Operator {
 			callers = append(callers, "operator")
 		}
@@ -65,6 +65,10 @@ func TestRulesAreSound(t *testing.T) {
 	for op, r := range rules {
 		scim := strings.HasPrefix(string(op), "scim.")
 		switch {
+		case r.Scope == Parts:
+			if r != (Rule{Scope: Parts}) {
+				t.Errorf("%s has a right of its own beside those of its parts", op)
+			}
 		case r.Scope != Instance && r.Scope != Organization:
 			t.Errorf("%s has no scope", op)
 		case r.Scope == Instance && (!r.Operator || r.Connection || r.Self || r.Permission != ""):

@@ -64,7 +64,8 @@ func New(config Config) (http.Handler, error) {
 }
 
 func (a *api) services() (all []rest.Service) {
-	options := append(rest.Options(), connect.WithInterceptors(connect.UnaryInterceptorFunc(a.answer)))
+	answer := connect.WithInterceptors(connect.UnaryInterceptorFunc(a.answer))
+	options := append(rest.Options(), answer)
 	add := func(path string, handler http.Handler) {
 		all = append(all, rest.Service{Path: path, Handler: handler})
 	}
@@ -83,6 +84,6 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewClusterServiceHandler(a, options...))
 	add(authfiv1connect.NewOperatorServiceHandler(a, options...))
 	add(authfiv1connect.NewApiKeyServiceHandler(a, options...))
-	add(authfiv1connect.NewBulkServiceHandler(a, options...))
-	return all
+	bulk, handler := authfiv1connect.NewBulkServiceHandler(a, append(rest.BulkOptions(), answer)...)
+	return append(all, rest.Service{Path: bulk, Handler: handler, Bulk: []string{bulkPath}})
 }

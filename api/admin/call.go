@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/rest"
 	"github.com/authfi/authfi/directory"
@@ -62,9 +61,9 @@ func bearer(header http.Header) string {
 
 // call is one request on its way through a handler.
 type call struct {
+	exchange
 	api    *api
 	ctx    context.Context
-	info   connect.CallInfo
 	caller access.Caller
 	op     access.Operation
 	fresh  access.Freshness
@@ -72,17 +71,17 @@ type call struct {
 
 // begin reads what every handler needs first.
 func (a *api) begin(ctx context.Context) (*call, error) {
-	info, ok := connect.CallInfoForHandlerContext(ctx)
+	asked, ok := exchangeOf(ctx)
 	caller, known := ctx.Value(callerKey{}).(access.Caller)
 	if !ok || !known {
 		return nil, directory.Unauthenticated("a valid bearer token is required")
 	}
-	op, ok := operations[info.Spec().Procedure]
+	op, ok := operations[asked.procedure]
 	if !ok {
 		return nil, directory.Denied("the procedure is not open to anybody")
 	}
-	c := &call{api: a, ctx: ctx, info: info, caller: caller, op: op}
-	if text := info.RequestHeader().Get(headerIndex); text != "" {
+	c := &call{exchange: asked, api: a, ctx: ctx, caller: caller, op: op}
+	if text := asked.request.Get(headerIndex); text != "" {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
 			return nil, directory.Invalid(headerIndex, "must be an index")
@@ -191,7 +190,7 @@ func (c *call) propose(pass *access.Pass, command fsm.OrgCommand, request proto.
 
 // key makes a repeat of the request one change.
 func (c *call) key(request proto.Message) (access.IdempotencyKey, error) {
-	key := c.info.RequestHeader().Get(headerIdempotency)
+	key := c.request.Get(headerIdempotency)
 	if key == "" {
 		return access.IdempotencyKey{}, nil
 	}
@@ -203,17 +202,17 @@ func (c *call) key(request proto.Message) (access.IdempotencyKey, error) {
 }
 
 func (c *call) index(index directory.Index) {
-	c.info.ResponseHeader().Set(headerIndex, strconv.FormatUint(uint64(index), 10))
+	c.response.Set(headerIndex, strconv.FormatUint(uint64(index), 10))
 }
 
 // etag tells the version of the one object in the answer.
 func (c *call) etag(version directory.Index) {
-	c.info.ResponseHeader().Set(headerETag, `"`+strconv.FormatUint(uint64(version), 10)+`"`)
+	c.response.Set(headerETag, `"`+strconv.FormatUint(uint64(version), 10)+`"`)
 }
 
 // ifMatch is the version that the change is conditional on; zero for any.
 func (c *call) ifMatch() (directory.Index, error) {
-	text := c.info.RequestHeader().Get(headerIfMatch)
+	text := c.request.Get(headerIfMatch)
 	if text == "" || text == "*" {
 		return 0, nil
 	}

@@ -66,17 +66,34 @@ func newRefusal(code connect.Code, problem, field, message string) *connect.Erro
 	return refused
 }
 
-// answer turns every handler's error into the client's, and logs ours.
+// answer turns every handler's error into the client's.
 func (a *api) answer(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
 		response, err := next(ctx, request)
 		if err == nil {
 			return response, nil
 		}
-		refused := refusal(err)
-		if refused.Code() == connect.CodeInternal {
-			a.Log.Error("request failed", "procedure", request.Spec().Procedure, "error", err)
-		}
-		return nil, refused
+		return nil, a.refused(request.Spec().Procedure, err)
 	}
+}
+
+// refused is refusal, and logs what is ours.
+func (a *api) refused(procedure string, err error) *connect.Error {
+	refused := refusal(err)
+	if refused.Code() == connect.CodeInternal {
+		a.Log.Error("request failed", "procedure", procedure, "error", err)
+	}
+	return refused
+}
+
+// problemOf is the part of a refusal that is for programs.
+func problemOf(refused *connect.Error) *authfiv1.Problem {
+	for _, detail := range refused.Details() {
+		if value, err := detail.Value(); err == nil {
+			if problem, ok := value.(*authfiv1.Problem); ok {
+				return problem
+			}
+		}
+	}
+	return &authfiv1.Problem{Code: refused.Code().String()}
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 
-	"connectrpc.com/connect"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
@@ -52,8 +51,8 @@ func (a *api) RefreshSession(ctx context.Context, r *authfiv1.RefreshSessionRequ
 	if err != nil {
 		return nil, err
 	}
-	if info, ok := connect.CallInfoForHandlerContext(ctx); ok {
-		(&call{info: info}).index(grant.Index)
+	if asked, ok := exchangeOf(ctx); ok {
+		(&call{exchange: asked}).index(grant.Index)
 	}
 	return tokens(grant), nil
 }

@@ -50,7 +50,7 @@ func (a *answer) finish() {
 		return
 	}
 	if a.limit.exceeded {
-		newProblem(http.StatusRequestEntityTooLarge, "too_large", tooLargeDetail).write(a.ResponseWriter)
+		tooLarge(a.limit.limit).write(a.ResponseWriter)
 		return
 	}
 	var p problem
@@ -79,6 +79,7 @@ func routingDetail(status int) string {
 // limitedBody remembers that a body was longer than allowed.
 type limitedBody struct {
 	io.ReadCloser
+	limit    int64
 	exceeded bool
 }
 

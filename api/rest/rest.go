@@ -16,8 +16,11 @@ import (
 // Limits of the dialect.
 const (
 	// BodyMax bounds a request: 500 route policies or 1,000 member ids are well
-	// below it. Bulk work has dialects of its own.
+	// below it.
 	BodyMax = 1 << 20
+	// BulkBodyMax bounds a request of a service that is made for many objects:
+	// 1,000 users with all their names and some KiB of attributes each.
+	BulkBodyMax = 8 << 20
 	// answerMax bounds what is held in memory of one answer: 1,000 users with
 	// all their attributes.
 	answerMax = 80 << 20
@@ -25,7 +28,9 @@ const (
 	compressMin = 1024
 )
 
-const tooLargeDetail = "the body is larger than 1 MiB"
+func tooLarge(limit int64) problem {
+	return newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d MiB", limit>>20))
+}
 
 // Prefix is where REST lives; the transcoder answers for nothing else.
 const Prefix = "/api/v1/"
@@ -35,14 +40,22 @@ const Prefix = "/api/v1/"
 type Service struct {
 	Path    string
 	Handler http.Handler
+	// Bulk are the REST paths of the service that take BulkBodyMax; its handler
+	// is made with BulkOptions.
+	Bulk []string
 }
 
 // Options are what every Connect handler of the API is made with.
-func Options() []connect.HandlerOption {
+func Options() []connect.HandlerOption { return options(BodyMax) }
+
+// BulkOptions are Options for a service that is made for many objects.
+func BulkOptions() []connect.HandlerOption { return options(BulkBodyMax) }
+
+func options(bodyMax int) []connect.HandlerOption {
 	return []connect.HandlerOption{
 		connect.WithCodec(jsonCodec),
 		connect.WithCodec(jsonUTF8Codec),
-		connect.WithReadMaxBytes(BodyMax),
+		connect.WithReadMaxBytes(bodyMax),
 		connect.WithCompressMinBytes(compressMin),
 	}
 }
@@ -52,7 +65,11 @@ func Options() []connect.HandlerOption {
 func New(services []Service) (http.Handler, error) {
 	mux := http.NewServeMux()
 	var transcoded []*vanguard.Service
+	limits := bodyLimits{}
 	for _, s := range services {
+		for _, path := range s.Bulk {
+			limits[path] = BulkBodyMax
+		}
 		mux.Handle(s.Path, s.Handler)
 		transcoded = append(transcoded, vanguard.NewService(s.Path, wholeRequest(s.Handler)))
 	}
@@ -67,7 +84,7 @@ func New(services []Service) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("REST routes: %w", err)
 	}
-	mux.Handle(Prefix, problems(transcoder))
+	mux.Handle(Prefix, limits.problems(transcoder))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		newProblem(http.StatusNotFound, codeOf(http.StatusNotFound), routingDetail(http.StatusNotFound)).write(w)
 	})
@@ -91,18 +108,29 @@ func wholeRequest(next http.Handler) http.Handler {
 	})
 }
 
+// bodyLimits are the REST paths whose limit is not BodyMax.
+type bodyLimits map[string]int64
+
+func (l bodyLimits) of(path string) int64 {
+	if limit, ok := l[path]; ok {
+		return limit
+	}
+	return BodyMax
+}
+
 // problems bounds the request and shapes what is not a success.
-func problems(next http.Handler) http.Handler {
+func (l bodyLimits) problems(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength > BodyMax {
-			newProblem(http.StatusRequestEntityTooLarge, "too_large", tooLargeDetail).write(w)
+		limit := l.of(r.URL.Path)
+		if r.ContentLength > limit {
+			tooLarge(limit).write(w)
 			return
 		}
 		if !acceptable(r) {
 			newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", routingDetail(http.StatusUnsupportedMediaType)).write(w)
 			return
 		}
-		body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, BodyMax)}
+		body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), limit: limit}
 		r = r.Clone(r.Context())
 		r.Body = body
 		r.Header.Del("Content-Type") // checked, and the transcoder takes none for JSON
