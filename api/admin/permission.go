@@ -36,7 +36,7 @@ func permissionsAnswer(pass *access.Pass, id directory.UserID) (*authfiv1.ListPe
 		Source: map[string]*authfiv1.GrantSources{}, Index: uint64(org.Applied()),
 	}
 	of := sources{org: org, user: id}
-	for _, grant := range org.Permissions().List(id) { // in order of permissions
+	for _, grant := range held(org).List(id) { // in order of permissions
 		name := string(grant.Permission)
 		ways, ok := answer.Source[name]
 		if !ok {
@@ -44,7 +44,7 @@ func permissionsAnswer(pass *access.Pass, id directory.UserID) (*authfiv1.ListPe
 			answer.Source[name] = ways
 			answer.Effective = append(answer.Effective, name)
 		}
-		ways.Sources = append(ways.Sources, of.source(grant.Source, grant.Permission))
+		ways.Sources = append(ways.Sources, of.source(grant.Source))
 	}
 	return answer, nil
 }
@@ -193,7 +193,7 @@ func (a *api) ListPermissionUsers(ctx context.Context, r *authfiv1.ListPermissio
 		return nil, err
 	}
 	org := pass.View()
-	ids, total := org.Permissions().Who(permission, afterID[directory.UserID](p), p.limit+1)
+	ids, total := held(org).Who(permission, afterID[directory.UserID](p), p.limit+1)
 	found, cursor, err := collectIDs(p, ids)
 	return &authfiv1.ListPermissionUsersResponse{
 		Users: convert(found, permissionHolder(org, permission)), Total: int32(total), Cursor: cursor,

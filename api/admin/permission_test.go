@@ -3,7 +3,11 @@ package admin_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
 )
 
 // one reads a list of objects that must hold exactly one.
@@ -150,4 +154,49 @@ func (s *server) session(org, user string) *server {
 	s.t.Helper()
 	started := s.ok("POST", "/api/v1/sessions", `{"org_id":"`+org+`","user_id":"`+user+`","amr":["pwd"]}`)
 	return s.as(started.text(s.t, "access_token"))
+}
+
+// TestSourceThroughNestingAndWildcard: the path goes from the user's own group
+// to the one that has the role, and the source names the wildcard.
+func TestSourceThroughNestingAndWildcard(t *testing.T) {
+	s, d, _ := newDirect(t)
+	alice := d.user("alice")
+	ward, doctors, staff := d.group("ward", alice), d.group("doctors"), d.group("staff")
+	d.do(&fsm.NestGroup{Parent: doctors, Child: ward})
+	d.do(&fsm.NestGroup{Parent: staff, Child: doctors})
+	d.give(d.role("reader", "read:*"), staff)
+
+	answer := s.ok("POST", "/api/v1/check", fmt.Sprintf(`{"user_id":%q,"permission":"read:x-rays"}`, alice))
+	source := one(t, answer["source"])
+	var path []any
+	for _, step := range source["path"].([]any) {
+		path = append(path, step.(map[string]any)["name"])
+	}
+	if answer["allowed"] != true || source["permission"] != "read:*" || source["via"] != "staff" || fmt.Sprint(path) != "[ward doctors staff]" {
+		t.Errorf("answer %v", answer)
+	}
+	if id := source.text(t, "assignment_id"); !strings.HasPrefix(id, "asg-") {
+		t.Errorf("assignment %q", id)
+	}
+	listed := s.ok("GET", "/api/v1/users/"+alice.String()+"/permissions", "")
+	if fmt.Sprint(listed["effective"]) != "[read:*]" {
+		t.Errorf("listed %v", listed)
+	}
+}
+
+// TestSuspendedOrganization: nobody in it holds anything, whoever asks.
+func TestSuspendedOrganization(t *testing.T) {
+	s, d, org := newDirect(t)
+	alice := d.user("alice")
+	d.give(d.role("reader", "read:charts"), alice)
+	d.do(&fsm.SetOrganizationLimits{Status: directory.OrganizationSuspended})
+	if check := s.ok("POST", "/api/v1/check", fmt.Sprintf(`{"user_id":%q,"permission":"read:charts"}`, alice)); check["allowed"] != false {
+		t.Errorf("check %v", check)
+	}
+	if list := s.ok("GET", "/api/v1/users/"+alice.String()+"/permissions", ""); fmt.Sprint(list["effective"]) != "[]" {
+		t.Errorf("list %v", list)
+	}
+	if who := s.ok("GET", "/api/v1/permissions/read:charts/users?org_id="+org, ""); who["total"] != json.Number("0") {
+		t.Errorf("who %v", who)
+	}
 }

@@ -15,23 +15,30 @@ type sources struct {
 	user directory.UserID
 }
 
-// of lists every way of one permission.
-func (s sources) of(permission directory.Permission) []*authfiv1.GrantSource {
-	ways := s.org.Permissions().Why(s.user, permission)
-	return convert(ways, func(way effective.Source) *authfiv1.GrantSource { return s.source(way, permission) })
+// held is what users of an organization hold: nothing while it is suspended.
+func held(org *state.Org) *effective.Index {
+	if !org.Record().Active() {
+		return nil
+	}
+	return org.Permissions()
 }
 
-func (s sources) source(way effective.Source, permission directory.Permission) *authfiv1.GrantSource {
-	grant := &authfiv1.GrantSource{RoleId: way.Role.String(), Permission: string(permission)}
+// of lists every way of one permission.
+func (s sources) of(permission directory.Permission) []*authfiv1.GrantSource {
+	return convert(held(s.org).Why(s.user, permission), s.source)
+}
+
+func (s sources) source(way effective.Source) *authfiv1.GrantSource {
+	grant := &authfiv1.GrantSource{RoleId: way.Role.String(), Permission: string(way.Names)}
 	if r, ok := s.org.Role(way.Role); ok {
 		grant.Role = r.Name
 	}
 	holder := s.user
 	if !way.Group.IsZero() {
 		holder = directory.UserID{}
-		grant.ViaId = way.Group.String()
-		grant.Path = []*authfiv1.GroupStep{s.step(way.Group)}
-		grant.Via = grant.Path[len(grant.Path)-1].Name
+		grant.Path = convert(s.org.Permissions().Path(way.Member, way.Group), s.step)
+		via := s.step(way.Group)
+		grant.Via, grant.ViaId = via.Name, via.Id
 	}
 	if a, ok := s.org.AssignmentOf(way.Role, holder, way.Group); ok {
 		grant.AssignmentId, grant.By = a.ID.String(), a.By.String()
