@@ -83,13 +83,15 @@ func (n *Node) admitJoin(ctx context.Context, tokenID string, secret []byte, nod
 	return err
 }
 
-// sweep is the leader's timer: it proposes to forget sessions that are dead.
+// sweep is the node's timer: it lets go of what lists in progress have pinned, and
+// the leader proposes to forget sessions that are dead.
 func (n *Node) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
+			n.gate.ForgetPins()
 			if n.cluster.IsLeader() {
 				n.expireSessions(ctx)
 			}

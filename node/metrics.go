@@ -24,6 +24,16 @@ func (n *Node) metrics() http.Handler {
 		return 0
 	})
 	gauge("organizations", "Organizations in the state.", func() float64 { return float64(n.machine.Root().Organizations()) })
+	gauge("pinned_states", "States of organizations that lists in progress are read from.", func() float64 {
+		pinned, _ := n.gate.Pins()
+		return float64(pinned)
+	})
+	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "authfi", Name: "pinned_states_dropped_total", Help: "Those that newer ones pushed out before their time.",
+	}, func() float64 {
+		_, dropped := n.gate.Pins()
+		return float64(dropped)
+	}))
 	registry.MustRegister(verdicts{n})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

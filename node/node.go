@@ -81,10 +81,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 		return n, err
 	}
 	n.background.Go(func() { n.enforcer.run(background, n.cluster) })
-	n.background.Go(func() { n.sweep(background) })
 	n.background.Go(func() { n.timing.Follow(background, n.enforcer) })
 	// 5. Who may call, and the faces.
 	n.openGate()
+	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
 	return n, n.openServer()
 }
 

@@ -54,11 +54,16 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	machine, err := fsm.Open(disk.NewMemory())
 	must(t, err)
-	w := &world{t: t, gate: access.NewGate(soloLog{machine}, machine.Root, nil, time.Now)}
+	return newWorldOn(t, machine, time.Now)
+}
+
+func newWorldOn(t *testing.T, machine *fsm.Machine, now func() time.Time) *world {
+	t.Helper()
+	w := &world{t: t, gate: access.NewGate(soloLog{machine}, machine.Root, nil, now)}
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
 	w.operator = token
-	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.CreateOperator{
+	_, err := w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.CreateOperator{
 		Operator: directory.Operator{ID: id, Name: "root", Token: hash},
 	})
 	must(t, err)

@@ -41,6 +41,8 @@ type Gate struct {
 	now      func() time.Time
 	observe  func(*Origin)
 	refusals pace
+	rootAt   func(directory.Index) (*state.Root, bool) // nil: no root but the newest
+	pins     pins
 }
 
 // NewGate wires the gate; now is the clock that stamps proposals.

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"connectrpc.com/connect"
+	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 )
@@ -44,6 +45,9 @@ func refusal(err error) *connect.Error {
 	switch {
 	case errors.As(err, &own) && own.Kind != directory.KindInternal:
 		c, problem := code(own.Kind)
+		if errors.Is(err, access.ErrCursorExpired) {
+			problem = "cursor_expired" // so that a program begins the list anew
+		}
 		return newRefusal(c, problem, own.Field, own.Message)
 	case errors.Is(err, context.Canceled):
 		return connect.NewError(connect.CodeCanceled, errors.New("the request was cancelled"))

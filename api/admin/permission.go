@@ -173,30 +173,3 @@ func ask(pass *access.Pass, asked *inquiry, i int) (*authfiv1.CheckResult, error
 	source := sources{org: org, user: id}.of(permission)
 	return &authfiv1.CheckResult{Allowed: len(source) > 0, Source: source}, nil
 }
-
-// ListPermissionUsers implements PermissionService.
-func (a *api) ListPermissionUsers(ctx context.Context, r *authfiv1.ListPermissionUsersRequest) (*authfiv1.ListPermissionUsersResponse, error) {
-	c, err := a.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	permission := directory.Permission(r.GetPermission())
-	if err := permission.Check(); err != nil {
-		return nil, err
-	}
-	pass, err := c.named(r.GetOrgId())
-	if err != nil {
-		return nil, err
-	}
-	p, err := c.page(r.GetLimit(), r.GetCursor(), r.GetOrgId(), r.GetPermission())
-	if err != nil {
-		return nil, err
-	}
-	org := pass.View()
-	ids, total := held(org).Who(permission, afterID[directory.UserID](p), p.limit+1)
-	found, cursor, err := collectIDs(p, ids)
-	return &authfiv1.ListPermissionUsersResponse{
-		Users: convert(found, permissionHolder(org, permission)), Total: int32(total), Cursor: cursor,
-		Index: uint64(org.Applied()),
-	}, err
-}

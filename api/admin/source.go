@@ -54,14 +54,3 @@ func (s sources) step(id directory.GroupID) *authfiv1.GroupStep {
 	}
 	return step
 }
-
-// permissionHolder shows a user who holds a permission, with every way.
-func permissionHolder(org *state.Org, permission directory.Permission) func(directory.UserID) *authfiv1.PermissionHolder {
-	return func(id directory.UserID) *authfiv1.PermissionHolder {
-		h := &authfiv1.PermissionHolder{Id: id.String(), Source: sources{org: org, user: id}.of(permission)}
-		if u, ok := org.User(id); ok {
-			h.UserName, h.DisplayName, h.Email = u.UserName, u.DisplayName, u.Email
-		}
-		return h
-	}
-}
