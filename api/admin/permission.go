@@ -36,7 +36,7 @@ func permissionsAnswer(pass *access.Pass, id directory.UserID) (*authfiv1.ListPe
 		Source: map[string]*authfiv1.GrantSources{}, Index: uint64(org.Applied()),
 	}
 	of := sources{org: org, user: id}
-	for _, grant := range held(org).List(id) { // in order of permissions
+	for _, grant := range org.Held().List(id) { // in order of permissions
 		name := string(grant.Permission)
 		ways, ok := answer.Source[name]
 		if !ok {

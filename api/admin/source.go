@@ -15,17 +15,9 @@ type sources struct {
 	user directory.UserID
 }
 
-// held is what users of an organization hold: nothing while it is suspended.
-func held(org *state.Org) *effective.Index {
-	if !org.Record().Active() {
-		return nil
-	}
-	return org.Permissions()
-}
-
 // of lists every way of one permission.
 func (s sources) of(permission directory.Permission) []*authfiv1.GrantSource {
-	return convert(held(s.org).Why(s.user, permission), s.source)
+	return convert(s.org.Held().Why(s.user, permission), s.source)
 }
 
 func (s sources) source(way effective.Source) *authfiv1.GrantSource {

@@ -34,7 +34,7 @@ func (a *api) ListPermissionUsers(ctx context.Context, r *authfiv1.ListPermissio
 		return nil, err
 	}
 	c.index(at.index)
-	ids, total := held(org).Who(permission, at.after, p.limit+1)
+	ids, total := org.Held().Who(permission, at.after, p.limit+1)
 	answer := &authfiv1.ListPermissionUsersResponse{Total: int32(total), Index: uint64(at.index)}
 	if len(ids) > p.limit {
 		ids = ids[:p.limit]

@@ -35,6 +35,15 @@ func (o *Org) ID() directory.OrgID { return o.id }
 // Permissions is the effective-permission index at Applied.
 func (o *Org) Permissions() *effective.Index { return o.index }
 
+// Held is what users hold at Applied: Permissions, and nothing while the
+// organization is suspended.
+func (o *Org) Held() *effective.Index {
+	if !o.Record().Active() {
+		return nil
+	}
+	return o.index
+}
+
 // Sum is the digest of this organization's rows alone.
 func (o *Org) Sum() Sum { return o.sum }
 
