@@ -39,19 +39,23 @@ type Or struct{ Left, Right Expr }
 type Not struct{ Expr Expr }
 
 // Compare compares one attribute with a literal. Value is a string, a bool, a
-// json.Number or nil for null; it is nil when Op is Present.
+// json.Number or nil for null; it is nil when Op is Present. Pos is where the
+// attribute stands in the filter, for whoever knows a schema and has to say what
+// it does not allow.
 type Compare struct {
 	Attr  Attr
 	Op    Op
 	Value any
+	Pos   int
 }
 
 // ValuePath holds where one element of a multi-valued attribute satisfies
 // Filter. A comparison behind the brackets has been moved into Filter, because
-// both must hold for the same element.
+// both must hold for the same element. Pos is as in Compare.
 type ValuePath struct {
 	Attr   Attr
 	Filter Expr
+	Pos    int
 }
 
 func (And) expr()       {}

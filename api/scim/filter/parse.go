@@ -148,23 +148,25 @@ func (p *parser) parentheses() (Expr, error) {
 }
 
 func (p *parser) comparison() (Expr, error) {
+	p.space()
+	start := p.pos
 	attr, err := p.attr()
 	if err != nil {
 		return nil, err
 	}
 	if p.peek() == '[' {
-		return p.valuePath(attr)
+		return p.valuePath(attr, start)
 	}
-	return p.compare(attr)
+	return p.compare(attr, start)
 }
 
-func (p *parser) valuePath(attr Attr) (Expr, error) {
+func (p *parser) valuePath(attr Attr, start int) (Expr, error) {
 	inner, sub, err := p.brackets(attr)
 	if err != nil || sub == "" {
-		return ValuePath{attr, inner}, err
+		return ValuePath{attr, inner, start}, err
 	}
-	behind, err := p.compare(Attr{Name: sub})
-	return ValuePath{attr, And{inner, behind}}, err
+	behind, err := p.compare(Attr{Name: sub}, p.pos-len(sub))
+	return ValuePath{attr, And{inner, behind}, start}, err
 }
 
 // brackets reads [filter] and a sub-attribute behind it, if there is one.
@@ -193,21 +195,21 @@ func (p *parser) brackets(attr Attr) (inner Expr, sub string, err error) {
 	return inner, behind.Name, err
 }
 
-func (p *parser) compare(attr Attr) (Expr, error) {
+func (p *parser) compare(attr Attr, start int) (Expr, error) {
 	if p.terms++; p.terms > MaxTerms {
 		return nil, p.fail("filter has more than %d comparisons", MaxTerms)
 	}
 	p.space()
-	start := p.pos
+	behind := p.pos
 	op := Op(strings.ToLower(p.word()))
 	switch op {
 	case Present:
-		return Compare{Attr: attr, Op: op}, nil
+		return Compare{Attr: attr, Op: op, Pos: start}, nil
 	case Equal, NotEqual, Contains, StartsWith, EndsWith, Greater, GreaterOrEqual, Less, LessOrEqual:
 		value, err := p.value()
-		return Compare{attr, op, value}, err
+		return Compare{attr, op, value, start}, err
 	}
-	p.pos = start
+	p.pos = behind
 	return nil, p.fail("expected an operator such as eq behind %q", attr.String())
 }
 

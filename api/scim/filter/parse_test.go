@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,6 +63,24 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("%T is not a filter error", err)
 			}
 		})
+	}
+}
+
+func TestComparisonsKnowTheirPlace(t *testing.T) {
+	e, err := filter.Parse(` a eq 1 or not ( b.c pr) and d[ e eq "x"].f ne "y"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	or := e.(filter.Or)
+	and := or.Right.(filter.And)
+	path := and.Right.(filter.ValuePath)
+	inner := path.Filter.(filter.And)
+	got := []int{
+		or.Left.(filter.Compare).Pos, and.Left.(filter.Not).Expr.(filter.Compare).Pos, path.Pos,
+		inner.Left.(filter.Compare).Pos, inner.Right.(filter.Compare).Pos,
+	}
+	if want := []int{1, 17, 29, 32, 42}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
