@@ -90,12 +90,46 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	if !renamed && change.joined+change.left == 0 {
 		return unchanged(g.ID)
 	}
+	if err := mayWriteGroup(tx, env, old, &g); err != nil {
+		return Outcome{}, err
+	}
+	if change.joined+change.left > 0 {
+		if err := mayChangeMembers(tx, env, old, "members"); err != nil {
+			return Outcome{}, err
+		}
+	}
 	g.Modified, g.Version = env.Now, e.index
 	if err := tx.PutGroup(&g); err != nil {
 		return Outcome{}, err
 	}
 	e.row(directory.RowGroup, g.ID)
 	return changed(g.ID)
+}
+
+// mayWriteGroup is mayWrite for groups: a provider sends the name and its id of
+// the group. Nobody but us has the description.
+func mayWriteGroup(tx *state.OrgTx, env *Envelope, old, g *directory.Group) error {
+	if env.Actor.Kind == directory.ActorConnection || !owned(tx, old.Connection) {
+		return nil
+	}
+	if g.Name != old.Name {
+		return directory.Conflict("name", "is owned by %s; change it there", old.Connection)
+	}
+	if g.ExternalID != old.ExternalID {
+		return directory.Conflict("external_id", "is owned by %s; change it there", old.Connection)
+	}
+	return nil
+}
+
+// mayChangeMembers: who is in a group, be it by a group in it, is the provider's
+// that sends the group. The roles given to it are not, nor what it is itself
+// nested in, nor whether it is there at all: what takes rights away never has to
+// wait for the provider.
+func mayChangeMembers(tx *state.OrgTx, env *Envelope, g *directory.Group, field string) error {
+	if env.Actor.Kind == directory.ActorConnection || !owned(tx, g.Connection) {
+		return nil
+	}
+	return directory.Conflict(field, "the group's members are owned by %s; change them there", g.Connection)
 }
 
 func (c *ChangeGroup) fields(g *directory.Group) {

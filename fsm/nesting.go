@@ -30,6 +30,9 @@ func (c *NestGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, 
 	if !added {
 		return unchanged(parent.ID)
 	}
+	if err := mayChangeMembers(tx, env, parent, "id"); err != nil {
+		return Outcome{}, err
+	}
 	return touchNesting(tx, env, e, parent, child, directory.GroupNested)
 }
 
@@ -52,6 +55,9 @@ func (c *UnnestGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	}
 	if !removed {
 		return unchanged(parent.ID)
+	}
+	if err := mayChangeMembers(tx, env, parent, "id"); err != nil {
+		return Outcome{}, err
 	}
 	return touchNesting(tx, env, e, parent, child, directory.GroupUnnested)
 }

@@ -104,18 +104,61 @@ func related(tx *state.OrgTx, u *directory.User) (err error) {
 	return nil
 }
 
+// provided are the fields of a user that an identity provider sends, by their
+// names in the API.
+var provided = []struct {
+	name string
+	same func(a, b *directory.User) bool
+}{
+	{"user_name", func(a, b *directory.User) bool { return a.UserName == b.UserName }},
+	{"email", func(a, b *directory.User) bool { return a.Email == b.Email }},
+	{"display_name", func(a, b *directory.User) bool { return a.DisplayName == b.DisplayName }},
+	{"given_name", func(a, b *directory.User) bool { return a.GivenName == b.GivenName }},
+	{"family_name", func(a, b *directory.User) bool { return a.FamilyName == b.FamilyName }},
+	{"external_id", func(a, b *directory.User) bool { return a.ExternalID == b.ExternalID }},
+	{"attributes", func(a, b *directory.User) bool { return bytes.Equal(a.Attributes, b.Attributes) }},
+	{"phone", func(a, b *directory.User) bool { return a.Phone == b.Phone }},
+	{"title", func(a, b *directory.User) bool { return a.Title == b.Title }},
+	{"department", func(a, b *directory.User) bool { return a.Department == b.Department }},
+	{"manager_id", func(a, b *directory.User) bool { return a.Manager == b.Manager }},
+}
+
+// connections is an organization, in a transaction or at an index.
+type connections interface {
+	Connection(directory.ConnectionID) (*directory.Connection, bool)
+}
+
+// owned reports whether a connection has a claim to what it has sent: as long as
+// it is there.
+func owned(in connections, by directory.ConnectionID) bool {
+	_, ok := in.Connection(by)
+	return ok
+}
+
+// OwnedFields are the fields of a user that only the connection may change, by
+// their names in the API.
+func OwnedFields(in connections, u *directory.User) (names []string) {
+	if !owned(in, u.Connection) {
+		return nil
+	}
+	for _, field := range provided {
+		names = append(names, field.name)
+	}
+	return names
+}
+
 // mayWrite: what an identity provider sends is the provider's. Others may
 // switch such a user off and on, since that must never have to wait for the
 // provider, and may set what the provider does not send: the organization's own
 // attributes. When the connection is gone, so is its claim.
 func mayWrite(tx *state.OrgTx, env *Envelope, old, u *directory.User) error {
-	if _, ok := tx.Connection(old.Connection); !ok || env.Actor.Kind == directory.ActorConnection {
+	if env.Actor.Kind == directory.ActorConnection || !owned(tx, old.Connection) {
 		return nil
 	}
-	provided := *u
-	provided.Active, provided.Custom, provided.Owner = old.Active, old.Custom, old.Owner
-	if !sameUser(&provided, old) {
-		return directory.Conflict("id", "the user's profile is owned by %s; change it there", old.Connection)
+	for _, field := range provided {
+		if !field.same(old, u) {
+			return directory.Conflict(field.name, "is owned by %s; change it there", old.Connection)
+		}
 	}
 	return nil
 }
