@@ -36,6 +36,28 @@ func (r *rows) EachOwned(owner directory.UserID, yield func(*directory.User) boo
 	})
 }
 
+// EachAssignment walks in id order, which is the order of creation; after is
+// exclusive and may be zero.
+func (r *rows) EachAssignment(after directory.AssignmentID, yield func(*directory.Assignment) bool) {
+	each(r, tableAssignment, idKey(tableAssignment, after), yield)
+}
+
+// Assignments counts rows.
+func (r *rows) Assignments() int { return r.counts[tableAssignment] }
+
+// EachRoleAssignment walks the assignments of one role in the order of their
+// holders, behind the one to user or group; with neither, from the start.
+func (r *rows) EachRoleAssignment(role directory.RoleID, user directory.UserID, group directory.GroupID, yield func(*directory.Assignment) bool) {
+	prefix, after := idKey(derivedAssignment, role), ""
+	if !user.IsZero() || !group.IsZero() {
+		after = holderKey(&directory.Assignment{Role: role, User: user, Group: group})
+	}
+	r.scan(prefix, after, func(key string, v any) bool {
+		a, ok := r.Assignment(v.(directory.AssignmentID))
+		return key == after || !ok || yield(a)
+	})
+}
+
 // The kinds of grant that can expire, in derivedExpiry.
 const (
 	expiryAssignment = 'a'
