@@ -6,7 +6,8 @@ import (
 )
 
 // CreateAPIKey gives an active user or service account a key. Nobody can put
-// into a key what its owner does not hold.
+// into a key what its owner does not hold, and no key makes another, which would
+// live on when the first is revoked.
 type CreateAPIKey struct {
 	Key directory.APIKey `cbor:"1,keyasint"`
 }
@@ -18,6 +19,9 @@ func (c *CreateAPIKey) concerns(*state.OrgTx) directory.UserID { return c.Key.Ow
 
 func (c *CreateAPIKey) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	k := c.Key
+	if env.Actor.Kind == directory.ActorAPIKey {
+		return Outcome{}, directory.Denied("an API key makes no further keys")
+	}
 	if err := k.Check(); err != nil {
 		return Outcome{}, err
 	}

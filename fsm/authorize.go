@@ -41,6 +41,13 @@ type selfCommand interface {
 	concerns(*state.OrgTx) directory.UserID
 }
 
+// IsSelf reports whether a user may ask for a command of this kind about
+// themselves without a permission.
+func IsSelf(c OrgCommand) bool {
+	_, ok := c.(selfCommand)
+	return ok
+}
+
 func authorizeUser(tx *state.OrgTx, env *Envelope) error {
 	user := directory.UserID(env.Actor.ID)
 	if env.Required != "" {

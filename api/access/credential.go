@@ -17,6 +17,7 @@ import (
 const (
 	operatorPrefix   = "afo_" // OperatorID, secret
 	connectionPrefix = "afs_" // OrgID, ConnectionID, secret
+	apiKeyPrefix     = "afk_" // OrgID, APIKeyID, secret
 	refreshPrefix    = "afr_" // OrgID, SessionID, secret
 )
 
@@ -73,6 +74,10 @@ func NewConnectionToken(org directory.OrgID, id directory.ConnectionID) (token s
 	return opaque(connectionPrefix, org[:], id[:])
 }
 
+func NewAPIKey(org directory.OrgID, id directory.APIKeyID) (key string, hash [32]byte) {
+	return opaque(apiKeyPrefix, org[:], id[:])
+}
+
 func NewRefreshToken(org directory.OrgID, id directory.SessionID) (token string, hash [32]byte) {
 	return opaque(refreshPrefix, org[:], id[:])
 }
@@ -80,7 +85,8 @@ func NewRefreshToken(org directory.OrgID, id directory.SessionID) (token string,
 // wellFormed reports whether a token has the form of one that the log knows.
 func wellFormed(token string) bool {
 	var a, b [16]byte
-	return parseOpaque(operatorPrefix, token, &a) || parseOpaque(connectionPrefix, token, &a, &b)
+	return parseOpaque(operatorPrefix, token, &a) || parseOpaque(connectionPrefix, token, &a, &b) ||
+		parseOpaque(apiKeyPrefix, token, &a, &b)
 }
 
 // ParseRefreshToken says where a refresh token belongs, not that it is valid.

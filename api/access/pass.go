@@ -34,6 +34,8 @@ func (p *Pass) allowed() error {
 		}
 	case directory.ActorUser:
 		return p.allowedUser()
+	case directory.ActorAPIKey:
+		return p.allowedAPIKey()
 	}
 	return directory.Denied("the caller may not do this")
 }
@@ -53,6 +55,22 @@ func (p *Pass) allowedUser() error {
 	return directory.Denied("permission %s is required", p.rule.Permission)
 }
 
+// allowedAPIKey: a key may do what it names and its owner still holds. Nothing is
+// open to it on the ground of who its owner is.
+func (p *Pass) allowedAPIKey() error {
+	if !p.view.Record().Active() {
+		return directory.Denied("the organization is suspended")
+	}
+	if p.rule.NoAPIKey || p.rule.Permission == "" {
+		return directory.Denied("an API key may not do this")
+	}
+	k, ok := usable(p.view, directory.APIKeyID(p.caller.Actor.ID), directory.TimeOf(p.gate.now()))
+	if ok && k.Covers(p.rule.Permission) && p.view.Permissions().Has(k.Owner, p.rule.Permission) {
+		return nil
+	}
+	return directory.Denied("permission %s is required", p.rule.Permission)
+}
+
 // View is the organization at one index; all reads of a request use it.
 func (p *Pass) View() *state.Org { return p.view }
 
@@ -61,6 +79,15 @@ func (p *Pass) Org() directory.OrgID { return p.view.ID() }
 
 // Caller is who is asking.
 func (p *Pass) Caller() Caller { return p.caller }
+
+// Self is the user who was admitted only to what is about themselves; false when
+// the pass is about the whole organization.
+func (p *Pass) Self() (directory.UserID, bool) {
+	if !p.self {
+		return directory.UserID{}, false
+	}
+	return directory.UserID(p.caller.Actor.ID), true
+}
 
 // About refuses a caller who was admitted to their own data and asks for
 // somebody else's.
@@ -75,11 +102,16 @@ func (p *Pass) About(user directory.UserID) error {
 // key that is not empty makes the request idempotent: a repeat with the same
 // key and the same command answers with the first result.
 func (p *Pass) Propose(ctx context.Context, command fsm.OrgCommand, key IdempotencyKey) (fsm.Result, error) {
+	required := p.rule.Permission
 	if p.self {
-		return fsm.Result{}, directory.Denied("permission %s is required", p.rule.Permission)
+		// The machine looks whom the command is about.
+		if !p.rule.SelfWrites || !fsm.IsSelf(command) {
+			return fsm.Result{}, directory.Denied("permission %s is required", p.rule.Permission)
+		}
+		required = ""
 	}
 	env := &fsm.Envelope{
-		Org: p.Org(), Actor: p.caller.Actor, Required: p.rule.Permission,
+		Org: p.Org(), Actor: p.caller.Actor, Required: required,
 		Source: p.caller.Source, Command: command, Operation: string(p.op),
 	}
 	key.stamp(env, p.caller, p.op)

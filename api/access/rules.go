@@ -24,6 +24,8 @@ type Rule struct {
 	Connection bool                 // an identity provider's connection may, too
 	Operator   bool
 	Self       bool // a user may, about themselves, without the permission
+	SelfWrites bool // and may change that, too
+	NoAPIKey   bool // not even one that names the permission
 }
 
 // rules is THE table. An operation without a row is refused.
@@ -77,11 +79,11 @@ var rules = map[Operation]Rule{
 	"permissions.describe": {Scope: Organization, Operator: true, Permission: directory.ManageRoles},
 
 	// A user needs no permission to give their own rights to a program of theirs;
-	// an API key makes no further keys.
-	"api-keys.create": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
+	// an API key makes no further keys, which would outlive it.
+	"api-keys.create": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true, SelfWrites: true, NoAPIKey: true},
 	"api-keys.list":   {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
 	"api-keys.get":    {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
-	"api-keys.revoke": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true},
+	"api-keys.revoke": {Scope: Organization, Operator: true, Permission: directory.ManageUsers, Self: true, SelfWrites: true},
 
 	// Whoever may make each change alone may make them together.
 	"bulk": {Scope: Parts},

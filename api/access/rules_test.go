@@ -33,7 +33,13 @@ func rulesText() string {
 		if r.Permission != "" {
 			callers = append(callers, "user with "+string(r.Permission))
 		}
-		if r.Self {
+		if r.NoAPIKey {
+			callers = append(callers, "no API key")
+		}
+		switch {
+		case r.SelfWrites:
+			callers = append(callers, "user about themselves, also to change it")
+		case r.Self:
 			callers = append(callers, "user about themselves")
 		}
 		lines = append(lines, fmt.Sprintf("%-22s %-12s %s\n", op, scope, strings.Join(callers, ", ")))
@@ -73,6 +79,8 @@ func TestRulesAreSound(t *testing.T) {
 			t.Errorf("%s has no scope", op)
 		case r.Scope == Instance && (!r.Operator || r.Connection || r.Self || r.Permission != ""):
 			t.Errorf("%s on the instance is open to others than operators", op)
+		case r.SelfWrites && !r.Self, r.NoAPIKey && r.Permission == "":
+			t.Errorf("%s makes an exception from nothing", op)
 		case r.Connection != scim:
 			t.Errorf("%s: connection %v", op, r.Connection)
 		case scim && (r.Operator || r.Self || r.Permission != ""):
