@@ -27,7 +27,7 @@ var Document = sync.OnceValue(func() []byte {
 })
 
 func build() object {
-	s := schemas{done: object{"Problem": problemSchema()}}
+	s := schemas{done: object{"ProblemDetails": problemSchema()}}
 	paths := object{}
 	var tags []any
 	for _, service := range services() {
@@ -113,7 +113,7 @@ func components(schemas object) object {
 		"responses": object{"Problem": object{
 			"description": "What went wrong, and with which field.",
 			"headers":     object{"X-Request-Id": reference("headers", "RequestId")},
-			"content":     object{"application/problem+json": object{"schema": reference("schemas", "Problem")}},
+			"content":     object{"application/problem+json": object{"schema": reference("schemas", "ProblemDetails")}},
 		}},
 	}
 }

@@ -70,7 +70,7 @@ func (s *schemas) properties(m protoreflect.MessageDescriptor, d direction) obje
 	if d == answer {
 		schema["required"] = required
 	} else if m.Oneofs().Len() > 0 && !m.Oneofs().Get(0).IsSynthetic() {
-		schema["minProperties"], schema["maxProperties"] = 1, 1
+		schema["maxProperties"] = 1
 	}
 	if said := proto.Comments()[string(m.Name())]; said != "" {
 		schema["description"] = said
