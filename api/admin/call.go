@@ -36,27 +36,13 @@ func (a *api) authenticated(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		caller, err := a.Gate.AuthenticateFresh(r.Context(), bearer(r.Header))
+		caller, err := a.Gate.AuthenticateFresh(r.Context(), access.Bearer(r.Header))
 		if err != nil {
 			rest.WriteError(w, r, refusal(err))
 			return
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
 	})
-}
-
-// bearer is the token of the one Authorization header; the scheme has no case
-// (RFC 9110, section 11.1).
-func bearer(header http.Header) string {
-	values := header.Values("Authorization")
-	if len(values) != 1 {
-		return ""
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(token)
 }
 
 // call is one request on its way through a handler.
