@@ -46,13 +46,17 @@ var arrows = map[string][]string{
 	// admin compiles route policies before it proposes them (bpf/policy), shows
 	// grant sources (fsm/effective) and seals its cursors (keyring).
 	"api/admin": {
-		"audit", "directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/rest",
+		"audit", "directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/problem", "api/rest",
 		"bpf/policy", "keyring", "proto/gen/*",
 	},
 	// openapi describes the messages by their descriptors and the words of their
 	// sources.
-	"api/openapi":             {"proto", "proto/gen/*"},
+	"api/openapi": {"proto", "proto/gen/*"},
+
 	"api/openapi/openapitest": {"api/openapi"},
+
+	// problem maps the kinds of failure to the codes of the API.
+	"api/problem": {"directory", "proto/gen/*"},
 	// rest is a dialect: it knows the messages and nothing behind them.
 	"api/rest":  {"proto/gen/*"},
 	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
@@ -87,25 +91,26 @@ var arrows = map[string][]string{
 // each, and generated code where the generator leaves no choice. A library
 // named here includes the packages below it; the longest name decides.
 var guests = map[string][]string{
-	"github.com/fxamacker/cbor/v2":             {"fsm/codec"},
-	"github.com/tidwall/btree":                 {"fsm/effective", "fsm/state"},
-	"github.com/dgraph-io/badger/v4":           {"fsm/disk"},
-	"github.com/hashicorp/raft":                {"cluster", "cluster/clustertest"},
-	"github.com/hashicorp/raft-boltdb":         {"cluster"},
-	"github.com/hashicorp/go-hclog":            {"cluster"},
-	"go.etcd.io/bbolt":                         {"cluster"},
-	"github.com/cilium/ebpf":                   {"bpf", "bpf/obj"},
-	"golang.org/x/sys":                         {"bench", "bpf", "bpf/gate", "cli"},
-	"github.com/lestrrat-go/jwx/v3":            {"api/login"},
-	"github.com/elimity-com/scim":              {"api/scim"},
-	"connectrpc.com/vanguard":                  {"api/rest", "api/admin/rest"},
-	"connectrpc.com/connect":                   {"api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
-	"google.golang.org/protobuf":               {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "cli", "proto/gen/*"},
-	"google.golang.org/genproto":               {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*"},
-	"github.com/prometheus/client_golang":      {"node"},
-	"github.com/spf13/cobra":                   {"cli", "cmd/authfi"},
-	"github.com/spf13/pflag":                   {"cli"},
-	"github.com/itchyny/gojq":                  {"cli"},
+	"github.com/fxamacker/cbor/v2":        {"fsm/codec"},
+	"github.com/tidwall/btree":            {"fsm/effective", "fsm/state"},
+	"github.com/dgraph-io/badger/v4":      {"fsm/disk"},
+	"github.com/hashicorp/raft":           {"cluster", "cluster/clustertest"},
+	"github.com/hashicorp/raft-boltdb":    {"cluster"},
+	"github.com/hashicorp/go-hclog":       {"cluster"},
+	"go.etcd.io/bbolt":                    {"cluster"},
+	"github.com/cilium/ebpf":              {"bpf", "bpf/obj"},
+	"golang.org/x/sys":                    {"bench", "bpf", "bpf/gate", "cli"},
+	"github.com/lestrrat-go/jwx/v3":       {"api/login"},
+	"github.com/elimity-com/scim":         {"api/scim"},
+	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
+	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
+	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "cli", "proto/gen/*"},
+	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*"},
+	"github.com/prometheus/client_golang": {"node"},
+	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},
+	"github.com/spf13/pflag":              {"cli"},
+	"github.com/itchyny/gojq":             {"cli"},
+
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/openapi/openapitest"},
 }
 

@@ -6,68 +6,19 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/problem"
 	"github.com/authfi/authfi/directory"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 )
 
-// code maps the kinds of failure; problem is the word for programs where it is
-// not that of the code.
-func code(kind directory.Kind) (code connect.Code, problem string) {
-	switch kind {
-	case directory.KindInvalid:
-		return connect.CodeInvalidArgument, ""
-	case directory.KindNotFound:
-		return connect.CodeNotFound, ""
-	case directory.KindConflict:
-		return connect.CodeAlreadyExists, "conflict"
-	case directory.KindDenied:
-		return connect.CodePermissionDenied, ""
-	case directory.KindPrecondition:
-		return connect.CodeFailedPrecondition, ""
-	case directory.KindExhausted:
-		return connect.CodeResourceExhausted, ""
-	case directory.KindUnavailable:
-		return connect.CodeUnavailable, ""
-	case directory.KindUnauthenticated:
-		return connect.CodeUnauthenticated, ""
-	case directory.KindUnknownOutcome:
-		return connect.CodeUnavailable, "unknown_outcome"
-	case directory.KindInternal:
-		return connect.CodeInternal, ""
-	}
-	return connect.CodeInternal, ""
-}
-
-// refusal is what the client sees of an error. Only a directory.Error shows its
-// text; what went wrong with us is for the log.
+// refusal is what the client sees of an error.
 func refusal(err error) *connect.Error {
-	var own *directory.Error
-	switch {
-	case errors.As(err, &own) && own.Kind != directory.KindInternal:
-		c, problem := code(own.Kind)
-		if errors.Is(err, access.ErrCursorExpired) {
-			problem = "cursor_expired" // so that a program begins the list anew
-		}
-		return newRefusal(c, problem, own.Field, own.Message)
-	case errors.Is(err, context.Canceled):
-		return connect.NewError(connect.CodeCanceled, errors.New("the request was cancelled"))
-	case errors.Is(err, context.DeadlineExceeded):
-		return newRefusal(connect.CodeUnavailable, "", "", "this node could not answer in time")
+	own := new(directory.Error)
+	if errors.Is(err, access.ErrCursorExpired) && errors.As(err, &own) {
+		// A word of its own, so that a program begins the list anew.
+		return problem.New(connect.CodeFailedPrecondition, "cursor_expired", own.Field, own.Message)
 	}
-	return connect.NewError(connect.CodeInternal, errors.New("internal error"))
-}
-
-func newRefusal(code connect.Code, problem, field, message string) *connect.Error {
-	refused := connect.NewError(code, errors.New(message))
-	if problem == "" {
-		problem = code.String()
-	}
-	detail, err := connect.NewErrorDetail(&authfiv1.Problem{Code: problem, Field: field})
-	if err != nil {
-		panic("admin: a problem cannot be packed: " + err.Error()) // a message of two strings
-	}
-	refused.AddDetail(detail)
-	return refused
+	return problem.Of(err)
 }
 
 // answer turns every handler's error into the client's.
