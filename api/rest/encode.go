@@ -25,6 +25,12 @@ type encoder struct {
 	bareLists bool
 }
 
+// AppendJSON appends a message as REST writes it, for what is sent without being
+// the answer of a procedure.
+func AppendJSON(b []byte, m proto.Message) ([]byte, error) {
+	return encoder{bareLists: true}.message(b, m.ProtoReflect())
+}
+
 func (e encoder) message(b []byte, m protoreflect.Message) ([]byte, error) {
 	if known, ok, err := e.wellKnown(b, m); ok || err != nil {
 		return known, err

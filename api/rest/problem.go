@@ -99,11 +99,30 @@ func (p *problem) refine(detail proto.Message) {
 	}
 }
 
-func (p problem) write(w http.ResponseWriter) {
+// problemIn reads the error of a handler.
+func problemIn(err *connect.Error) problem {
+	p := failure(err.Code(), err.Message())
+	for _, detail := range err.Details() {
+		if value, valueErr := detail.Value(); valueErr == nil {
+			p.refine(value)
+		}
+	}
+	return p
+}
+
+// ErrorJSON is the body with which REST answers an error, for a stream that can
+// no longer answer with a status.
+func ErrorJSON(err *connect.Error) []byte { return problemIn(err).json() }
+
+func (p problem) json() []byte {
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic("rest: a problem cannot be written: " + err.Error()) // strings and one number
 	}
+	return body
+}
+
+func (p problem) write(w http.ResponseWriter) {
 	header := w.Header()
 	header.Set("Content-Type", problemType)
 	header.Del("Content-Encoding")
@@ -113,7 +132,7 @@ func (p problem) write(w http.ResponseWriter) {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
 	w.WriteHeader(p.Status)
-	w.Write(body)
+	w.Write(p.json())
 }
 
 // statusClientClosed is what a log shows for a request whose client left.

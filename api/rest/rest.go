@@ -160,11 +160,5 @@ func WriteError(w http.ResponseWriter, r *http.Request, err *connect.Error) {
 			return
 		}
 	}
-	p := failure(err.Code(), err.Message())
-	for _, detail := range err.Details() {
-		if value, valueErr := detail.Value(); valueErr == nil {
-			p.refine(value)
-		}
-	}
-	p.write(w)
+	problemIn(err).write(w)
 }
