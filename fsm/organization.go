@@ -43,6 +43,7 @@ func (c *CreateOrganization) applySystem(tx *state.SystemTx, env *Envelope, e *e
 	if o.UserQuota == 0 {
 		o.UserQuota = directory.UserQuotaDefault
 	}
+	o.Domains = claim(nil, o.Domains)
 	o.Created, o.Modified, o.Version = env.Now, env.Now, e.index
 	org := tx.CreateOrganization(&o)
 	c.Key.State, c.Key.Created, c.Key.Version = directory.KeyActive, env.Now, e.index
@@ -251,7 +252,8 @@ func (c *DeleteOrganization) applySystem(tx *state.SystemTx, env *Envelope, e *e
 
 // VerifyDomain records that a claimed domain was proved to be the
 // organization's: the proposing node has read the challenge from the DNS, or
-// the operator vouches for it.
+// the operator vouches for it. Any number of organizations may claim a domain; of
+// those that prove it the first one has it, until it gives the claim up.
 type VerifyDomain struct {
 	Name      string `cbor:"1,keyasint"`
 	Challenge string `cbor:"2,keyasint,omitempty"` // what the DNS held; an operator needs none
@@ -272,6 +274,10 @@ func (c *VerifyDomain) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	}
 	if d.Verified != 0 {
 		return unchanged(o.ID)
+	}
+	if tx.DomainTaken(d.Name) {
+		// Only who has proved the domain hears this, and not who else has.
+		return Outcome{}, directory.Precondition("domain", "cannot be verified for this organization; ask who runs this instance")
 	}
 	d.Verified = max(env.Now, 1)
 	return putOrganization(tx, env, e, &o, "domain "+d.Name+" verified")

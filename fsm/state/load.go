@@ -96,7 +96,7 @@ func (l *loader) nesting(id directory.OrgID, key string) error {
 
 func (l *loader) finish() error {
 	instance := &OrgTx{working: l.writer.orgs[directory.OrgID{}]}
-	for id, o := range l.writer.orgs { // order-free: organizations do not touch each other
+	for id, o := range l.writer.orgs { // order-free: organizations do not touch each other; whose a domain is does not depend on it
 		if id.IsZero() {
 			continue
 		}
@@ -108,6 +108,7 @@ func (l *loader) finish() error {
 			return fmt.Errorf("state: %s has no record", id)
 		}
 		instance.derive(textKey(derivedSlug, record.Slug), id)
+		instance.loadDomains(record)
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ type OrgTx struct {
 type working struct {
 	rows
 	editor  *effective.Editor
+	writer  *Writer           // nil of a fork
 	pending map[string][]byte // rows to store; nil value removes
 	dirty   bool
 }
@@ -139,6 +140,7 @@ func (tx *OrgTx) rollback(mark effective.Mark) {
 
 // PutOrganization writes the organization's own record.
 func (tx *OrgTx) PutOrganization(o *directory.Organization) {
+	tx.holdDomains(o)
 	tx.put(string(rune(tableOrganization)), o)
 }
 

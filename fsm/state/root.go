@@ -108,6 +108,7 @@ func NewWriter() *Writer {
 func (w *Writer) open(id directory.OrgID) *working {
 	o := &working{
 		rows:    rows{id: id, tree: new(tree), index: effective.New()},
+		writer:  w,
 		pending: map[string][]byte{},
 		dirty:   true,
 	}
@@ -139,15 +140,11 @@ func (w *Writer) Org(id directory.OrgID, apply func(*OrgTx) error) (ok bool, err
 
 // System runs one entry on the instance.
 func (w *Writer) System(apply func(*SystemTx) error) error {
-	o := w.orgs[directory.OrgID{}]
-	return w.run(o, func(tx *OrgTx) error { return apply(&SystemTx{OrgTx: tx, writer: w}) })
+	return w.run(w.instance(), func(tx *OrgTx) error { return apply(&SystemTx{OrgTx: tx, writer: w}) })
 }
 
 func (w *Writer) run(o *working, apply func(*OrgTx) error) error {
-	if !o.dirty {
-		w.touched = append(w.touched, o)
-		o.dirty = true
-	}
+	w.touch(o)
 	return o.run(apply)
 }
 
@@ -160,6 +157,17 @@ func (o *working) run(apply func(*OrgTx) error) error {
 	}
 	return err
 }
+
+// touch makes the next root take a working copy anew.
+func (w *Writer) touch(o *working) {
+	if !o.dirty {
+		w.touched = append(w.touched, o)
+		o.dirty = true
+	}
+}
+
+// instance is the instance's own tables.
+func (w *Writer) instance() *working { return w.orgs[directory.OrgID{}] }
 
 // Publish freezes everything written so far as the state at (index, term) and
 // returns the root and the rows to store with it.

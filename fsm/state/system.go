@@ -78,6 +78,11 @@ func (tx *SystemTx) Organization(id directory.OrgID) (*directory.Organization, b
 // makes no further check afterwards: it is not undone.
 func (tx *SystemTx) DeleteOrganization(o *directory.Organization) {
 	tx.underive(textKey(derivedSlug, o.Slug))
+	for _, d := range o.Domains {
+		if holder, ok := tx.domain(d.Name); ok && holder == o.ID {
+			tx.underive(textKey(derivedDomain, d.Name))
+		}
+	}
 	tx.writer.drop(o.ID)
 }
 

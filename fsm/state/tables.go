@@ -46,6 +46,7 @@ const (
 	derivedUserAPIKey  = 'K' // UserID APIKeyID → nothing
 	derivedExpiry      = 'T' // Time, kind of grant, id → nothing
 	derivedSlug        = 'L' // instance: slug → OrgID
+	derivedDomain      = 'D' // instance: proved domain → OrgID
 )
 
 // tables is the number of distinct table bytes; counts are kept per byte.
