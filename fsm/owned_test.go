@@ -174,3 +174,22 @@ func TestProvisionedGroupCanBeDeleted(t *testing.T) {
 	p.mustDo(operator, &fsm.DeleteGroup{Group: id[directory.GroupID](1)})
 	p.mustDo(operator, &fsm.DeleteUser{User: id[directory.UserID](1)})
 }
+
+// A user whose manager was deleted could not be changed at all.
+func TestManagerWhoIsGoneHindersNobody(t *testing.T) {
+	p := newProvision(t)
+	one, two := id[directory.UserID](1), id[directory.UserID](2)
+	u := directory.User{ID: two, UserName: "two", Active: true, Manager: one}
+	p.mustDo(operator, &fsm.UpdateUser{User: u})
+	p.mustDo(operator, &fsm.DeleteUser{User: one})
+	u.Title = "Dr"
+	p.mustDo(operator, &fsm.UpdateUser{User: u})
+	for what, manager := range map[string]directory.UserID{"themselves": two, "nobody": id[directory.UserID](3)} {
+		u.Manager = manager
+		if err := p.do(operator, &fsm.UpdateUser{User: u}); directory.KindOf(err) != directory.KindInvalid {
+			t.Errorf("managed by %s: %v", what, err)
+		}
+	}
+	u.Manager = directory.UserID{}
+	p.mustDo(operator, &fsm.UpdateUser{User: u})
+}

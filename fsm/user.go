@@ -28,7 +28,7 @@ func (c *CreateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if quota := int(tx.Record().UserQuota); tx.Users() >= quota {
 		return Outcome{}, directory.Exhausted("users", "the organization's quota of %d users is reached", quota)
 	}
-	if err := related(tx, &u); err != nil {
+	if err := related(tx, new(directory.User), &u); err != nil {
 		return Outcome{}, err
 	}
 	u.Created, u.Modified, u.Version = env.Now, env.Now, e.index
@@ -69,7 +69,7 @@ func (c *UpdateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if err := mayTouch(tx, env, u.ID); err != nil {
 		return Outcome{}, err
 	}
-	if err := related(tx, &u); err != nil {
+	if err := related(tx, old, &u); err != nil {
 		return Outcome{}, err
 	}
 	if err := mayWrite(tx, env, old, &u); err != nil {
@@ -89,12 +89,13 @@ func sameUser(a, b *directory.User) bool {
 }
 
 // related checks what a user says about the rest of the organization, and puts
-// its own attributes into their canonical form.
-func related(tx *state.OrgTx, u *directory.User) (err error) {
+// its own attributes into their canonical form. A manager who has been deleted
+// since they were named does not keep anybody from changing the user.
+func related(tx *state.OrgTx, old, u *directory.User) (err error) {
 	if u.Custom, err = tx.Schema().Canonical(u.Custom); err != nil {
 		return err
 	}
-	if _, ok := tx.User(u.Manager); !ok && !u.Manager.IsZero() || u.Manager == u.ID {
+	if _, ok := tx.User(u.Manager); u.Manager != old.Manager && (!ok && !u.Manager.IsZero() || u.Manager == u.ID) {
 		return directory.Invalid("manager_id", "is not another user of the organization")
 	}
 	owner, ok := tx.User(u.Owner)
