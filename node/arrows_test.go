@@ -44,10 +44,11 @@ var arrows = map[string][]string{
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
 	// admin compiles route policies before it proposes them (bpf/policy), shows
-	// grant sources (fsm/effective) and seals its cursors (keyring).
+	// grant sources (fsm/effective), seals its cursors (keyring) and filters its
+	// lists in the language of SCIM (api/scim/filter).
 	"api/admin": {
 		"audit", "directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/problem", "api/rest",
-		"bpf/policy", "keyring", "proto/gen/*",
+		"api/scim/filter", "bpf/policy", "keyring", "proto/gen/*",
 	},
 	// openapi describes the messages by their descriptors and the words of their
 	// sources.

@@ -8,6 +8,7 @@ import (
 	"github.com/authfi/authfi/fsm"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // holder is who gets a role: a user or a group, the other id is zero.
@@ -47,6 +48,7 @@ type roleChoice interface {
 	proto.Message
 	GetRoleId() string
 	GetRoleName() string
+	GetExpires() *timestamppb.Timestamp
 }
 
 func (c *call) assign(pass *access.Pass, to holder, r roleChoice) (*authfiv1.AssignedRole, error) {
@@ -54,8 +56,12 @@ func (c *call) assign(pass *access.Pass, to holder, r roleChoice) (*authfiv1.Ass
 	if err != nil {
 		return nil, err
 	}
+	expires, err := endOf(r.GetExpires())
+	if err != nil {
+		return nil, err
+	}
 	if _, err := c.propose(pass, &fsm.AssignRole{
-		ID: access.NewID[directory.AssignmentID](pass.Now()), Role: chosen, User: to.user, Group: to.group,
+		ID: access.NewID[directory.AssignmentID](pass.Now()), Role: chosen, User: to.user, Group: to.group, Expires: expires,
 	}, r); err != nil {
 		return nil, err
 	}
@@ -63,9 +69,27 @@ func (c *call) assign(pass *access.Pass, to holder, r roleChoice) (*authfiv1.Ass
 	if !ok {
 		return nil, directory.NotFound("role")
 	}
+	assigned, ok := pass.View().AssignmentOf(chosen, to.user, to.group)
+	if !ok {
+		return nil, directory.NotFound("assignment")
+	}
 	return &authfiv1.AssignedRole{
 		RoleId: given.ID.String(), RoleName: given.Name, Permissions: permissionTexts(given.Permissions),
+		AssignmentId: assigned.ID.String(), Expires: timestamp(assigned.Expires),
 	}, nil
+}
+
+// endOf is when something ends, zero when it does not by itself. Whether that is
+// in the future is decided by the clock that stamps the proposal.
+func endOf(t *timestamppb.Timestamp) (directory.Time, error) {
+	if t == nil {
+		return 0, nil
+	}
+	ends := directory.TimeOf(t.AsTime())
+	if !t.IsValid() || ends <= 0 {
+		return 0, directory.Invalid("expires", "is not a time to come")
+	}
+	return ends, nil
 }
 
 func (c *call) chosenRole(pass *access.Pass, r roleChoice) (directory.RoleID, error) {

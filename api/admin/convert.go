@@ -2,6 +2,7 @@ package admin
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/authfi/authfi/directory"
 	"google.golang.org/protobuf/proto"
@@ -22,6 +23,17 @@ func timestamp(t directory.Time) *timestamppb.Timestamp {
 		return nil
 	}
 	return timestamppb.New(t.Std())
+}
+
+// optionalID is the text of an id, empty when there is none.
+func optionalID[ID interface {
+	fmt.Stringer
+	IsZero() bool
+}](id ID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
 }
 
 // identified is a request about one object.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
@@ -26,7 +27,7 @@ func (a *api) CreateGroup(ctx context.Context, r *authfiv1.CreateGroupRequest) (
 	}
 	result, err := c.propose(pass, &fsm.CreateGroup{Group: directory.Group{
 		ID: access.NewID[directory.GroupID](pass.Now()), Name: r.GetName(), Description: r.GetDescription(),
-		Source: directory.SourceAPI,
+		ExternalID: r.GetExternalId(), Source: directory.SourceAPI,
 	}}, r)
 	if err != nil {
 		return nil, err
@@ -44,15 +45,9 @@ func (a *api) ListGroups(ctx context.Context, r *authfiv1.ListGroupsRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.page(r.GetLimit(), r.GetCursor(), r.GetOrgId())
-	if err != nil {
-		return nil, err
-	}
-	found, cursor, err := collect(p, func(yield func(*directory.Group) bool) {
-		pass.View().EachGroup(afterID[directory.GroupID](p), yield)
-	}, func(g *directory.Group) [16]byte { return g.ID })
+	found, total, cursor, err := list(c, groupListing(pass.View()), r)
 	return &authfiv1.ListGroupsResponse{
-		Groups: convert(found, group(pass.View())), Total: int32(pass.View().Groups()), Cursor: cursor,
+		Groups: convert(found, group(pass.View())), Total: int32(total), Cursor: cursor,
 	}, err
 }
 
@@ -91,26 +86,47 @@ func (c *call) group(pass *access.Pass, id directory.GroupID) (*authfiv1.Group, 
 // UpdateGroup implements GroupService.
 func (a *api) UpdateGroup(ctx context.Context, r *authfiv1.UpdateGroupRequest) (*authfiv1.Group, error) {
 	return a.changeGroup(ctx, r, func(change *fsm.ChangeGroup) error {
-		change.Name, change.Description = r.Name, r.Description
+		m, err := maskOf(r)
+		if err != nil {
+			return err
+		}
+		change.Name = m.text("name", r.Name)
+		change.Description = m.text("description", r.Description)
+		change.ExternalID = m.text("external_id", r.ExternalId)
 		return nil
 	})
 }
 
 // AddGroupMembers implements GroupService.
 func (a *api) AddGroupMembers(ctx context.Context, r *authfiv1.AddGroupMembersRequest) (*authfiv1.Group, error) {
-	return a.changeGroup(ctx, r, func(change *fsm.ChangeGroup) (err error) {
+	field := "user_ids"
+	if r.GetUserId() != "" {
+		field = "user_id"
+	}
+	made, err := a.changeGroup(ctx, r, func(change *fsm.ChangeGroup) (err error) {
 		change.Add, err = newMembers(r)
 		return err
 	})
+	return made, ofMembers(field, err)
 }
 
 // RemoveGroupMember implements GroupService.
 func (a *api) RemoveGroupMember(ctx context.Context, r *authfiv1.RemoveGroupMemberRequest) (*authfiv1.Group, error) {
-	return a.changeGroup(ctx, r, func(change *fsm.ChangeGroup) error {
+	made, err := a.changeGroup(ctx, r, func(change *fsm.ChangeGroup) error {
 		id, err := directory.ParseUserID(r.GetUserId())
 		change.Remove = []directory.UserID{id}
 		return err
 	})
+	return made, ofMembers("user_id", err)
+}
+
+// ofMembers names the field of the request that the machine calls members.
+func ofMembers(field string, err error) error {
+	var own *directory.Error
+	if errors.As(err, &own) && own.Field == "members" {
+		return inField(field, err)
+	}
+	return err
 }
 
 func newMembers(r *authfiv1.AddGroupMembersRequest) ([]directory.UserID, error) {
@@ -214,7 +230,8 @@ func group(org *state.Org) func(*directory.Group) *authfiv1.Group {
 			Id: g.ID.String(), OrgId: org.ID().String(), Name: g.Name, Description: g.Description,
 			ExternalId: g.ExternalID, Source: g.Source.String(),
 			MemberCount: int32(org.Permissions().MemberCount(g.ID)),
-			Created:     timestamp(g.Created), Modified: timestamp(g.Modified), Version: uint64(g.Version),
+			GroupCount:  int32(len(org.Permissions().Children(g.ID))), ConnectionId: optionalID(g.Connection),
+			Created: timestamp(g.Created), Modified: timestamp(g.Modified), Version: uint64(g.Version),
 		}
 	}
 }

@@ -30,8 +30,9 @@ const issuer = "https://auth.example"
 // memoryLog applies each proposal at once to a machine that forgets: a cluster
 // of one node without a disk.
 type memoryLog struct {
-	mu      sync.Mutex
-	machine *fsm.Machine
+	mu       sync.Mutex
+	machine  *fsm.Machine
+	operator directory.OperatorID // the first
 }
 
 var _ access.Log = (*memoryLog)(nil)
@@ -68,6 +69,7 @@ type server struct {
 	t     *testing.T
 	base  string
 	token string
+	log   *memoryLog
 }
 
 func newServer(t *testing.T) *server {
@@ -87,7 +89,7 @@ func newPair(t *testing.T) (leader, follower *server) {
 	token := begin(t, log, ring)
 	behind := &laggingLog{memoryLog: log}
 	behind.root.Store(machine.Root())
-	return &server{t, serve(t, log, machine.Root, ring), token}, &server{t, serve(t, behind, behind.root.Load, ring), token}
+	return &server{t, serve(t, log, machine.Root, ring), token, log}, &server{t, serve(t, behind, behind.root.Load, ring), token, log}
 }
 
 // laggingLog is another node of the same cluster, whose state is as old as the
@@ -143,6 +145,7 @@ func begin(t *testing.T, log *memoryLog, ring *keyring.Keyring) string {
 	t.Helper()
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
+	log.operator = id
 	secret, err := login.NewSecret(ring)
 	must(t, err)
 	for _, command := range []fsm.Command{
@@ -156,6 +159,33 @@ func begin(t *testing.T, log *memoryLog, ring *keyring.Keyring) string {
 		must(t, result.Err)
 	}
 	return token
+}
+
+// provision applies a command as an identity provider's connection does.
+func (s *server) provision(org, connection string, command fsm.Command) {
+	s.t.Helper()
+	id, err := directory.ParseConnectionID(connection)
+	must(s.t, err)
+	s.apply(org, directory.Actor{Kind: directory.ActorConnection, ID: id}, command)
+}
+
+// operate applies a command as the operator behind the token does.
+func (s *server) operate(org string, command fsm.Command) {
+	s.t.Helper()
+	s.apply(org, directory.Actor{Kind: directory.ActorOperator, ID: s.log.operator}, command)
+}
+
+func (s *server) apply(org string, actor directory.Actor, command fsm.Command) {
+	s.t.Helper()
+	id, err := directory.ParseOrgID(org)
+	must(s.t, err)
+	entry, err := wire.Encode(&fsm.Envelope{
+		Org: id, Actor: actor, Source: "test", Now: directory.TimeOf(time.Now()), Command: command,
+	})
+	must(s.t, err)
+	result, err := s.log.Propose(s.t.Context(), entry)
+	must(s.t, err)
+	must(s.t, result.Err)
 }
 
 func must(t *testing.T, err error) {

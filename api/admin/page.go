@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"encoding/base64"
+	"strconv"
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/keyring"
@@ -12,12 +13,14 @@ import (
 const (
 	pageDefault = 50
 	pageMax     = 1000 // an answer of 1,000 users stays around 500 KB
-	cursorMax   = 256
+	// cursorMax has room for a sealed user name of 320 bytes, which may be half as
+	// long again when it is folded. Most cursors are a tenth of that.
+	cursorMax = 1024
 )
 
 // page is one request for a part of a list. Cursors are sealed, so that a
 // client can neither read nor make one, and bound to the list that they came
-// from.
+// from and to who was shown it.
 type page struct {
 	ring    *keyring.Keyring
 	purpose string
@@ -28,9 +31,9 @@ type page struct {
 // page reads limit and cursor; of is what the list depends on besides the
 // operation.
 func (c *call) page(limit int32, cursor string, of ...string) (*page, error) {
-	p := &page{ring: c.api.Ring, purpose: "cursor " + string(c.op), limit: int(limit)}
+	p := &page{ring: c.api.Ring, purpose: "cursor " + string(c.op) + " of " + c.caller.Actor.String(), limit: int(limit)}
 	for _, part := range of {
-		p.purpose += "\x00" + part
+		p.purpose += " " + strconv.Quote(part) // so that no two lists have one purpose
 	}
 	switch {
 	case limit == 0:
@@ -70,10 +73,14 @@ func afterID[ID ~[16]byte](p *page) (id ID) {
 // collect takes one page of a walk in id order. walk may start before the page:
 // what is not after it is passed over. The cursor is empty on the last page.
 func collect[T any](p *page, walk func(yield func(T) bool), id func(T) [16]byte) (items []T, cursor string, err error) {
+	return collectAt(p, walk, func(item T) []byte { place := id(item); return place[:] })
+}
+
+// collectAt is collect for a walk in the order of places that are not ids.
+func collectAt[T any](p *page, walk func(yield func(T) bool), place func(T) []byte) (items []T, cursor string, err error) {
 	more := false
 	walk(func(item T) bool {
-		place := id(item)
-		if len(p.after) > 0 && bytes.Compare(place[:], p.after) <= 0 {
+		if len(p.after) > 0 && bytes.Compare(place(item), p.after) <= 0 {
 			return true
 		}
 		if more = len(items) == p.limit; more {
@@ -83,8 +90,7 @@ func collect[T any](p *page, walk func(yield func(T) bool), id func(T) [16]byte)
 		return true
 	})
 	if more {
-		last := id(items[len(items)-1])
-		cursor, err = p.cursor(last[:])
+		cursor, err = p.cursor(place(items[len(items)-1]))
 	}
 	return items, cursor, err
 }

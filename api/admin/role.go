@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
@@ -18,6 +19,9 @@ func (a *api) CreateRole(ctx context.Context, r *authfiv1.CreateRoleRequest) (*a
 	}
 	pass, err := c.named(r.GetOrgId())
 	if err != nil {
+		return nil, err
+	}
+	if err := checkPermissions(r.GetPermissions()); err != nil {
 		return nil, err
 	}
 	result, err := c.propose(pass, &fsm.CreateRole{Role: directory.Role{
@@ -40,13 +44,9 @@ func (a *api) ListRoles(ctx context.Context, r *authfiv1.ListRolesRequest) (*aut
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.page(r.GetLimit(), r.GetCursor(), r.GetOrgId())
-	if err != nil {
-		return nil, err
-	}
-	found, cursor, err := collect(p, pass.View().EachRole, func(r *directory.Role) [16]byte { return r.ID })
+	found, total, cursor, err := list(c, roleListing(pass.View()), r)
 	return &authfiv1.ListRolesResponse{
-		Roles: convert(found, role(pass.Org())), Total: int32(pass.View().Roles()), Cursor: cursor,
+		Roles: convert(found, role(pass.Org())), Total: int32(total), Cursor: cursor,
 	}, err
 }
 
@@ -96,9 +96,16 @@ func (a *api) UpdateRole(ctx context.Context, r *authfiv1.UpdateRoleRequest) (*a
 	if err != nil {
 		return nil, err
 	}
+	m, err := maskOf(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkPermissions(r.GetPermissions().GetPermissions()); err != nil {
+		return nil, err
+	}
 	if _, err := c.propose(pass, &fsm.UpdateRole{
-		Role: id, Name: r.Name, Description: r.Description, IfVersion: want,
-		SetPermissions: r.GetPermissions() != nil,
+		Role: id, Name: m.text("name", r.Name), Description: m.text("description", r.Description), IfVersion: want,
+		SetPermissions: m.changes("permissions"),
 		Permissions:    permissions(r.GetPermissions().GetPermissions()),
 	}, r); err != nil {
 		return nil, err
@@ -124,6 +131,19 @@ func (a *api) DeleteRole(ctx context.Context, r *authfiv1.DeleteRoleRequest) (*a
 	return &authfiv1.DeleteRoleResponse{}, err
 }
 
+// checkPermissions asks what the machine asks, and says which one is at fault.
+func checkPermissions(texts []string) error {
+	if len(texts) > directory.PermissionsPerRoleMax {
+		return directory.Invalid("permissions", "more than %d", directory.PermissionsPerRoleMax)
+	}
+	for i, text := range texts {
+		if err := directory.Permission(text).Check(); err != nil {
+			return inField(fmt.Sprintf("permissions[%d]", i), err)
+		}
+	}
+	return nil
+}
+
 func permissions(texts []string) []directory.Permission {
 	return convert(texts, func(s string) directory.Permission { return directory.Permission(s) })
 }
@@ -136,8 +156,8 @@ func role(org directory.OrgID) func(*directory.Role) *authfiv1.Role {
 	return func(r *directory.Role) *authfiv1.Role {
 		return &authfiv1.Role{
 			Id: r.ID.String(), OrgId: org.String(), Name: r.Name, Description: r.Description,
-			Permissions: permissionTexts(r.Permissions),
-			Created:     timestamp(r.Created), Modified: timestamp(r.Modified), Version: uint64(r.Version),
+			Permissions: permissionTexts(r.Permissions), Builtin: r.Builtin,
+			Created: timestamp(r.Created), Modified: timestamp(r.Modified), Version: uint64(r.Version),
 		}
 	}
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"strings"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
@@ -23,50 +22,10 @@ func (a *api) ListUsers(ctx context.Context, r *authfiv1.ListUsersRequest) (*aut
 	if err != nil {
 		return nil, err
 	}
-	if err := directory.CheckText("q", r.GetQ(), directory.NameMax, false); err != nil {
-		return nil, err
-	}
-	p, err := c.page(r.GetLimit(), r.GetCursor(), r.GetOrgId(), r.GetQ())
-	if err != nil {
-		return nil, err
-	}
-	found, cursor, err := collect(p, usersAfter(pass.View(), p, r.GetQ()), func(u *directory.User) [16]byte { return u.ID })
+	found, total, cursor, err := list(c, userListing(pass.View()), r)
 	return &authfiv1.ListUsersResponse{
-		Users: convert(found, user(pass.Org())), Total: int32(userTotal(pass.View(), r.GetQ())), Cursor: cursor,
+		Users: convert(found, user(pass.View())), Total: int32(total), Cursor: cursor,
 	}, err
-}
-
-type userWalk = func(yield func(*directory.User) bool)
-
-// usersAfter walks the users of a page that have q somewhere in their names.
-func usersAfter(org *state.Org, p *page, q string) userWalk {
-	folded := directory.Fold(q)
-	return func(yield func(*directory.User) bool) {
-		org.EachUser(afterID[directory.UserID](p), func(u *directory.User) bool {
-			return !hasText(u, folded) || yield(u)
-		})
-	}
-}
-
-// userTotal reads every user when there is a q: 100,000 take some ten
-// milliseconds.
-func userTotal(org *state.Org, q string) int {
-	if q == "" {
-		return org.Users()
-	}
-	return count(usersAfter(org, new(page), q))
-}
-
-func hasText(u *directory.User, folded string) bool {
-	if folded == "" {
-		return true
-	}
-	for _, text := range []string{u.UserName, u.Email, u.DisplayName} {
-		if strings.Contains(directory.Fold(text), folded) {
-			return true
-		}
-	}
-	return false
 }
 
 // GetUser implements UserService.
@@ -102,7 +61,7 @@ func (c *call) user(pass *access.Pass, id directory.UserID) (*authfiv1.User, err
 		return nil, directory.NotFound("user")
 	}
 	c.etag(u.Version)
-	return user(pass.Org())(u), nil
+	return user(pass.View())(u), nil
 }
 
 // CreateUser implements UserService.
@@ -115,17 +74,23 @@ func (a *api) CreateUser(ctx context.Context, r *authfiv1.CreateUserRequest) (*a
 	if err != nil {
 		return nil, err
 	}
-	attributes, err := attributeText(r.GetAttributes())
-	if err != nil {
-		return nil, err
-	}
 	u := directory.User{
 		ID: access.NewID[directory.UserID](pass.Now()), UserName: r.GetUserName(), ExternalID: r.GetExternalId(),
 		Email: r.GetEmail(), DisplayName: r.GetDisplayName(), GivenName: r.GetGivenName(), FamilyName: r.GetFamilyName(),
-		Active: true, Source: directory.SourceAPI, Attributes: attributes,
+		Phone: r.GetPhone(), Title: r.GetTitle(), Department: r.GetDepartment(),
+		Active: true, Source: directory.SourceAPI,
 	}
 	if u.UserName == "" {
 		u.UserName = u.Email
+	}
+	if u.Manager, err = optionalUser("manager_id", r.GetManagerId()); err != nil {
+		return nil, err
+	}
+	if u.Attributes, err = objectText("attributes", r.GetAttributes()); err != nil {
+		return nil, err
+	}
+	if u.Custom, err = objectText("custom", r.GetCustom()); err != nil {
+		return nil, err
 	}
 	result, err := c.propose(pass, &fsm.CreateUser{User: u}, r)
 	if err != nil {
@@ -134,14 +99,24 @@ func (a *api) CreateUser(ctx context.Context, r *authfiv1.CreateUserRequest) (*a
 	return c.user(pass, directory.UserID(result.Outcome.Object))
 }
 
-// attributeText is the canonical JSON of attributes: names in order.
-func attributeText(attributes *structpb.Struct) ([]byte, error) {
-	if len(attributes.GetFields()) == 0 {
+// optionalUser reads an id that may be absent.
+func optionalUser(field, text string) (directory.UserID, error) {
+	if text == "" {
+		return directory.UserID{}, nil
+	}
+	id, err := directory.ParseUserID(text)
+	return id, inField(field, err)
+}
+
+// objectText is the canonical JSON of an object: names in order; nil when it is
+// empty.
+func objectText(field string, object *structpb.Struct) ([]byte, error) {
+	if len(object.GetFields()) == 0 {
 		return nil, nil
 	}
-	text, err := json.Marshal(attributes.AsMap())
+	text, err := json.Marshal(object.AsMap())
 	if err != nil {
-		return nil, directory.Invalid("attributes", "cannot be written as JSON")
+		return nil, directory.Invalid(field, "cannot be written as JSON")
 	}
 	return text, nil
 }
@@ -191,21 +166,48 @@ func (c *call) updateUser(r *authfiv1.UpdateUserRequest, want directory.Index) (
 	return c.user(pass, id)
 }
 
+// change puts into u what the request changes.
 func change(u *directory.User, r *authfiv1.UpdateUserRequest) error {
-	fields := []struct{ to, from *string }{
-		{&u.Email, r.Email}, {&u.UserName, r.UserName}, {&u.DisplayName, r.DisplayName},
-		{&u.GivenName, r.GivenName}, {&u.FamilyName, r.FamilyName}, {&u.ExternalID, r.ExternalId},
+	m, err := maskOf(r)
+	if err != nil {
+		return err
 	}
-	for _, f := range fields {
-		if f.from != nil {
-			*f.to = *f.from
+	for _, field := range []struct {
+		name     string
+		to, from *string
+	}{
+		{"email", &u.Email, r.Email}, {"user_name", &u.UserName, r.UserName},
+		{"display_name", &u.DisplayName, r.DisplayName}, {"given_name", &u.GivenName, r.GivenName},
+		{"family_name", &u.FamilyName, r.FamilyName}, {"external_id", &u.ExternalID, r.ExternalId},
+		{"phone", &u.Phone, r.Phone}, {"title", &u.Title, r.Title}, {"department", &u.Department, r.Department},
+	} {
+		if text := m.text(field.name, field.from); text != nil {
+			*field.to = *text
 		}
 	}
-	if r.GetAttributes() == nil {
-		return nil
+	return changeRelated(u, m, r)
+}
+
+// changeRelated is change for what is not text.
+func changeRelated(u *directory.User, m mask, r *authfiv1.UpdateUserRequest) (err error) {
+	if text := m.text("manager_id", r.ManagerId); text != nil {
+		if u.Manager, err = optionalUser("manager_id", *text); err != nil {
+			return err
+		}
 	}
-	var err error
-	u.Attributes, err = attributeText(r.GetAttributes())
+	if text := m.text("owner_id", r.OwnerId); text != nil {
+		if u.Owner, err = optionalUser("owner_id", *text); err != nil {
+			return err
+		}
+	}
+	if m.changes("attributes") {
+		if u.Attributes, err = objectText("attributes", r.GetAttributes()); err != nil {
+			return err
+		}
+	}
+	if m.changes("custom") {
+		u.Custom, err = objectText("custom", r.GetCustom())
+	}
 	return err
 }
 
@@ -252,20 +254,23 @@ func (a *api) setUserActive(ctx context.Context, r identified, active bool) (*au
 	return c.user(pass, id)
 }
 
-func user(org directory.OrgID) func(*directory.User) *authfiv1.User {
+func user(org *state.Org) func(*directory.User) *authfiv1.User {
 	return func(u *directory.User) *authfiv1.User {
 		return &authfiv1.User{
-			Id: u.ID.String(), OrgId: org.String(), UserName: u.UserName, Email: u.Email,
+			Id: u.ID.String(), OrgId: org.ID().String(), UserName: u.UserName, Email: u.Email,
 			DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName,
-			ExternalId: u.ExternalID, Active: u.Active, Source: u.Source.String(), Attributes: attributes(u.Attributes),
+			ExternalId: u.ExternalID, Active: u.Active, Source: u.Source.String(), Attributes: object(u.Attributes),
 			Created: timestamp(u.Created), Modified: timestamp(u.Modified), Version: uint64(u.Version),
+			Phone: u.Phone, Title: u.Title, Department: u.Department, ManagerId: optionalID(u.Manager),
+			Custom: object(u.Custom), Service: u.Service, OwnerId: optionalID(u.Owner),
+			ConnectionId: optionalID(u.Connection), OwnedFields: fsm.OwnedFields(org, u),
 		}
 	}
 }
 
-// attributes that are not a JSON object cannot be in the log; a user stays
-// readable all the same.
-func attributes(text []byte) *structpb.Struct {
+// object is stored JSON as the API has it. What is not a JSON object cannot be in
+// the log; a user stays readable all the same.
+func object(text []byte) *structpb.Struct {
 	fields := map[string]any{}
 	if len(text) > 0 && json.Unmarshal(text, &fields) != nil {
 		return nil
