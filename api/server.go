@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/authfi/authfi/api/authzen"
 	"github.com/authfi/authfi/api/openapi"
 )
 
@@ -25,6 +26,7 @@ type Handlers struct {
 	REST    http.Handler // /api/v1/ and the Connect procedures
 	OIDC    http.Handler // /o/
 	Events  http.Handler // /api/v1/events
+	AuthZEN http.Handler // /access/v1/, the same under /o/{slug}, and its metadata
 	Health  Health
 	Metrics http.Handler // /metrics
 }
@@ -43,6 +45,9 @@ func New(h Handlers, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/scim/v2/", h.SCIM)
 	mux.Handle("/o/", h.OIDC)
+	for _, path := range []string{authzen.Path, authzen.OrganizationPath, authzen.MetadataPath, authzen.MetadataPath + "/"} {
+		mux.Handle(path, h.AuthZEN)
+	}
 	mux.Handle("GET /api/v1/events", h.Events)
 	mux.Handle("GET "+openapi.Path, openapi.Handler())
 	mux.Handle("/api/v1/", h.REST)

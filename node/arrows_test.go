@@ -58,6 +58,8 @@ var arrows = map[string][]string{
 
 	// problem maps the kinds of failure to the codes of the API.
 	"api/problem": {"directory", "proto/gen/*"},
+	// authzen answers from the state, and seals the tokens of its pages (keyring).
+	"api/authzen": {"directory", "fsm/state", "api/access", "keyring"},
 	// rest is a dialect: it knows the messages and nothing behind them.
 	"api/rest":  {"proto/gen/*"},
 	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
@@ -67,7 +69,7 @@ var arrows = map[string][]string{
 	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
-		"api", "api/access", "api/admin", "api/login", "api/rest", "api/scim", "api/watch",
+		"api", "api/access", "api/admin", "api/authzen", "api/login", "api/rest", "api/scim", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
 	"node/nodetest": {"node"},

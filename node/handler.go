@@ -5,6 +5,7 @@ import (
 
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/admin"
+	"github.com/authfi/authfi/api/authzen"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/scim"
 	"github.com/authfi/authfi/api/watch"
@@ -23,6 +24,7 @@ func (n *Node) handler() (http.Handler, error) {
 		SCIM:    scim.New(n.gate, func(*http.Request) string { return n.cfg.Issuer }, n.log),
 		REST:    rest,
 		OIDC:    login.Handler(n.gate, n.tokens, n.sessions),
+		AuthZEN: authzen.New(authzen.Config{Gate: n.gate, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log}),
 		Events:  watch.Handler(n.gate, n.feed.Wait),
 		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader},
 		Metrics: n.metrics(),
