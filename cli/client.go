@@ -154,3 +154,17 @@ func (o *options) connect() error {
 	}}
 	return nil
 }
+
+// answer asks a procedure and reads the JSON.
+func (o *options) answer(ctx context.Context, procedure string, fields map[string]any, out any) error {
+	route, _ := routeOf(methodOf(procedure))
+	r, err := route.request(fields)
+	if err != nil {
+		return err
+	}
+	body, err := o.do(ctx, r)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, out)
+}

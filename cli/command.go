@@ -2,12 +2,12 @@ package cli
 
 import (
 	"io"
-	"net/http"
 	"strings"
 
 	sources "github.com/authfi/authfi/proto"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // API is the part of the command line that talks to a cluster.
@@ -34,7 +34,6 @@ func (a *API) Commands() []*cobra.Command {
 	t.add("audit verify", o.verifyCommand())
 	t.add("export", o.exportCommand())
 	t.add("import", o.importCommand())
-	t.add("explain", o.explainCommand())
 	return t.top
 }
 
@@ -48,7 +47,7 @@ type tree struct {
 func (t *tree) noun(words, alias, short string) {
 	cmd := &cobra.Command{Short: short, RunE: func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usage("%s has no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+			return Unknown(cmd, args[0])
 		}
 		return cmd.Help()
 	}}
@@ -101,6 +100,7 @@ type call struct {
 	repeat  string // Idempotency-Key
 	atLeast uint64
 	quiet   bool
+	yes     bool
 }
 
 // arg is a word of the command line that fills a field.
@@ -127,6 +127,11 @@ func readArgs(text string, input protoreflect.MessageDescriptor) (args []arg) {
 }
 
 func (o *options) command(r row) *cobra.Command {
+	cmd, _ := o.build(r)
+	return cmd
+}
+
+func (o *options) build(r row) (*cobra.Command, *call) {
 	c := &call{row: r, options: o, method: methodOf(r.procedure)}
 	c.route, _ = routeOf(c.method)
 	c.args = readArgs(r.args, c.method.Input())
@@ -144,7 +149,7 @@ func (o *options) command(r row) *cobra.Command {
 		}
 	}
 	c.addFlags(cmd)
-	return cmd
+	return cmd, c
 }
 
 // long adds what the API says about the procedure.
@@ -153,8 +158,13 @@ func (c *call) long() string {
 	if said := sources.Comments()[c.procedure]; said != "" {
 		long += "\n\n" + said
 	}
-	if strings.Contains(c.row.args, "USER ") || strings.Contains(c.row.args, "USER...") {
-		long += "\n\nUSER is an id, or with --org a user name or e-mail address that only one user has."
+	for _, a := range c.args {
+		if k, ok := kinds[a.metavar]; ok {
+			long += "\n\n" + a.metavar + " is " + k.spelled() + "."
+		}
+		if a.metavar == commandMetavar {
+			long += "\n\nCOMMAND is a command that makes the change alone, in quotes, or @FILE with one on each\nline or with operations as JSON."
+		}
 	}
 	return long
 }
@@ -176,7 +186,7 @@ func listOf(method protoreflect.MethodDescriptor) (items protoreflect.FieldDescr
 }
 
 func (c *call) addFlags(cmd *cobra.Command) {
-	taken := map[protoreflect.Name]bool{orgField: true, limitField: c.paged, cursorField: c.paged}
+	taken := map[protoreflect.Name]bool{orgField: true, maskField: true, limitField: c.paged, cursorField: c.paged}
 	for _, a := range c.args {
 		taken[a.field.Name()] = true
 		// The server takes a role's name beside its id, and one user beside several.
@@ -186,7 +196,9 @@ func (c *call) addFlags(cmd *cobra.Command) {
 	fields := c.method.Input().Fields()
 	for i := range fields.Len() {
 		if field := fields.Get(i); !taken[field.Name()] {
-			c.flags = append(c.flags, addField(cmd.Flags(), field))
+			added := addField(cmd.Flags(), field)
+			c.completeFlag(cmd, added)
+			c.flags = append(c.flags, added)
 		}
 	}
 	f := cmd.Flags()
@@ -195,9 +207,9 @@ func (c *call) addFlags(cmd *cobra.Command) {
 		f.IntVar(&c.limit, "limit", limitDefault, "at most so many items, over as many pages as that takes")
 		f.StringVar(&c.cursor, "cursor", "", "go on where an earlier answer ended")
 	}
-	if c.route.verb == http.MethodGet {
+	if c.reads() {
 		f.Uint64Var(&c.atLeast, "at-least", 0, "answer from a state that has this index (X-Authfi-Index)")
-	} else if c.procedure != "PermissionService.Check" {
+	} else {
 		f.StringVar(&c.repeat, "idempotency-key", "", "makes a repeat of this request one change")
 	}
 	if strings.Contains(sources.Comments()[c.procedure], "If-Match") {
@@ -206,12 +218,33 @@ func (c *call) addFlags(cmd *cobra.Command) {
 	if c.procedure == "PermissionService.Check" {
 		f.BoolVarP(&c.quiet, "quiet", "q", false, "print nothing; exit 1 when the answer is no")
 	}
+	if c.asks {
+		f.BoolVarP(&c.yes, "yes", "y", false, "do not ask on a terminal")
+	}
+}
+
+// reads is true of a procedure that changes nothing.
+func (c *call) reads() bool {
+	options, ok := c.method.Options().(*descriptorpb.MethodOptions)
+	return ok && options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 func (c *call) checkArgs(cmd *cobra.Command, args []string) error {
 	several := len(c.args) > 0 && c.args[len(c.args)-1].several
-	if len(args) == len(c.args) || several && len(args) > len(c.args) {
+	switch {
+	case len(args) == len(c.args) || several && len(args) > len(c.args):
 		return nil
+	case len(args) < len(c.args):
+		return usage("%s needs %s, as in: authfi %s", cmd.CommandPath(), c.args[len(args)].metavar, c.example)
 	}
-	return usage("%s takes %d arguments, not %d; see --help", strings.TrimSpace(cmd.CommandPath()), len(c.args), len(args))
+	return usage("%s does not take %q; quote what has spaces; see %s --help", cmd.CommandPath(), args[len(c.args)], cmd.CommandPath())
+}
+
+// Unknown refuses a word that is no command and offers those that are like it.
+func Unknown(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(word); len(like) > 0 {
+		return usage("%s has no command %q; do you mean %s?", cmd.CommandPath(), word, strings.Join(like, " or "))
+	}
+	return usage("%s has no command %q; see %s --help", cmd.CommandPath(), word, cmd.CommandPath())
 }

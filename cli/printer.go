@@ -84,10 +84,55 @@ func (p *printer) fields(body []byte) error {
 		return p.text(body)
 	}
 	g := &grid{printer: p}
-	for _, m := range o {
-		g.add(m.name, cell(m.value))
-	}
+	g.fields("", o)
 	return g.flush()
+}
+
+// fields adds a row for each value: the fields of an object within by their whole
+// name, the objects of a list one below the other.
+func (g *grid) fields(within string, o object) {
+	for _, m := range o {
+		name := within + m.name
+		switch v := m.value.(type) {
+		case object:
+			if len(v) > 0 {
+				g.fields(name+".", v)
+				continue
+			}
+		case []any:
+			if len(v) > 0 && isObject(v[0]) {
+				for i, item := range v {
+					if i > 0 {
+						name = ""
+					}
+					g.add(name, pairs(item))
+				}
+				continue
+			}
+		}
+		g.add(name, cell(m.value))
+	}
+}
+
+func isObject(v any) bool { _, ok := v.(object); return ok }
+
+// pairs is an object in one cell: what is set of it.
+func pairs(v any) string {
+	o, ok := v.(object)
+	if !ok {
+		return cell(v)
+	}
+	var words []string
+	for _, m := range o {
+		switch text := cell(m.value); text {
+		case "", "false", "0":
+		case "true":
+			words = append(words, m.name)
+		default:
+			words = append(words, m.name+"="+text)
+		}
+	}
+	return strings.Join(words, "  ")
 }
 
 // text prints JSON, JSON lines and YAML.
@@ -187,6 +232,10 @@ func cell(v any) string {
 			words = append(words, cell(item))
 		}
 		return strings.Join(words, ", ")
+	case object:
+		if len(v) == 0 {
+			return ""
+		}
 	}
 	text, err := marshal(v)
 	if err != nil {
@@ -205,7 +254,7 @@ func (p *printer) queried(body []byte) error {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	results := p.query.Run(input)
-	for {
+	for n := 0; ; n++ {
 		v, ok := results.Next()
 		if !ok {
 			return nil
@@ -216,6 +265,11 @@ func (p *printer) queried(body []byte) error {
 				return nil
 			}
 			return usage("--query: %v", err)
+		}
+		if n > 0 && p.format == formatYAML {
+			if err := p.line("---"); err != nil {
+				return err
+			}
 		}
 		if err := p.result(v); err != nil {
 			return err

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -29,41 +31,102 @@ type Problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 	Field  string `json:"field"`
+
+	word string // of the command line, that the field was given by
+	hint string // what to do
 }
 
 func (p *Problem) Error() string {
-	if p.Field == "" {
+	detail := strings.TrimPrefix(p.Detail, p.Field+": ")
+	switch {
+	case p.Field == "" && p.word == "":
 		return p.Code + ": " + p.Detail
+	case p.word == "":
+		return p.Code + ": " + p.Field + ": " + detail
 	}
-	return p.Code + ": " + p.Field + ": " + strings.TrimPrefix(p.Detail, p.Field+": ")
+	return p.Code + ": " + p.word + ": " + detail
+}
+
+// inFlag names the flag whose value a problem is about.
+func inFlag(name string, err error) error {
+	var p *Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	found := *p
+	found.word = "--" + name
+	return &found
 }
 
 // problemOf reads the body of an answer that is not a success.
 func problemOf(status int, body []byte) *Problem {
 	p := &Problem{}
 	if json.Unmarshal(body, p) != nil || p.Code == "" {
-		return &Problem{Status: status, Code: "http", Detail: fmt.Sprintf("%d %s", status, http.StatusText(status))}
+		return &Problem{Status: status, Code: "http", Detail: fmt.Sprintf("%d %s", status, http.StatusText(status)),
+			hint: "this is no answer of a node: see AUTHFI_URL or --url"}
 	}
 	p.Status = status
 	return p
 }
 
+// hints say what to do about a problem, by its code.
+var hints = map[string]string{
+	"unauthenticated":     "AUTHFI_TOKEN or --token must hold the token of an operator, an API key or a session that lives",
+	"permission_denied":   "somebody who may must do it, or give you a role that holds the permission: authfi explain USER PERMISSION",
+	"failed_precondition": "read it again; with --if-match the change goes through only while the version is still the same",
+	"unavailable":         "try again, or at another node with --url",
+	"unknown_outcome":     "look whether it happened before you repeat it; with --idempotency-key a repeat is always safe",
+}
+
 // asProblem puts every failure into the one shape that programs read.
 func asProblem(err error) *Problem {
 	var p *Problem
+	var transport *url.Error
 	switch {
 	case errors.As(err, &p):
+		if p.hint == "" {
+			known := *p
+			known.hint = hints[p.Code]
+			return &known
+		}
 		return p
 	case errors.Is(err, ErrUsage):
 		return &Problem{Code: "usage", Detail: strings.TrimPrefix(err.Error(), "usage: ")}
 	case errors.Is(err, context.Canceled):
 		return &Problem{Code: "canceled", Detail: "interrupted"}
+	case errors.As(err, &transport):
+		return unreachable(transport)
 	}
 	return &Problem{Code: "failed", Detail: err.Error()}
 }
 
-// Report says on w why a command failed, in one line or, where the output is
-// JSON or YAML, as a problem, and returns the exit code.
+// unreachable: no answer came.
+func unreachable(err *url.Error) *Problem {
+	p := &Problem{Code: "unreachable", Detail: err.Err.Error(), hint: "is the node up, and AUTHFI_URL or --url its address?"}
+	if at, parseErr := url.Parse(err.URL); parseErr == nil {
+		p.Detail = at.Host + ": " + p.Detail
+	}
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.As(err, &unknown):
+		p.hint = "AUTHFI_CACERT or --cacert must name the file of the CA that signed the node's certificate"
+	case errors.Is(err, context.DeadlineExceeded):
+		p.hint = "--timeout waits longer"
+	}
+	return p
+}
+
+// MarshalJSON writes the problem with what to do about it.
+func (p *Problem) MarshalJSON() ([]byte, error) {
+	type plain Problem
+	return json.Marshal(struct {
+		*plain
+		Hint string `json:"hint,omitempty"`
+	}{(*plain)(p), p.hint})
+}
+
+// Report says on w why a command failed, in one line and one about what to do or,
+// where the output is JSON or YAML, as a problem, and returns the exit code.
 func Report(w io.Writer, format string, err error) int {
 	if err == nil {
 		return 0
@@ -76,15 +139,19 @@ func Report(w io.Writer, format string, err error) int {
 		return code
 	}
 	p := asProblem(err)
-	if format == "" || format == formatTable {
-		fmt.Fprintln(w, "authfi:", printable(p.Error()))
+	switch format {
+	case formatJSON, formatJSONLines, formatYAML:
+		body, err := json.Marshal(p)
+		if err != nil {
+			panic("cli: a problem cannot be written: " + err.Error()) // strings and one number
+		}
+		fmt.Fprintf(w, "%s\n", body)
 		return code
 	}
-	body, jsonErr := json.Marshal(p)
-	if jsonErr != nil {
-		panic("cli: a problem cannot be written: " + jsonErr.Error()) // strings and one number
+	fmt.Fprintln(w, "authfi:", printable(p.Error()))
+	if p.hint != "" {
+		fmt.Fprintln(w, " ", printable(p.hint))
 	}
-	fmt.Fprintf(w, "%s\n", body)
 	return code
 }
 

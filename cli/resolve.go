@@ -18,21 +18,37 @@ type kind struct {
 	names   []string // fields by which one may be named
 	ofOrg   bool     // the list is one organization's
 	showing string   // field that completion shows beside the name
+	literal bool     // the API takes the name itself; only completion looks it up
+	beside  string   // a word that the API takes for something else
 }
 
 // kinds are the metavars that may be names instead of ids.
 var kinds = map[string]kind{
-	"ORG":     {noun: "organization", prefix: "org-", list: "OrganizationService.ListOrganizations", names: []string{"slug"}, showing: "name"},
-	"USER":    {noun: "user", prefix: "usr-", list: "UserService.ListUsers", names: []string{"user_name", "email"}, ofOrg: true, showing: "display_name"},
-	"GROUP":   {noun: "group", prefix: "grp-", list: "GroupService.ListGroups", names: []string{"name"}, ofOrg: true, showing: "description"},
-	"ROLE":    {noun: "role", prefix: "rol-", list: "RoleService.ListRoles", names: []string{"name"}, ofOrg: true, showing: "description"},
-	"SERVICE": {noun: "service", prefix: "svc-", list: "ServiceService.ListServices", names: []string{"name"}, ofOrg: true},
+	"ORG":        {noun: "organization", prefix: "org-", list: "OrganizationService.ListOrganizations", names: []string{"slug"}, showing: "name"},
+	"USER":       {noun: "user", prefix: "usr-", list: "UserService.ListUsers", names: []string{"user_name", "email"}, ofOrg: true, showing: "display_name"},
+	"ACTOR":      {noun: "user", prefix: "usr-", list: "UserService.ListUsers", names: []string{"user_name", "email"}, ofOrg: true, showing: "display_name", beside: "node"},
+	"GROUP":      {noun: "group", prefix: "grp-", list: "GroupService.ListGroups", names: []string{"name"}, ofOrg: true, showing: "description"},
+	"ROLE":       {noun: "role", prefix: "rol-", list: "RoleService.ListRoles", names: []string{"name"}, ofOrg: true, showing: "description"},
+	"SERVICE":    {noun: "service", prefix: "svc-", list: "ServiceService.ListServices", names: []string{"name"}, ofOrg: true},
+	"CONNECTION": {noun: "connection", prefix: "con-", list: "ConnectionService.ListConnections", names: []string{"provider"}, ofOrg: true, showing: "base_url"},
+	"APIKEY":     {noun: "API key", prefix: "apk-", list: "ApiKeyService.ListApiKeys", names: []string{"name"}, ofOrg: true},
+	"OPERATOR":   {noun: "operator", prefix: "opr-", list: "OperatorService.ListOperators", names: []string{"name"}},
+	"PERMISSION": {noun: "permission", list: "PermissionService.ListDefinedPermissions", names: []string{"permission"}, ofOrg: true, showing: "description", literal: true},
 }
 
-var idDigits = regexp.MustCompile(`^[a-z]+-[0-9a-f]{32}$`)
+// idDigits are ids of any kind: one of the wrong kind is for the API to refuse.
+var idDigits = regexp.MustCompile(`^[a-z]{3}-[0-9a-f]{32}$`)
 
-func (k kind) isID(word string) bool {
-	return strings.HasPrefix(word, k.prefix) && idDigits.MatchString(word)
+// spelled says how one may be written.
+func (k kind) spelled() string {
+	names := strings.ReplaceAll(strings.Join(k.names, " or "), "_", " ")
+	if k.literal {
+		return "written as verb:noun"
+	}
+	if k.ofOrg {
+		return "an id (" + k.prefix + "…) or, within --org, a " + names + " that only one " + k.noun + " has"
+	}
+	return "an id (" + k.prefix + "…) or a " + names
 }
 
 // orgID is the organization of the command line, which may be a slug.
@@ -48,7 +64,7 @@ func (o *options) orgID(ctx context.Context) (string, error) {
 // none of them.
 func (o *options) resolve(ctx context.Context, metavar, word string) (string, error) {
 	k, ok := kinds[metavar]
-	if !ok || k.isID(word) {
+	if !ok || k.literal || word == k.beside || idDigits.MatchString(word) {
 		return word, nil
 	}
 	if word == "" {
@@ -65,11 +81,18 @@ func (o *options) resolve(ctx context.Context, metavar, word string) (string, er
 	case err != nil:
 		return "", err
 	case len(found) == 0:
-		return "", &Problem{Status: 404, Code: "not_found", Detail: "no " + k.noun + " is named " + word}
+		return "", &Problem{Status: 404, Code: "not_found", Detail: "no " + k.noun + " is named " + word,
+			hint: "authfi " + commandOf(k.list) + " shows which there are"}
 	case len(found) > 1:
 		return "", usage("%q names %d of them, say which: %s", word, len(found), strings.Join(found, ", "))
 	}
 	return found[0], nil
+}
+
+// commandOf is the command that a procedure answers.
+func commandOf(procedure string) string {
+	i := slices.IndexFunc(rows, func(r row) bool { return r.procedure == procedure })
+	return rows[i].words
 }
 
 func (k kind) named(item map[string]any, word string) bool {
@@ -163,6 +186,7 @@ func commandContext(cmd *cobra.Command) context.Context {
 	return context.Background()
 }
 
+// completeArgs offers names, or the words that the comment of the field lists.
 func (c *call) completeArgs(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	n := len(args)
 	if n >= len(c.args) && len(c.args) > 0 && c.args[len(c.args)-1].several {
@@ -170,6 +194,9 @@ func (c *call) completeArgs(cmd *cobra.Command, args []string, typed string) ([]
 	}
 	if n >= len(c.args) {
 		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	if offered := words(c.args[n].field); offered != nil {
+		return offered, cobra.ShellCompDirectiveNoFileComp
 	}
 	return c.complete(c.args[n].metavar)(cmd, args, typed)
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -26,14 +28,19 @@ func (c *call) run(cmd *cobra.Command, args []string) error {
 	ctx := cmd.Context()
 	fields, err := c.fields(ctx, args)
 	if err != nil {
-		return err
+		return c.located(err)
 	}
 	if c.paged {
-		return c.list(ctx, p, fields)
+		return c.located(c.list(ctx, p, cmd.ErrOrStderr(), fields))
+	}
+	if c.asks && !c.yes {
+		if err := confirm(cmd, c.short+": "+strings.Join(args, " ")); err != nil {
+			return err
+		}
 	}
 	body, err := c.ask(ctx, fields)
 	if err != nil {
-		return err
+		return c.located(err)
 	}
 	if c.quiet {
 		return allowedOnly(body)
@@ -65,17 +72,53 @@ func (c *call) fields(ctx context.Context, args []string) (map[string]any, error
 		if !f.flag.Changed {
 			continue
 		}
-		value, err := f.value()
+		value, err := c.filled(ctx, f)
 		if err != nil {
 			return nil, err
 		}
-		fields[string(f.field.Name())] = value
+		if value != nil {
+			fields[string(f.field.Name())] = value
+		}
 	}
 	return fields, nil
 }
 
+// located says which word of the command line held the field that a problem is
+// about.
+func (c *call) located(err error) error {
+	var p *Problem
+	if !errors.As(err, &p) || p.Field == "" || p.word != "" {
+		return err
+	}
+	outermost := strings.FieldsFunc(p.Field, func(r rune) bool { return r == '.' || r == '[' })[0]
+	found := *p
+	for _, a := range c.args {
+		if string(a.field.Name()) == outermost {
+			found.word = a.metavar
+		}
+	}
+	for _, f := range c.flags {
+		if string(f.field.Name()) == outermost {
+			found.word = "--" + f.flag.Name
+		}
+	}
+	return &found
+}
+
 func (c *call) fill(ctx context.Context, fields map[string]any, a arg, words []string) error {
 	name := string(a.field.Name())
+	if a.metavar == commandMetavar {
+		all := []any{}
+		for _, word := range words {
+			operations, err := c.operations(ctx, word)
+			if err != nil {
+				return err
+			}
+			all = append(all, operations...)
+		}
+		fields[name] = all
+		return nil
+	}
 	if !a.several {
 		id, err := c.resolve(ctx, a.metavar, words[0])
 		fields[name] = id
@@ -139,7 +182,8 @@ func allowedOnly(body []byte) error {
 
 // list follows the pages as far as the flags say. Tables and JSON lines show
 // each page as it comes.
-func (c *call) list(ctx context.Context, p *printer, fields map[string]any) error {
+// Only tables, which are for people, say that there is more.
+func (c *call) list(ctx context.Context, p *printer, talk io.Writer, fields map[string]any) error {
 	if c.limit < 1 {
 		return usage("--limit must be at least 1")
 	}
@@ -170,6 +214,9 @@ func (c *call) list(ctx context.Context, p *printer, fields map[string]any) erro
 		} else if whole.add(body, page); last {
 			err = c.print(p, whole.body(string(c.items.Name())))
 		}
+		if err == nil && last && cursor != "" && p.table() {
+			fmt.Fprintf(talk, "authfi: there are more, %d in all; --all shows them, --limit N so many\n", page.total)
+		}
 		if err != nil || last {
 			return err
 		}
@@ -179,6 +226,7 @@ func (c *call) list(ctx context.Context, p *printer, fields map[string]any) erro
 // page is what a list's answer holds.
 type page struct {
 	items  []json.RawMessage
+	total  int
 	cursor string
 }
 
@@ -190,8 +238,10 @@ func readPage(body []byte, items string) (p page, err error) {
 	if err := json.Unmarshal(fields[items], &p.items); err != nil {
 		return p, fmt.Errorf("reading the answer: %w", err)
 	}
-	if text, ok := fields[cursorField]; ok {
-		err = json.Unmarshal(text, &p.cursor)
+	for name, into := range map[string]any{cursorField: &p.cursor, "total": &p.total} {
+		if text, ok := fields[name]; ok && err == nil {
+			err = json.Unmarshal(text, into)
+		}
 	}
 	return p, err
 }

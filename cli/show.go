@@ -4,63 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 )
-
-// source is one way in which a permission reaches a user.
-type source struct {
-	Role string `json:"role"`
-	Via  string `json:"via"`
-}
-
-func showPermissions(p *printer, body []byte) error {
-	var answer struct {
-		Effective []string            `json:"effective"`
-		Source    map[string][]source `json:"source"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return err
-	}
-	g := &grid{printer: p}
-	if !p.noHeaders {
-		g.add("PERMISSION", "ROLE", "VIA")
-	}
-	for _, permission := range slices.Sorted(maps.Keys(answer.Source)) {
-		for _, s := range answer.Source[permission] {
-			g.add(permission, s.Role, s.via())
-		}
-	}
-	return g.flush()
-}
-
-func (s source) via() string {
-	if s.Via == "" {
-		return "given to the user"
-	}
-	return "group " + s.Via
-}
-
-func showCheck(p *printer, body []byte) error {
-	var answer struct {
-		Allowed bool     `json:"allowed"`
-		Source  []source `json:"source"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return err
-	}
-	if !answer.Allowed {
-		return p.line("denied")
-	}
-	var ways []string
-	for _, s := range answer.Source {
-		ways = append(ways, "role "+s.Role+", "+s.via())
-	}
-	return p.line("allowed: " + printable(strings.Join(ways, "; ")))
-}
 
 func showToken(p *printer, body []byte) error {
 	var made struct{ Token string }

@@ -15,6 +15,7 @@ type row struct {
 	show    func(*printer, []byte) error
 	// verdict ends the command as failed although there is an answer.
 	verdict func([]byte) error
+	asks    bool // before what cannot be undone
 }
 
 // nouns are the groups of commands and their other spelling.
@@ -61,7 +62,7 @@ var rows = []row{
 		short: "Change the fields of an organization that are given", example: "organizations update city-clinic --domains clinic.example"},
 	{words: "organizations limits set", procedure: "OrganizationService.SetOrganizationLimits", args: "ORG id",
 		short: "Suspend an organization, or set its quota of users", example: "organizations limits set city-clinic --user-quota 20000"},
-	{words: "organizations delete", procedure: "OrganizationService.DeleteOrganization", args: "ORG id",
+	{words: "organizations delete", procedure: "OrganizationService.DeleteOrganization", args: "ORG id", asks: true,
 		short: "Delete a suspended organization with everything in it", example: "organizations delete city-clinic"},
 	{words: "organizations domains verify", procedure: "OrganizationService.VerifyDomain", args: "ORG id, DOMAIN domain",
 		short: "Prove that a claimed domain is the organization's", example: "organizations domains verify city-clinic clinic.example"},
@@ -74,7 +75,7 @@ var rows = []row{
 		short: "List the operators", example: "operators list"},
 	{words: "operators create", procedure: "OperatorService.CreateOperator", args: "NAME name",
 		short: "Make an operator; the token is shown once", example: "operators create night-shift"},
-	{words: "operators delete", procedure: "OperatorService.DeleteOperator", args: "OPERATOR id",
+	{words: "operators delete", procedure: "OperatorService.DeleteOperator", args: "OPERATOR id", asks: true,
 		short: "Delete an operator: the token is worthless", example: "operators delete opr-0123456789abcdef0123456789abcdef"},
 
 	{words: "users list", procedure: "UserService.ListUsers", columns: "id user_name display_name email active source",
@@ -85,7 +86,7 @@ var rows = []row{
 		short: "Make a user", example: "users create alice@clinic.example --display-name 'Alice Ng' --org city-clinic"},
 	{words: "users update", procedure: "UserService.UpdateUser", args: "USER id",
 		short: "Change the fields of a user that are given", example: "users update alice@clinic.example --display-name 'Alice Ng-Roy' --org city-clinic"},
-	{words: "users delete", procedure: "UserService.DeleteUser", args: "USER id",
+	{words: "users delete", procedure: "UserService.DeleteUser", args: "USER id", asks: true,
 		short: "Delete a user", example: "users delete usr-0123456789abcdef0123456789abcdef"},
 	{words: "users deactivate", procedure: "UserService.DeactivateUser", args: "USER id",
 		short: "End a user's sessions and access; the user and the memberships stay", example: "users deactivate alice@clinic.example --org city-clinic"},
@@ -101,7 +102,7 @@ var rows = []row{
 		short: "Show one API key without its secret", example: "api-keys get apk-0123456789abcdef0123456789abcdef"},
 	{words: "api-keys create", procedure: "ApiKeyService.CreateApiKey", args: "NAME name",
 		short: "Make an API key; it is shown once", example: "api-keys create nightly-export --permissions read:directory --org city-clinic"},
-	{words: "api-keys revoke", procedure: "ApiKeyService.RevokeApiKey", args: "APIKEY id",
+	{words: "api-keys revoke", procedure: "ApiKeyService.RevokeApiKey", args: "APIKEY id", asks: true,
 		short: "End an API key on every node", example: "api-keys revoke apk-0123456789abcdef0123456789abcdef"},
 	{words: "users roles list", procedure: "AssignmentService.ListUserRoles", args: "USER user_id", columns: "role_id role_name created by expires",
 		short: "List the roles given to a user directly", example: "users roles list alice@clinic.example --org city-clinic"},
@@ -118,7 +119,7 @@ var rows = []row{
 		short: "Make a group", example: "groups create doctors --org city-clinic"},
 	{words: "groups update", procedure: "GroupService.UpdateGroup", args: "GROUP id",
 		short: "Change the fields of a group that are given", example: "groups update doctors --description 'All doctors' --org city-clinic"},
-	{words: "groups delete", procedure: "GroupService.DeleteGroup", args: "GROUP id",
+	{words: "groups delete", procedure: "GroupService.DeleteGroup", args: "GROUP id", asks: true,
 		short: "Delete a group; its members stay", example: "groups delete doctors --org city-clinic"},
 	{words: "groups members list", procedure: "GroupService.ListGroupMembers", args: "GROUP id", columns: "id user_name display_name email active",
 		short: "List the members of a group", example: "groups members list doctors --org city-clinic --all"},
@@ -147,7 +148,7 @@ var rows = []row{
 		short: "Make a role", example: "roles create doctor --permissions read:patients,write:patients --org city-clinic"},
 	{words: "roles update", procedure: "RoleService.UpdateRole", args: "ROLE id",
 		short: "Change the fields of a role that are given", example: "roles update doctor --permissions read:patients --org city-clinic"},
-	{words: "roles delete", procedure: "RoleService.DeleteRole", args: "ROLE id",
+	{words: "roles delete", procedure: "RoleService.DeleteRole", args: "ROLE id", asks: true,
 		short: "Delete a role and take its permissions from everybody who had them by it", example: "roles delete doctor --org city-clinic"},
 	{words: "assignments list", procedure: "AssignmentService.ListAssignments", columns: "id role_name holder_name created by expires",
 		short: "List which roles are given to whom", example: "assignments list --org city-clinic"},
@@ -158,10 +159,10 @@ var rows = []row{
 		short: "Ask whether a user may do something", example: "permissions check alice@clinic.example read:patients --org city-clinic"},
 	{words: "permissions who", procedure: "PermissionService.ListPermissionUsers", args: "PERMISSION permission", columns: "id user_name display_name email",
 		short: "List the users who hold a permission", example: "permissions who read:patients --org city-clinic"},
-	{words: "permissions diff", procedure: "PermissionService.DiffPermissions", args: "USER user_id",
+	{words: "permissions diff", procedure: "PermissionService.DiffPermissions", args: "USER user_id", show: showDiff,
 		short: "Compare a user's permissions at two indexes", example: "permissions diff alice@clinic.example --from 4711 --org city-clinic"},
-	{words: "permissions preview", procedure: "PermissionService.PreviewPermissions",
-		short: "Say who would gain and lose what by changes, and make none", example: "permissions preview --changes @changes.json --org city-clinic"},
+	{words: "permissions preview", procedure: "PermissionService.PreviewPermissions", args: "COMMAND... changes", show: showPreview,
+		short: "Say who would gain and lose what by changes, and make none", example: "permissions preview 'users roles add alice@clinic.example nurse' --org city-clinic"},
 	{words: "permissions defined", procedure: "PermissionService.ListDefinedPermissions", columns: "permission description roles builtin",
 		short: "List the permissions that there are", example: "permissions defined --org city-clinic"},
 	{words: "permissions describe", procedure: "PermissionService.DescribePermission", args: "PERMISSION permission",
@@ -171,7 +172,7 @@ var rows = []row{
 		short: "List the SCIM connections of an organization", example: "connections list --org city-clinic"},
 	{words: "connections create", procedure: "ConnectionService.CreateConnection", args: "PROVIDER provider",
 		short: "Make a SCIM connection; the token is shown once", example: "connections create entra --org city-clinic"},
-	{words: "connections delete", procedure: "ConnectionService.DeleteConnection", args: "CONNECTION id",
+	{words: "connections delete", procedure: "ConnectionService.DeleteConnection", args: "CONNECTION id", asks: true,
 		short: "Delete a SCIM connection; what it provisioned stays", example: "connections delete con-0123456789abcdef0123456789abcdef --org city-clinic"},
 
 	{words: "sessions list", procedure: "SessionService.ListSessions", args: "USER user_id", columns: "id amr created refreshed expires ended reason",
@@ -191,7 +192,7 @@ var rows = []row{
 		short: "Show one service and its policies", example: "services get patients --org city-clinic"},
 	{words: "services create", procedure: "ServiceService.CreateService", args: "NAME name",
 		short: "Protect a service from now on: without policies every request is refused", example: "services create patients --listen 127.0.0.1:8641 --org city-clinic"},
-	{words: "services delete", procedure: "ServiceService.DeleteService", args: "SERVICE id",
+	{words: "services delete", procedure: "ServiceService.DeleteService", args: "SERVICE id", asks: true,
 		short: "End the protection of a service: requests reach it unchecked", example: "services delete patients --org city-clinic"},
 	{words: "services policies set", procedure: "ServiceService.SetPolicies", args: "SERVICE id",
 		short: "Replace all route policies of a service as one change", example: "services policies set patients --policies @policies.json --org city-clinic"},
@@ -199,15 +200,18 @@ var rows = []row{
 	{words: "sync-log list", procedure: "SyncLogService.ListSyncLog", columns: "time source event detail status latency_ms",
 		short: "List the sync log, newest first", example: "sync-log list --org city-clinic --limit 20"},
 
-	{words: "audit list", procedure: "AuditService.ListAuditLog", columns: "seq time type actor origin status detail",
+	{words: "audit list", procedure: "AuditService.ListAuditLog", columns: "seq time type actor origin status detail error",
 		short: "Find entries of the audit log, newest first; without --org, for operators, of the instance", example: "audit list --org city-clinic --type user. --limit 20"},
 	{words: "audit retention get", procedure: "AuditService.GetRetention",
 		short: "Show how long the audit log remembers and where its chain stands", example: "audit retention get --org city-clinic"},
 	{words: "audit retention set", procedure: "AuditService.SetRetention",
 		short: "Set how long the audit log remembers", example: "audit retention set --org city-clinic --count 500000 --days 365"},
 
-	{words: "bulk", procedure: "BulkService.Bulk",
-		short: "Make many changes in one request, each with its own result", example: "bulk --operations @operations.json"},
+	{words: "bulk", procedure: "BulkService.Bulk", args: "COMMAND... operations", show: showBulk, verdict: checkBulk,
+		short: "Make up to 1,000 changes in one request, each with its own result", example: "bulk 'users deactivate alice@clinic.example' 'users deactivate bob@clinic.example' --org city-clinic"},
+
+	{words: "explain", procedure: "PermissionService.Explain", args: "USER user_id, PERMISSION permission", show: showExplanation,
+		short: "Say why a user may do something, or what would allow it", example: "explain alice@clinic.example read:patients --org city-clinic"},
 
 	{words: "enforcement list", procedure: "EnforcementService.GetEnforcement", columns: "node_id reachable attached mode enforced_index detail",
 		short: "List the enforcement points of the nodes", example: "enforcement list"},
@@ -219,6 +223,5 @@ var rows = []row{
 
 // elsewhere are the procedures whose commands are written by hand.
 var elsewhere = map[string]string{
-	"EventService.Watch":        "events watch",
-	"PermissionService.Explain": "explain",
+	"EventService.Watch": "events watch",
 }

@@ -34,7 +34,7 @@ func root(api *cli.API) *cobra.Command {
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%w: no command %q; see authfi --help", cli.ErrUsage, args[0])
+				return cli.Unknown(cmd, args[0])
 			}
 			return cmd.Help()
 		},
