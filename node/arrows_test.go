@@ -84,7 +84,9 @@ var arrows = map[string][]string{
 	"archive": {"directory"},
 	"proto":   {},
 	// bench measures parts alone, too: the index, the filter parser, the verdict.
-	"bench": {"api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
+	"bench": {"bench/dataset", "api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
+
+	"bench/dataset": {},
 
 	"proto/gen/*": {"proto/gen/*"},
 	"tools/*":     {},
