@@ -223,7 +223,7 @@ type operationText struct {
 	OperationID string `json:"operationId"`
 	Parameters  []parameterText
 	RequestBody *struct{ Required bool } `json:"requestBody"`
-	Responses map[string]responseText
+	Responses   map[string]responseText
 }
 
 type parameterText struct {
