@@ -30,7 +30,7 @@ func newDirect(t *testing.T) (*server, *direct, string) {
 	must(t, err)
 	log := &memoryLog{machine: machine}
 	token := begin(t, log, ring)
-	s := &server{t, serve(t, log, machine.Root, ring), token}
+	s := &server{t, serve(t, log, machine.Root, ring), token, log}
 	org, _ := s.organization("clinic")
 	id, err := directory.ParseOrgID(org)
 	must(t, err)

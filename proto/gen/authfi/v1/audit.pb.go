@@ -212,7 +212,7 @@ type ListAuditLogRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`                             // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`                            // from the previous page, at most 256 bytes
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`                            // from the previous page, at most 1,024 bytes
 	Actor         string                 `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`                              // only this id
 	Type          string                 `protobuf:"bytes,5,opt,name=type,proto3" json:"type,omitempty"`                                // only this type, or with a noun and a final dot all of the noun: "user."
 	Object        string                 `protobuf:"bytes,6,opt,name=object,proto3" json:"object,omitempty"`                            // only this id

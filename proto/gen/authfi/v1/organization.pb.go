@@ -962,7 +962,7 @@ func (x *SetSchemaRequest) GetAttributes() []*AttributeDefinition {
 type ListOrganizationsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limit         int32                  `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Cursor        string                 `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 1,024 bytes
 	Slug          string                 `protobuf:"bytes,3,opt,name=slug,proto3" json:"slug,omitempty"`     // exactly this one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

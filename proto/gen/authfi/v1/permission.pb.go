@@ -1255,7 +1255,7 @@ type ListDefinedPermissionsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 1,024 bytes
 	Q             string                 `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`           // how the permission begins
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1512,7 +1512,7 @@ type ListPermissionUsersRequest struct {
 	Permission    string                 `protobuf:"bytes,1,opt,name=permission,proto3" json:"permission,omitempty"` // verb:noun, at most 128 bytes
 	OrgId         string                 `protobuf:"bytes,2,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`  // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 256 bytes
+	Cursor        string                 `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 1,024 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -142,7 +142,7 @@ type ListSyncLogRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`                            // 1 to 1,000; zero means 50
-	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`                           // from the previous page, at most 256 bytes
+	Cursor        string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`                           // from the previous page, at most 1,024 bytes
 	Source        string                 `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`                           // only this one
 	Status        string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`                           // only "ok" or "refused"
 	AfterTime     string                 `protobuf:"bytes,6,opt,name=after_time,json=afterTime,proto3" json:"after_time,omitempty"`    // RFC 3339; at or after
