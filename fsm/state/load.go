@@ -109,8 +109,17 @@ func (l *loader) finish() error {
 		}
 		instance.derive(textKey(derivedSlug, record.Slug), id)
 		instance.loadDomains(record)
+		o.compact()
 	}
 	return nil
+}
+
+// compact rewrites the tree of an organization that was loaded. Rows that came in
+// order have left nodes that are half full and yet as large as full ones; a copy
+// has the size of what it holds, which is 30 bytes less for each row.
+func (o *working) compact() {
+	o.tree.Copy() // every node now belongs to the copy, and is copied before it is written
+	o.tree.ScanMut(func(string, any) bool { return true })
 }
 
 // index rebuilds the derived rows and the permission index of an organization.
@@ -149,7 +158,8 @@ func (l *loader) index(tx *OrgTx) error {
 func (tx *OrgTx) indexNode(v any) error {
 	switch r := v.(type) {
 	case *directory.User:
-		tx.deriveUser(r)
+		shareTexts(r)
+		tx.deriveUser(nil, r)
 		if err := tx.editor.PutUser(r.ID); err != nil {
 			return err
 		}

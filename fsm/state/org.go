@@ -178,25 +178,6 @@ func (r *rows) EachUserSession(user directory.UserID, yield func(*directory.Sess
 	})
 }
 
-// EachUserByText walks users whose folded user name or e-mail starts with
-// prefix, by user name first; a user that matches both comes once per match.
-func (r *rows) EachUserByText(prefix string, yield func(*directory.User) bool) {
-	folded := directory.Fold(prefix)
-	stopped := false
-	r.scan(textKey(derivedUserName, folded), "", func(_ string, v any) bool {
-		u, ok := r.User(v.(directory.UserID))
-		stopped = ok && !yield(u)
-		return !stopped
-	})
-	if stopped {
-		return
-	}
-	r.scan(textKey(derivedUserEmail, folded), "", func(key string, _ any) bool {
-		u, ok := r.User(idAtEnd[directory.UserID](key))
-		return !ok || yield(u)
-	})
-}
-
 // EachUserByExternalID walks users with exactly this external id.
 func (r *rows) EachUserByExternalID(external string, yield func(*directory.User) bool) {
 	r.scan(textKey(derivedUserExtern, external)+"\x00", "", func(key string, _ any) bool {
@@ -205,12 +186,25 @@ func (r *rows) EachUserByExternalID(external string, yield func(*directory.User)
 	})
 }
 
-// EachUserByEmail walks users with exactly this e-mail, without regard to case.
+// EachUserByEmail walks users with exactly this e-mail, without regard to case, in
+// id order.
 func (r *rows) EachUserByEmail(email string, yield func(*directory.User) bool) {
-	r.scan(textKey(derivedUserEmail, directory.Fold(email))+"\x00", "", func(key string, _ any) bool {
-		u, ok := r.User(idAtEnd[directory.UserID](key))
-		return !ok || yield(u)
+	folded := directory.Fold(email)
+	named, ok := r.UserByName(email) // has no row of its own for an e-mail that is the user name
+	waits := ok && directory.Fold(named.Email) == folded
+	stopped := false
+	r.scan(textKey(derivedUserEmail, folded)+"\x00", "", func(key string, _ any) bool {
+		id := idAtEnd[directory.UserID](key)
+		if waits && compareIDs(named.ID, id) < 0 {
+			waits, stopped = false, !yield(named)
+		}
+		u, ok := r.User(id)
+		stopped = stopped || ok && !yield(u)
+		return !stopped
 	})
+	if waits && !stopped {
+		yield(named)
+	}
 }
 
 // EachGroupByExternalID walks groups with exactly this external id.

@@ -1,6 +1,9 @@
 package state
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/effective"
 )
@@ -146,34 +149,72 @@ func (tx *OrgTx) PutOrganization(o *directory.Organization) {
 
 // PutUser creates or replaces a user; the caller has decided uniqueness.
 func (tx *OrgTx) PutUser(u *directory.User) error {
-	if old, ok := tx.User(u.ID); ok {
-		tx.underiveUser(old)
-	} else if err := tx.editor.PutUser(u.ID); err != nil {
-		return err
+	shareTexts(u)
+	old, ok := tx.User(u.ID)
+	if !ok {
+		if err := tx.editor.PutUser(u.ID); err != nil {
+			return err
+		}
 	}
 	tx.put(idKey(tableUser, u.ID), u)
-	tx.deriveUser(u)
+	tx.deriveUser(old, u)
 	return tx.editor.SetActive(u.ID, u.Active)
 }
 
-func (tx *OrgTx) deriveUser(u *directory.User) {
-	tx.derive(textKey(derivedUserName, directory.Fold(u.UserName)), u.ID)
-	if u.Service {
-		tx.derive(pairKey(derivedOwned, u.Owner, u.ID), nil)
+// shareTexts lets equal texts of a new record be one in memory: of most people the
+// user name is the e-mail address and the display name holds the others. It is
+// 60 bytes for each user.
+func shareTexts(u *directory.User) {
+	if u.Email == u.UserName {
+		u.Email = u.UserName
 	}
-	if u.ExternalID != "" {
-		tx.derive(textIDKey(derivedUserExtern, u.ExternalID, u.ID), nil)
-	}
-	if u.Email != "" {
-		tx.derive(textIDKey(derivedUserEmail, directory.Fold(u.Email), u.ID), nil)
+	for _, name := range []*string{&u.GivenName, &u.FamilyName} {
+		if i := strings.Index(u.DisplayName, *name); i >= 0 {
+			*name = u.DisplayName[i : i+len(*name)]
+		}
 	}
 }
 
-func (tx *OrgTx) underiveUser(u *directory.User) {
-	tx.underive(textKey(derivedUserName, directory.Fold(u.UserName)))
-	tx.underive(pairKey(derivedOwned, u.Owner, u.ID))
-	tx.underive(textIDKey(derivedUserExtern, u.ExternalID, u.ID))
-	tx.underive(textIDKey(derivedUserEmail, directory.Fold(u.Email), u.ID))
+// deriveUser brings the derived rows of a user from one record to the next; either
+// may be nil. Rows that stay are not written: most changes touch no name.
+func (tx *OrgTx) deriveUser(old, now *directory.User) {
+	before, after := userKeys(old), userKeys(now)
+	for _, key := range before {
+		if !slices.Contains(after, key) {
+			tx.underive(key)
+		}
+	}
+	for _, key := range after {
+		switch {
+		case slices.Contains(before, key):
+		case key[0] == derivedUserName:
+			tx.derive(key, now.ID)
+		default:
+			tx.derive(key, nil)
+		}
+	}
+}
+
+// userKeys are the keys of a user's derived rows.
+func userKeys(u *directory.User) (keys []string) {
+	if u == nil {
+		return nil
+	}
+	name, email := directory.Fold(u.UserName), directory.Fold(u.Email)
+	keys = append(keys, textKey(derivedUserName, name))
+	if u.Service {
+		keys = append(keys, pairKey(derivedOwned, u.Owner, u.ID))
+	}
+	if u.ExternalID != "" {
+		keys = append(keys, textIDKey(derivedUserExtern, u.ExternalID, u.ID))
+	}
+	if email != "" && email != name {
+		keys = append(keys, textIDKey(derivedUserEmail, email, u.ID))
+	}
+	for _, word := range wordsOf(u) {
+		keys = append(keys, textIDKey(derivedUserWord, word, u.ID))
+	}
+	return keys
 }
 
 // DeleteUser removes the user, its memberships, assignments and sessions.
@@ -191,7 +232,7 @@ func (tx *OrgTx) DeleteUser(u *directory.User) error {
 	for _, s := range sessions {
 		tx.DeleteSession(s)
 	}
-	tx.underiveUser(u)
+	tx.deriveUser(u, nil)
 	tx.remove(idKey(tableUser, u.ID))
 	return tx.editor.DeleteUser(u.ID)
 }

@@ -34,7 +34,8 @@ const (
 
 	derivedUserName    = 'U' // folded user name → UserID
 	derivedUserExtern  = 'X' // external id, UserID → nothing
-	derivedUserEmail   = 'E' // folded e-mail, UserID → nothing
+	derivedUserEmail   = 'E' // folded e-mail unless it is the user name, UserID → nothing
+	derivedUserWord    = 'W' // folded word of a name, UserID → nothing
 	derivedGroupName   = 'G' // folded name → GroupID
 	derivedGroupExtern = 'Y' // external id, GroupID → nothing
 	derivedRoleName    = 'R' // folded name → RoleID
