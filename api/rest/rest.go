@@ -133,6 +133,7 @@ func (l bodyLimits) problems(next http.Handler) http.Handler {
 		body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), limit: limit}
 		r = r.Clone(r.Context())
 		r.Body = body
+		r.URL.Path, r.URL.RawPath = routedPath(r.URL), ""
 		r.Header.Del("Content-Type") // checked, and the transcoder takes none for JSON
 		held := &answer{ResponseWriter: w, limit: body}
 		next.ServeHTTP(held, r)
