@@ -1,11 +1,15 @@
 package directory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Permission is one thing that may be done, verb:noun as in read:patients.
 type Permission string
 
-const permissionMax = 128 // bytes; keeps a role of many permissions inside a token
+// PermissionMax keeps a role of many permissions inside a token; in bytes.
+const PermissionMax = 128
 
 // Permissions that the product itself asks for.
 const (
@@ -39,11 +43,15 @@ func BuiltinRoles() []BuiltinRole {
 	}
 }
 
+// Builtin reports whether the product itself asks for the permission: the owners
+// hold all of these.
+func (p Permission) Builtin() bool { return slices.Contains(BuiltinRoles()[0].Permissions, p) }
+
 // Check demands verb:noun of lower-case letters, digits, hyphens, underscores
 // and dots, or verb:* for every noun of that verb.
 func (p Permission) Check() error {
 	verb, noun, ok := strings.Cut(string(p), ":")
-	if !ok || len(p) > permissionMax || !isWord(verb) || !isWord(noun) && noun != anyNoun {
+	if !ok || len(p) > PermissionMax || !isWord(verb) || !isWord(noun) && noun != anyNoun {
 		return Invalid("permission", "%q is not of the form verb:noun in lower case", string(p))
 	}
 	return nil

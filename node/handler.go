@@ -1,6 +1,7 @@
 package node
 
 import (
+	"net"
 	"net/http"
 
 	"github.com/authfi/authfi/api"
@@ -15,7 +16,8 @@ import (
 func (n *Node) handler() (http.Handler, error) {
 	rest, err := admin.New(admin.Config{
 		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
-		Status: n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
+		Resolver: &net.Resolver{PreferGo: true}, // the machine's own name servers
+		Status:   n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
 	})
 	if err != nil {
 		return nil, err

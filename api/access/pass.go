@@ -160,21 +160,51 @@ type SystemPass struct {
 // View is the instance's tables at one index.
 func (p *SystemPass) View() *state.System { return p.root.System() }
 
-// EachOrganization walks the records of the organizations.
-func (p *SystemPass) EachOrganization(after directory.OrgID, yield func(*directory.Organization) bool) {
-	p.root.EachOrg(after, func(o *state.Org) bool { return yield(o.Record()) })
+// Summary is what operators see of an organization: its record, and how much of
+// its quota is used.
+type Summary struct {
+	*directory.Organization
+	Users int
+}
+
+func summary(o *state.Org) Summary { return Summary{o.Record(), o.Users()} }
+
+// Summary is the pass's organization at the index of its view.
+func (p *Pass) Summary() Summary { return summary(p.view) }
+
+// EachOrganization walks the organizations in id order.
+func (p *SystemPass) EachOrganization(after directory.OrgID, yield func(Summary) bool) {
+	p.root.EachOrg(after, func(o *state.Org) bool { return yield(summary(o)) })
+}
+
+// OrganizationBySlug finds one by its exact slug.
+func (p *SystemPass) OrganizationBySlug(slug string) (Summary, bool) {
+	id, ok := p.root.System().OrganizationBySlug(slug)
+	if !ok {
+		return Summary{}, false
+	}
+	o, ok := p.root.Org(id)
+	if !ok {
+		return Summary{}, false
+	}
+	return summary(o), true
 }
 
 // Organizations counts them.
 func (p *SystemPass) Organizations() int { return p.root.Organizations() }
 
-// Organization reads one record from the newest state.
-func (p *SystemPass) Organization(id directory.OrgID) (*directory.Organization, bool) {
+// Organization reads one from the newest state.
+func (p *SystemPass) Organization(id directory.OrgID) (Summary, bool) {
 	o, ok := p.gate.root().Org(id)
 	if !ok {
-		return nil, false
+		return Summary{}, false
 	}
-	return o.Record(), true
+	return summary(o), true
+}
+
+// Operator reads one from the newest state.
+func (p *SystemPass) Operator(id directory.OperatorID) (*directory.Operator, bool) {
+	return p.gate.root().System().Operator(id)
 }
 
 // Applied is the index of the view.

@@ -21,6 +21,7 @@ type Config struct {
 	Sessions *login.Sessions
 	Ring     *keyring.Keyring
 	Issuer   string // https://HOST as clients know the cluster
+	Resolver Resolver
 	Log      *slog.Logger
 
 	// Status is the cluster as this node sees it.
@@ -34,8 +35,8 @@ type Config struct {
 }
 
 func (c Config) check() error {
-	if c.Gate == nil || c.Sessions == nil || c.Ring == nil || c.Log == nil {
-		return errors.New("admin: gate, sessions, keyring and log are required")
+	if c.Gate == nil || c.Sessions == nil || c.Ring == nil || c.Resolver == nil || c.Log == nil {
+		return errors.New("admin: gate, sessions, keyring, resolver and log are required")
 	}
 	if c.Status == nil || c.Enforcement == nil || c.JoinToken == nil || c.Latency == nil {
 		return errors.New("admin: status, enforcement, join token and latency are required")
@@ -47,6 +48,7 @@ func (c Config) check() error {
 type api struct {
 	Config
 	pending
+	lookups *lookups
 }
 
 // New serves the API: REST under /api/v1/ and procedures under /authfi.v1.*.
@@ -55,7 +57,7 @@ func New(config Config) (http.Handler, error) {
 		return nil, err
 	}
 	config.Issuer = strings.TrimRight(config.Issuer, "/")
-	a := &api{Config: config}
+	a := &api{Config: config, lookups: newLookups()}
 	handler, err := rest.New(a.services())
 	if err != nil {
 		return nil, err

@@ -174,6 +174,20 @@ func (c *call) propose(pass *access.Pass, command fsm.OrgCommand, request proto.
 	return result, nil
 }
 
+// proposeSystem makes a change of the instance.
+func (c *call) proposeSystem(pass *access.SystemPass, command fsm.SystemCommand, request proto.Message) (fsm.Result, error) {
+	key, err := c.key(request)
+	if err != nil {
+		return fsm.Result{}, err
+	}
+	result, err := pass.Propose(c.ctx, command, key, c.op)
+	if err != nil {
+		return result, err
+	}
+	c.index(result.Index)
+	return result, nil
+}
+
 // key makes a repeat of the request one change.
 func (c *call) key(request proto.Message) (access.IdempotencyKey, error) {
 	key := c.request.Get(headerIdempotency)

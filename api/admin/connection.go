@@ -28,7 +28,7 @@ func (a *api) CreateConnection(ctx context.Context, r *authfiv1.CreateConnection
 		return nil, err
 	}
 	if directory.ConnectionID(result.Outcome.Object) != id {
-		return nil, directory.Conflict(headerIdempotency, "the connection exists; its token was shown once and is not kept")
+		return nil, shownOnce("connection", "token")
 	}
 	return &authfiv1.CreateConnectionResponse{Id: id.String(), BaseUrl: a.baseURL(pass), Token: token}, nil
 }

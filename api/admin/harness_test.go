@@ -117,6 +117,7 @@ func serve(t *testing.T, log access.Log, root func() *state.Root, ring *keyring.
 	gate := access.NewGate(log, root, tokens, time.Now)
 	handler, err := admin.New(admin.Config{
 		Gate: gate, Ring: ring, Issuer: issuer, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Resolver: nameServerOf(t).resolver(),
 		Sessions: login.NewSessions(gate, tokens, ring, func(context.Context, directory.Index) {}),
 		Status: func() admin.Status {
 			return admin.Status{NodeID: "node-1", Leader: "node-1", Members: []admin.Member{{ID: "node-1", Voter: true}}}
