@@ -53,45 +53,49 @@ func (a *api) Bulk(ctx context.Context, r *authfiv1.BulkRequest) (*authfiv1.Bulk
 	if len(c.request.Get(headerIdempotency)) > bulkKeyMax {
 		return nil, directory.Invalid(headerIdempotency, "longer than %d bytes", bulkKeyMax)
 	}
+	parts, err := a.parts("operations", operations)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, bulkWait)
 	defer cancel()
 	var results []*authfiv1.BulkResult
 	if r.GetInOrder() {
-		results = c.inOrder(ctx, operations)
+		results = c.inOrder(ctx, parts)
 	} else {
-		results = c.together(ctx, operations)
+		results = c.together(ctx, parts)
 	}
 	return c.tally(results), nil
 }
 
 // inOrder makes one change after another, and none after the first that fails.
-func (c *call) inOrder(ctx context.Context, operations []*authfiv1.Operation) []*authfiv1.BulkResult {
-	results := make([]*authfiv1.BulkResult, len(operations))
+func (c *call) inOrder(ctx context.Context, parts []part) []*authfiv1.BulkResult {
+	results := make([]*authfiv1.BulkResult, len(parts))
 	failed := false
-	for i, operation := range operations {
+	for i, p := range parts {
 		if failed {
 			results[i] = &authfiv1.BulkResult{Status: statusSkipped}
 			continue
 		}
-		results[i] = c.operate(ctx, operation, i)
+		results[i] = c.operate(ctx, p, i)
 		failed = results[i].Status == statusFailed
 	}
 	return results
 }
 
 // together makes the changes at once, bulkAtOnce of them at a time.
-func (c *call) together(ctx context.Context, operations []*authfiv1.Operation) []*authfiv1.BulkResult {
-	results := make([]*authfiv1.BulkResult, len(operations))
+func (c *call) together(ctx context.Context, parts []part) []*authfiv1.BulkResult {
+	results := make([]*authfiv1.BulkResult, len(parts))
 	next := make(chan int)
 	var workers sync.WaitGroup
-	for range min(bulkAtOnce, len(operations)) {
+	for range min(bulkAtOnce, len(parts)) {
 		workers.Go(func() {
 			for i := range next {
-				results[i] = c.operate(ctx, operations[i], i)
+				results[i] = c.operate(ctx, parts[i], i)
 			}
 		})
 	}
-	for i := range operations {
+	for i := range parts {
 		next <- i
 	}
 	close(next)
@@ -100,13 +104,9 @@ func (c *call) together(ctx context.Context, operations []*authfiv1.Operation) [
 }
 
 // operate makes one change.
-func (c *call) operate(ctx context.Context, operation *authfiv1.Operation, i int) *authfiv1.BulkResult {
+func (c *call) operate(ctx context.Context, p part, i int) *authfiv1.BulkResult {
 	if ctx.Err() != nil {
-		return c.failed("", directory.Unavailable("not begun: the request took more than %s", bulkWait))
-	}
-	p, err := c.api.part(operation)
-	if err != nil {
-		return c.failed("", err)
+		return c.failed(p.procedure, directory.Unavailable("not begun: the request took more than %s", bulkWait))
 	}
 	asked := exchange{procedure: p.procedure, request: c.partHeader(i), response: http.Header{}}
 	answer, err := p.call(withPart(ctx, asked))
