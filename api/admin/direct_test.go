@@ -9,9 +9,7 @@ import (
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
-	"github.com/authfi/authfi/fsm/disk"
 	"github.com/authfi/authfi/fsm/wire"
-	"github.com/authfi/authfi/keyring"
 )
 
 // direct makes an operator's changes without HTTP, for what would take too long.
@@ -24,19 +22,13 @@ type direct struct {
 // newDirect is a node with one organization, and both ways to it.
 func newDirect(t *testing.T) (*server, *direct, string) {
 	t.Helper()
-	machine, err := fsm.Open(disk.NewMemory())
-	must(t, err)
-	ring, err := keyring.Generate()
-	must(t, err)
-	log := &memoryLog{machine: machine}
-	token := begin(t, log, ring)
-	s := &server{t, serve(t, log, machine.Root, ring), token, log}
+	s := newServer(t)
 	org, _ := s.organization("clinic")
 	id, err := directory.ParseOrgID(org)
 	must(t, err)
-	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, "afo_"))
+	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(s.token, "afo_"))
 	must(t, err)
-	d := &direct{t: t, log: log, env: fsm.Envelope{Org: id, Actor: directory.Actor{Kind: directory.ActorOperator}}}
+	d := &direct{t: t, log: s.log, env: fsm.Envelope{Org: id, Actor: directory.Actor{Kind: directory.ActorOperator}}}
 	copy(d.env.Actor.ID[:], raw)
 	return s, d, org
 }
