@@ -177,6 +177,27 @@ func usable(org *state.Org, id directory.APIKeyID, now directory.Time) (*directo
 // Admit gives a pass for one operation in one organization. An organization
 // that the caller does not belong to does not exist for them.
 func (g *Gate) Admit(ctx context.Context, caller Caller, org directory.OrgID, op Operation, fresh Freshness) (*Pass, error) {
+	p, err := g.unasked(caller, org, op)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.settle(ctx, fresh); err != nil {
+		return nil, err
+	}
+	var ok bool
+	p.root = g.root()
+	if p.view, ok = p.root.Org(org); !ok {
+		return nil, directory.NotFound("organization")
+	}
+	if err := p.allowed(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// unasked is a pass without a view, whose caller has not been compared with the
+// row yet: it admits to nothing.
+func (g *Gate) unasked(caller Caller, org directory.OrgID, op Operation) (*Pass, error) {
 	rule, ok := RuleOf(op)
 	if !ok || rule.Scope != Organization {
 		return nil, directory.Denied("operation %s is not open to anybody", op)
@@ -184,18 +205,7 @@ func (g *Gate) Admit(ctx context.Context, caller Caller, org directory.OrgID, op
 	if caller.Actor.Kind != directory.ActorOperator && caller.Org != org {
 		return nil, directory.NotFound("organization")
 	}
-	if err := g.settle(ctx, fresh); err != nil {
-		return nil, err
-	}
-	view, ok := g.root().Org(org)
-	if !ok {
-		return nil, directory.NotFound("organization")
-	}
-	p := &Pass{gate: g, caller: caller, op: op, rule: rule, view: view}
-	if err := p.allowed(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return &Pass{gate: g, caller: caller, op: op, rule: rule}, nil
 }
 
 // AdmitSystem gives a pass for one operation on the instance.

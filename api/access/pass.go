@@ -17,8 +17,10 @@ type Pass struct {
 	caller Caller
 	op     Operation
 	rule   Rule
+	root   *state.Root // of the view; nil in a trial
 	view   *state.Org
-	self   bool // admitted only to what concerns the caller
+	self   bool   // admitted only to what concerns the caller
+	trial  *Trial // changes are tried on it; nil: they are made
 }
 
 // allowed compares the caller with the row.
@@ -114,13 +116,17 @@ func (p *Pass) Propose(ctx context.Context, command fsm.OrgCommand, key Idempote
 		Org: p.Org(), Actor: p.caller.Actor, Required: required,
 		Source: p.caller.Source, Command: command, Operation: string(p.op),
 	}
+	if p.trial != nil {
+		return p.trial.propose(p, env)
+	}
 	key.stamp(env, p.caller, p.op)
 	result, err := p.gate.propose(ctx, env)
 	if err != nil {
 		return result, err
 	}
-	if view, ok := p.gate.root().Org(p.Org()); ok {
-		p.view = view
+	root := p.gate.root()
+	if view, ok := root.Org(p.Org()); ok {
+		p.root, p.view = root, view
 	}
 	return result, nil
 }

@@ -103,6 +103,9 @@ func (c *call) newest() access.Freshness {
 }
 
 func (c *call) admit(org directory.OrgID, fresh access.Freshness) (*access.Pass, error) {
+	if c.trial != nil {
+		return c.trial.Admit(org, c.op)
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, freshMax)
 	defer cancel()
 	return c.api.Gate.Admit(ctx, c.caller, org, c.op, fresh)
@@ -121,6 +124,9 @@ func (c *call) named(org string) (*access.Pass, error) {
 // the object alone, so another organization's is not found, and one that was
 // made on another node a moment ago is.
 func (c *call) at(noun string, has func(*state.Org) bool) (*access.Pass, error) {
+	if c.trial != nil {
+		return c.tried(noun, has)
+	}
 	org, ok := c.api.Gate.Locate(c.caller, has)
 	if !ok {
 		if err := c.catchUp(); err != nil {
@@ -132,6 +138,16 @@ func (c *call) at(noun string, has func(*state.Org) bool) (*access.Pass, error) 
 		return nil, directory.NotFound(noun)
 	}
 	return c.in(org)
+}
+
+// tried is at for a trial, which has one organization. As there, whoever may not
+// do this is not told whether there is such an object.
+func (c *call) tried(noun string, has func(*state.Org) bool) (*access.Pass, error) {
+	pass, err := c.in(c.trial.View().ID())
+	if err == nil && !has(pass.View()) {
+		return nil, directory.NotFound(noun)
+	}
+	return pass, err
 }
 
 // catchUp waits until this node holds every acknowledged write. Everybody but
@@ -150,6 +166,9 @@ func (c *call) catchUp() error {
 
 // instance admits the call to the instance's tables.
 func (c *call) instance() (*access.SystemPass, error) {
+	if c.trial != nil {
+		return nil, directory.Denied("a change of the instance cannot be tried")
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, freshMax)
 	defer cancel()
 	pass, err := c.api.Gate.AdmitSystem(ctx, c.caller, c.op, c.fresh)

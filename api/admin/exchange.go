@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"connectrpc.com/connect"
+	"github.com/authfi/authfi/api/access"
 )
 
 // exchange is how a handler was asked: over the network, or by another handler
@@ -13,6 +14,7 @@ type exchange struct {
 	procedure string
 	request   http.Header
 	response  http.Header
+	trial     *access.Trial // the change is tried on it and not made; nil: it is made
 }
 
 type partKey struct{}
@@ -31,5 +33,7 @@ func exchangeOf(ctx context.Context) (exchange, bool) {
 	if !ok {
 		return exchange{}, false
 	}
-	return exchange{info.Spec().Procedure, info.RequestHeader(), info.ResponseHeader()}, true
+	return exchange{
+		procedure: info.Spec().Procedure, request: info.RequestHeader(), response: info.ResponseHeader(),
+	}, true
 }

@@ -8,19 +8,23 @@ import (
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // part is one change of a request that has several: the request of a procedure,
 // and the very handler that serves it alone. So a part can neither do what the
 // procedure could not nor be judged by another rule.
 type part struct {
+	name      string // of the operation in the request
 	procedure string
 	request   proto.Message
 	serve     func(context.Context) (proto.Message, error)
 }
 
 func newPart[Request, Answer proto.Message](procedure string, request Request, serve func(context.Context, Request) (Answer, error)) part {
-	return part{procedure, request, func(ctx context.Context) (proto.Message, error) { return serve(ctx, request) }}
+	return part{procedure: procedure, request: request, serve: func(ctx context.Context) (proto.Message, error) {
+		return serve(ctx, request)
+	}}
 }
 
 // parts binds the operations of a request, and refuses the whole of it when one of
@@ -32,8 +36,14 @@ func (a *api) parts(field string, operations []*authfiv1.Operation) ([]part, err
 		if parts[i], ok = a.part(operation); !ok {
 			return nil, directory.Invalid(fmt.Sprintf("%s[%d]", field, i), "must name exactly one change")
 		}
+		parts[i].name = string(nameOf(operation))
 	}
 	return parts, nil
+}
+
+func nameOf(operation *authfiv1.Operation) protoreflect.Name {
+	m := operation.ProtoReflect()
+	return m.WhichOneof(m.Descriptor().Oneofs().Get(0)).Name()
 }
 
 // part binds an operation to its handler. The table of operations is asked as

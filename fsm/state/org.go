@@ -39,7 +39,7 @@ func (o *Org) Permissions() *effective.Index { return o.index }
 // organization is suspended.
 func (o *Org) Held() *effective.Index {
 	if !o.Record().Active() {
-		return nil
+		return effective.New()
 	}
 	return o.index
 }
