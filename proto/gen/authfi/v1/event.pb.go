@@ -26,11 +26,15 @@ const (
 
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	After uint64                 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"` // the last index already seen; zero: from the oldest kept
+	OrgId string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"` // empty: the caller's own
+	After uint64                 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`             // the last index already seen; zero: from the oldest kept
 	// Of the last event already seen, when others of its index were not; with after.
-	AfterOrdinal  *uint32 `protobuf:"varint,3,opt,name=after_ordinal,json=afterOrdinal,proto3,oneof" json:"after_ordinal,omitempty"`
-	Snapshot      bool    `protobuf:"varint,4,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // begin with the rows, as after a resync
+	AfterOrdinal *uint32 `protobuf:"varint,3,opt,name=after_ordinal,json=afterOrdinal,proto3,oneof" json:"after_ordinal,omitempty"`
+	Snapshot     bool    `protobuf:"varint,4,opt,name=snapshot,proto3" json:"snapshot,omitempty"` // begin with the rows, as after a resync; without after
+	// Only events of these types; one that ends with a dot stands for all that begin
+	// with it, as in "user.". At most 16. Rows are not chosen by type.
+	Type          []string `protobuf:"bytes,5,rep,name=type,proto3" json:"type,omitempty"`
+	Object        string   `protobuf:"bytes,6,opt,name=object,proto3" json:"object,omitempty"` // only events and rows of the object with this id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -93,6 +97,20 @@ func (x *WatchRequest) GetSnapshot() bool {
 	return false
 }
 
+func (x *WatchRequest) GetType() []string {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *WatchRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
 // Event is a fact that followed from an entry; index and ordinal are its name.
 type Event struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -106,9 +124,10 @@ type Event struct {
 	Detail    string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`                         // one line for people
 	Operation string                 `protobuf:"bytes,9,opt,name=operation,proto3" json:"operation,omitempty"`                   // what was asked for, as in users.update
 	RequestId string                 `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // X-Request-Id of the answer
-	// Of a row: "user", "group", "role" or "assignment"; object is its id.
+	// Of a row: "user", "group", "role" or "assignment"; object is its id, detail
+	// its name.
 	Row           string `protobuf:"bytes,11,opt,name=row,proto3" json:"row,omitempty"`
-	Version       uint64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"` // of a row: the index of its last change
+	Version       uint64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"` // of a row: the index of its last change; an assignment has none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -231,12 +250,14 @@ var File_authfi_v1_event_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x15authfi/v1/event.proto\x12\tauthfi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n" +
+	"\x15authfi/v1/event.proto\x12\tauthfi.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x01\n" +
 	"\fWatchRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x04R\x05after\x12(\n" +
 	"\rafter_ordinal\x18\x03 \x01(\rH\x00R\fafterOrdinal\x88\x01\x01\x12\x1a\n" +
-	"\bsnapshot\x18\x04 \x01(\bR\bsnapshotB\x10\n" +
+	"\bsnapshot\x18\x04 \x01(\bR\bsnapshot\x12\x12\n" +
+	"\x04type\x18\x05 \x03(\tR\x04type\x12\x16\n" +
+	"\x06object\x18\x06 \x01(\tR\x06objectB\x10\n" +
 	"\x0e_after_ordinal\"\xc2\x02\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +

@@ -41,14 +41,21 @@ const (
 
 // EventServiceClient is a client for the authfi.v1.EventService service.
 type EventServiceClient interface {
-	// Watch sends every event after an index, in order, and then waits for more.
-	// Besides the events of the log it sends, by their type: "heartbeat", every few
-	// seconds, whose index is applied and has no event before it that was not sent;
-	// "resync", when events after the place asked for are no longer kept, followed
-	// by one "row" for every user, group, role and assignment at one index, by
-	// "synced" with that index, and by the events after it. A stream ends with
-	// permission_denied or unauthenticated as soon as the caller may no longer
-	// watch, and is cut off when its reader is too slow.
+	// Watch sends the events of an organization after a place, in order, each once,
+	// and then waits for more.
+	// Besides the events of the log it sends, by their type: "heartbeat", when the
+	// follower has everything that this node has, and then every few seconds, whose
+	// index is applied and has no event up to it that was not sent; "resync", when
+	// events after the place asked for are no longer kept or the place is one that
+	// the cluster has never reached, as after a restore, followed by one "row" for
+	// every user, group, role and assignment at one index, by "synced" with that
+	// index, and by the events after it.
+	// A place that this node has not reached yet is waited for; it is unavailable
+	// when that takes too long. A stream ends with permission_denied or
+	// unauthenticated within a second of the caller losing the right to watch, with
+	// unavailable when the node stops, and is cut off when its reader is too slow.
+	// A caller has at most 16 streams at a time, an organization 128 and a node
+	// 1,024; more are refused with resource_exhausted.
 	Watch(context.Context, *v1.WatchRequest) (*connect.ServerStreamForClient[v1.Event], error)
 }
 
@@ -84,14 +91,21 @@ func (c *eventServiceClient) Watch(ctx context.Context, req *v1.WatchRequest) (*
 
 // EventServiceHandler is an implementation of the authfi.v1.EventService service.
 type EventServiceHandler interface {
-	// Watch sends every event after an index, in order, and then waits for more.
-	// Besides the events of the log it sends, by their type: "heartbeat", every few
-	// seconds, whose index is applied and has no event before it that was not sent;
-	// "resync", when events after the place asked for are no longer kept, followed
-	// by one "row" for every user, group, role and assignment at one index, by
-	// "synced" with that index, and by the events after it. A stream ends with
-	// permission_denied or unauthenticated as soon as the caller may no longer
-	// watch, and is cut off when its reader is too slow.
+	// Watch sends the events of an organization after a place, in order, each once,
+	// and then waits for more.
+	// Besides the events of the log it sends, by their type: "heartbeat", when the
+	// follower has everything that this node has, and then every few seconds, whose
+	// index is applied and has no event up to it that was not sent; "resync", when
+	// events after the place asked for are no longer kept or the place is one that
+	// the cluster has never reached, as after a restore, followed by one "row" for
+	// every user, group, role and assignment at one index, by "synced" with that
+	// index, and by the events after it.
+	// A place that this node has not reached yet is waited for; it is unavailable
+	// when that takes too long. A stream ends with permission_denied or
+	// unauthenticated within a second of the caller losing the right to watch, with
+	// unavailable when the node stops, and is cut off when its reader is too slow.
+	// A caller has at most 16 streams at a time, an organization 128 and a node
+	// 1,024; more are refused with resource_exhausted.
 	Watch(context.Context, *v1.WatchRequest, *connect.ServerStream[v1.Event]) error
 }
 
