@@ -37,12 +37,9 @@ func (a *answer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Flush passes on what there is of a success; a failure has its time in finish.
-func (a *answer) Flush() {
-	if flusher, ok := a.ResponseWriter.(http.Flusher); ok && a.status == 0 {
-		flusher.Flush()
-	}
-}
+// Flush sends nothing yet: an answer is one message, and what is left of it goes
+// out with it when the handler is done.
+func (a *answer) Flush() {}
 
 // finish sends a failure that was held back.
 func (a *answer) finish() {

@@ -70,7 +70,7 @@ func wrapLists(data []byte, d protoreflect.MessageDescriptor) ([]byte, error) {
 		if field.Message() == nil || field.IsMap() {
 			continue
 		}
-		if inner, ok := bareList(field.Message()); ok {
+		if inner := layoutOf(field.Message()).bare; inner != nil {
 			bare[string(field.Name())] = string(inner.Name())
 		}
 	}

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 	"time"
@@ -71,6 +72,24 @@ func TestJSONOfAnswers(t *testing.T) {
 				t.Errorf("read back %v, %v", back, err)
 			}
 		})
+	}
+}
+
+// TestTextIsTheLibrarys: the short way to write a text writes what encoding/json
+// would.
+func TestTextIsTheLibrarys(t *testing.T) {
+	texts := []string{"", "usr-0123", "read:x-rays", "a b~", "\xff\xfe", "\u2028", "é", "\u007f", "a\x00b"}
+	for c := range 256 {
+		texts = append(texts, string([]byte{byte(c)}), string([]byte{'a', byte(c), 'b'}))
+	}
+	for _, text := range texts {
+		want, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := appendString(nil, text); string(got) != string(want) {
+			t.Errorf("%q became %s, want %s", text, got, want)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
@@ -15,6 +16,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// The messages that are values in JSON.
+const (
+	timestampName protoreflect.FullName = "google.protobuf.Timestamp"
+	structName    protoreflect.FullName = "google.protobuf.Struct"
 )
 
 // timeFormat is RFC 3339 with the milliseconds that the log keeps.
@@ -32,30 +39,62 @@ func AppendJSON(b []byte, m proto.Message) ([]byte, error) {
 }
 
 func (e encoder) message(b []byte, m protoreflect.Message) ([]byte, error) {
-	if known, ok, err := e.wellKnown(b, m); ok || err != nil {
-		return known, err
+	l := layoutOf(m.Descriptor())
+	if l.wellKnown {
+		return e.wellKnown(b, m)
 	}
-	if field, ok := bareList(m.Descriptor()); ok && e.bareLists {
-		return e.value(b, field, m.Get(field))
+	if l.bare != nil && e.bareLists {
+		return e.value(b, l.bare, m.Get(l.bare))
 	}
 	b = append(b, '{')
-	fields := m.Descriptor().Fields()
-	for i := range fields.Len() {
-		field := fields.Get(i)
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendString(b, string(field.Name())), ':')
-		if field.HasPresence() && !m.Has(field) {
+	for i := range l.fields {
+		field := &l.fields[i]
+		b = append(b, field.name...)
+		if field.presence && !m.Has(field.FieldDescriptor) {
 			b = append(b, "null"...)
 			continue
 		}
 		var err error
-		if b, err = e.value(b, field, m.Get(field)); err != nil {
+		if b, err = e.value(b, field.FieldDescriptor, m.Get(field.FieldDescriptor)); err != nil {
 			return nil, err
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// layout is what does not change from one message of a type to the next. Asking
+// the descriptors each time was most of the work of an answer.
+type layout struct {
+	wellKnown bool
+	bare      protoreflect.FieldDescriptor // see bareList; nil for most
+	fields    []fieldLayout
+}
+
+type fieldLayout struct {
+	protoreflect.FieldDescriptor
+	name     string // with what stands before the value
+	presence bool
+}
+
+var layouts sync.Map // of protoreflect.MessageDescriptor: *layout; as many as there are types
+
+func layoutOf(d protoreflect.MessageDescriptor) *layout {
+	if known, ok := layouts.Load(d); ok {
+		return known.(*layout)
+	}
+	l := &layout{wellKnown: isWellKnown(d.FullName())}
+	l.bare, _ = bareList(d)
+	fields := d.Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		name := string(appendString(nil, string(field.Name()))) + ":"
+		if i > 0 {
+			name = "," + name
+		}
+		l.fields = append(l.fields, fieldLayout{field, name, field.HasPresence()})
+	}
+	layouts.Store(d, l)
+	return l
 }
 
 // bareList is the one field of a message that REST writes as a list.
@@ -66,20 +105,24 @@ func bareList(d protoreflect.MessageDescriptor) (protoreflect.FieldDescriptor, b
 	return d.Fields().Get(0), true
 }
 
-// wellKnown writes the messages that proto3 JSON treats as values.
-func (e encoder) wellKnown(b []byte, m protoreflect.Message) ([]byte, bool, error) {
+func isWellKnown(name protoreflect.FullName) bool {
+	return name == timestampName || name == structName || name == statusName
+}
+
+// wellKnown writes the messages that proto3 JSON treats as values, and errors.
+func (e encoder) wellKnown(b []byte, m protoreflect.Message) ([]byte, error) {
 	switch known := m.Interface().(type) {
 	case *timestamppb.Timestamp:
-		return known.AsTime().UTC().Truncate(time.Millisecond).AppendFormat(append(b, '"'), timeFormat+`"`), true, nil
+		return known.AsTime().UTC().Truncate(time.Millisecond).AppendFormat(append(b, '"'), timeFormat+`"`), nil
 	case *structpb.Struct:
 		text, err := json.Marshal(known.AsMap())
-		return append(b, text...), true, err
+		return append(b, text...), err
 	}
-	if m.Descriptor().FullName() == statusName {
-		text, err := json.Marshal(problemOf(m))
-		return append(b, text...), true, err
+	if name := m.Descriptor().FullName(); name != statusName {
+		return nil, fmt.Errorf("%s is not the type that was generated", name)
 	}
-	return b, false, nil
+	text, err := json.Marshal(problemOf(m))
+	return append(b, text...), err
 }
 
 func (e encoder) value(b []byte, field protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {
@@ -156,8 +199,21 @@ func appendDouble(b []byte, f float64) ([]byte, error) {
 	return strconv.AppendFloat(b, f, 'g', -1, 64), nil
 }
 
-// appendString cannot fail: json.Marshal replaces what is not UTF-8.
+// appendString cannot fail: json.Marshal replaces what is not UTF-8. Ids and most
+// names are characters that JSON writes as they are.
 func appendString(b []byte, s string) []byte {
+	if simple(s) {
+		return append(append(append(b, '"'), s...), '"')
+	}
 	text, _ := json.Marshal(s)
 	return append(b, text...)
+}
+
+func simple(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
