@@ -62,7 +62,7 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.authenticated(a.exports(handler)), nil
+	return a.authenticated(a.shortcuts(a.exports(handler))), nil
 }
 
 func (a *api) services() (all []rest.Service) {

@@ -10,17 +10,19 @@ import (
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/wire"
+	"github.com/authfi/authfi/keyring"
 )
 
 // direct makes an operator's changes without HTTP, for what would take too long.
 type direct struct {
-	t   *testing.T
-	log *memoryLog
-	env fsm.Envelope
+	t    testing.TB
+	log  *memoryLog
+	ring *keyring.Keyring
+	env  fsm.Envelope
 }
 
 // newDirect is a node with one organization, and both ways to it.
-func newDirect(t *testing.T) (*server, *direct, string) {
+func newDirect(t testing.TB) (*server, *direct, string) {
 	t.Helper()
 	s := newServer(t)
 	org, _ := s.organization("clinic")
@@ -28,7 +30,7 @@ func newDirect(t *testing.T) (*server, *direct, string) {
 	must(t, err)
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(s.token, "afo_"))
 	must(t, err)
-	d := &direct{t: t, log: s.log, env: fsm.Envelope{Org: id, Actor: directory.Actor{Kind: directory.ActorOperator}}}
+	d := &direct{t: t, log: s.log, ring: s.ring, env: fsm.Envelope{Org: id, Actor: directory.Actor{Kind: directory.ActorOperator}}}
 	copy(d.env.Actor.ID[:], raw)
 	return s, d, org
 }

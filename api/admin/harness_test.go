@@ -66,20 +66,21 @@ func (l *memoryLog) WaitApplied(ctx context.Context, index directory.Index) erro
 
 // server is the API over a real socket with an operator's token.
 type server struct {
-	t     *testing.T
+	t     testing.TB
 	base  string
 	token string
 	log   *memoryLog
+	ring  *keyring.Keyring
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t testing.TB) *server {
 	t.Helper()
 	leader, _ := newPair(t)
 	return leader
 }
 
 // newPair is two nodes of one cluster; see laggingLog for the second.
-func newPair(t *testing.T) (leader, follower *server) {
+func newPair(t testing.TB) (leader, follower *server) {
 	t.Helper()
 	machine, err := fsm.Open(disk.NewMemory())
 	must(t, err)
@@ -89,7 +90,8 @@ func newPair(t *testing.T) (leader, follower *server) {
 	token := begin(t, log, ring)
 	behind := &laggingLog{memoryLog: log}
 	behind.root.Store(machine.Root())
-	return &server{t, serve(t, log, machine.Root, ring), token, log}, &server{t, serve(t, behind, behind.root.Load, ring), token, log}
+	return &server{t, serve(t, log, machine.Root, ring), token, log, ring},
+		&server{t, serve(t, behind, behind.root.Load, ring), token, log, ring}
 }
 
 // laggingLog is another node of the same cluster, whose state is as old as the
@@ -111,11 +113,21 @@ func (l *laggingLog) WaitApplied(ctx context.Context, index directory.Index) err
 }
 
 // serve serves one node's API and returns its base URL.
-func serve(t *testing.T, log access.Log, root func() *state.Root, ring *keyring.Keyring) string {
+func serve(t testing.TB, log access.Log, root func() *state.Root, ring *keyring.Keyring) string {
+	t.Helper()
+	handler, err := admin.New(configured(t, log, root, ring))
+	must(t, err)
+	web := httptest.NewServer(handler)
+	t.Cleanup(web.Close)
+	return web.URL
+}
+
+// configured is what a node tells the API of itself.
+func configured(t testing.TB, log access.Log, root func() *state.Root, ring *keyring.Keyring) admin.Config {
 	t.Helper()
 	tokens := login.NewTokens(ring, issuer, time.Now)
 	gate := access.NewGate(log, root, tokens, time.Now)
-	handler, err := admin.New(admin.Config{
+	return admin.Config{
 		Gate: gate, Ring: ring, Issuer: issuer, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Resolver: nameServerOf(t).resolver(),
 		Sessions: login.NewSessions(gate, tokens, ring, func(context.Context, directory.Index) {}),
@@ -134,15 +146,11 @@ func serve(t *testing.T, log access.Log, root func() *state.Root, ring *keyring.
 			}
 			return latencies
 		},
-	})
-	must(t, err)
-	web := httptest.NewServer(handler)
-	t.Cleanup(web.Close)
-	return web.URL
+	}
 }
 
 // begin puts the first operator and the token secret into the log.
-func begin(t *testing.T, log *memoryLog, ring *keyring.Keyring) string {
+func begin(t testing.TB, log *memoryLog, ring *keyring.Keyring) string {
 	t.Helper()
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
@@ -189,7 +197,7 @@ func (s *server) apply(org string, actor directory.Actor, command fsm.Command) {
 	must(s.t, result.Err)
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +208,7 @@ func must(t *testing.T, err error) {
 // whether a number was written as one.
 type object map[string]any
 
-func (o object) text(t *testing.T, name string) string {
+func (o object) text(t testing.TB, name string) string {
 	t.Helper()
 	s, ok := o[name].(string)
 	if !ok {

@@ -205,7 +205,7 @@ type exactly struct{}
 func (exactly) CaseExact(path string) bool { return path == "external_id" || path == "id" }
 
 // twin answers a question by the slow and obvious way: look at every item.
-func (l nounList) twin(t *testing.T, all []object, q, where, order string) (ids []string) {
+func (l nounList) twin(t testing.TB, all []object, q, where, order string) (ids []string) {
 	t.Helper()
 	var found []object
 	for _, item := range all {

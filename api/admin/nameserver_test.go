@@ -24,7 +24,7 @@ type nameServer struct {
 // nameServers are those of the running tests, one each.
 var nameServers sync.Map
 
-func nameServerOf(t *testing.T) *nameServer {
+func nameServerOf(t testing.TB) *nameServer {
 	t.Helper()
 	if known, ok := nameServers.Load(t); ok {
 		return known.(*nameServer)
