@@ -41,12 +41,29 @@ type Place struct {
 }
 
 // Organization is what its own record holds, without slug and status, which are
-// the instance's.
+// the instance's. That a domain was proved is no part of it either: the claim is,
+// and who gets the file proves it anew.
 type Organization struct {
 	Place
-	Name      string          `json:"name"`
-	UserQuota uint32          `json:"user_quota,omitempty"`
-	Settings  json.RawMessage `json:"settings,omitempty"` // the API's object
+	Name      string    `json:"name"`
+	UserQuota uint32    `json:"user_quota,omitempty"` // absent: as it is
+	Domains   []string  `json:"domains,omitempty"`
+	Branding  *Branding `json:"branding,omitempty"`
+	SignIn    *SignIn   `json:"sign_in,omitempty"`
+}
+
+// Branding is how the organization's own pages look.
+type Branding struct {
+	LogoURL string `json:"logo_url,omitempty"`
+	Color   string `json:"color,omitempty"`
+	Support string `json:"support,omitempty"`
+}
+
+// SignIn is what the organization asks of its sign-ins.
+type SignIn struct {
+	MFA                bool   `json:"mfa,omitempty"`
+	SessionIdleSeconds uint32 `json:"session_idle_seconds,omitempty"`
+	SessionMaxSeconds  uint32 `json:"session_max_seconds,omitempty"`
 }
 
 // Attribute is one definition of the schema of custom attributes.
@@ -82,8 +99,8 @@ type Group struct {
 	ExternalID  string `json:"external_id,omitempty"`
 }
 
-// User is a person. In a plain list Set names the fields that a record has; the
-// others stay as they are. Nil means all.
+// User is a person or a service account. In a plain list Set names the fields
+// that a record has; the others stay as they are. Nil means all.
 type User struct {
 	Place
 	UserName    string          `json:"user_name"`
@@ -99,6 +116,8 @@ type User struct {
 	Active      *bool           `json:"active,omitempty"`  // nil: true
 	Attributes  json.RawMessage `json:"attributes,omitempty"`
 	Custom      json.RawMessage `json:"custom,omitempty"`
+	Service     bool            `json:"service,omitempty"`
+	Owner       string          `json:"owner,omitempty"` // user name, of a service account
 	Set         map[string]bool `json:"-"`
 }
 
@@ -115,10 +134,10 @@ type Member struct {
 	User  string `json:"user"`
 }
 
-// Nesting puts the members of a group into another.
+// Nesting puts a group, and everybody in it, into another.
 type Nesting struct {
 	Place
-	Group  string `json:"group"`
+	Group  string `json:"group"` // the outer one
 	Member string `json:"member_group"`
 }
 

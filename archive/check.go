@@ -2,20 +2,30 @@ package archive
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
+	"time"
 
+	"github.com/authfi/authfi/bpf/policy"
 	"github.com/authfi/authfi/directory"
 )
 
-// Known are the names that a file may refer to although it does not hold them,
-// because the organization that it goes to does; folded.
-type Known struct{ Users, Groups, Roles map[string]bool }
+// Known is what the organization that a file goes to holds already: names that the
+// file may refer to although it does not hold them, folded, and what its records
+// must fit together with.
+type Known struct {
+	Users, Groups, Roles map[string]bool
+	Attributes           []*Attribute
+	Nestings             []*Nesting
+}
 
 // Check holds every record to the rules of the directory, names to be unique and
-// references to lead somewhere. It puts attributes, permissions and roles into
-// their one spelling.
+// references to lead somewhere. It puts attributes, permissions, roles and objects
+// into their one spelling.
 func (f *File) Check(known Known) error {
 	c := checker{file: f, known: known}
+	c.organization()
+	c.schema()
 	c.records()
 	c.names()
 	c.references()
@@ -28,7 +38,9 @@ type checker struct {
 	known Known
 	found Findings
 
-	users, groups, roles map[string]bool // of the file, folded
+	users, groups, roles map[string]bool  // of the file, folded
+	named                map[string]*User // of the file
+	attributes           directory.Schema // that users will have
 }
 
 func (c *checker) note(line int, err error) {
@@ -37,8 +49,70 @@ func (c *checker) note(line int, err error) {
 	}
 }
 
+func (c *checker) organization() {
+	o := c.file.Organization
+	if o == nil {
+		return
+	}
+	c.note(o.Line, directory.CheckText("name", o.Name, directory.NameMax, true))
+	if o.UserQuota > directory.UserQuotaMax {
+		c.found.Add(o.Line, "user_quota: at most %d", directory.UserQuotaMax)
+	}
+	if len(o.Domains) > directory.DomainsMax {
+		c.found.Add(o.Line, "domains: more than %d", directory.DomainsMax)
+	}
+	slices.Sort(o.Domains)
+	for i, name := range o.Domains {
+		c.note(o.Line, (&directory.Domain{Name: name}).Check())
+		if i > 0 && o.Domains[i-1] == name {
+			c.found.Add(o.Line, "domains: %s is there twice", name)
+		}
+	}
+	if b := o.Branding; b != nil {
+		c.note(o.Line, (&directory.Branding{LogoURL: b.LogoURL, Color: b.Color, Support: b.Support}).Check())
+	}
+	if s := o.SignIn; s != nil {
+		c.note(o.Line, (&directory.SignIn{
+			MFA: s.MFA, SessionIdle: time.Duration(s.SessionIdleSeconds) * time.Second,
+			SessionMax: time.Duration(s.SessionMaxSeconds) * time.Second,
+		}).Check())
+	}
+}
+
+// Schema is the attributes of two lists together, the later one's where both
+// define a name.
+func Schema(lists ...[]*Attribute) directory.Schema {
+	last := map[string]directory.AttributeDefinition{}
+	for _, list := range lists {
+		for _, r := range list {
+			last[r.Name] = directory.AttributeDefinition{
+				Name: r.Name, Type: directory.AttributeType(r.Type), Several: r.Several, Values: r.Values, Description: r.Description,
+			}
+		}
+	}
+	s := directory.Schema{}
+	for _, name := range slices.Sorted(maps.Keys(last)) {
+		s.Attributes = append(s.Attributes, last[name])
+	}
+	return s
+}
+
+func (c *checker) schema() {
+	for _, r := range c.file.Attributes {
+		s := Schema([]*Attribute{r})
+		if err := s.Check(); err != nil {
+			c.note(r.Line, err)
+			continue
+		}
+		r.Values = s.Attributes[0].Values
+	}
+	c.attributes = Schema(c.known.Attributes, c.file.Attributes)
+	if over := len(c.attributes.Attributes) - directory.AttributesPerSchemaMax; over > 0 {
+		c.found.Add(0, "with those of the organization there are %d attributes, %d more than it may have", len(c.attributes.Attributes), over)
+	}
+}
+
 func (c *checker) records() {
-	c.organization()
 	for _, r := range c.file.Permissions {
 		c.note(r.Line, directory.Permission(r.Permission).Check())
 		c.note(r.Line, directory.CheckText("description", r.Description, directory.DescriptionMax, true))
@@ -51,13 +125,10 @@ func (c *checker) records() {
 		c.note(r.Line, g.Check())
 	}
 	for _, r := range c.file.Users {
-		c.note(r.Line, checkUser(r))
+		c.note(r.Line, c.user(r))
 	}
 	for _, r := range c.file.Services {
-		c.note(r.Line, directory.CheckText("name", r.Name, directory.NameMax, true))
-		if len(r.Listen) == 0 {
-			c.found.Add(r.Line, "listen: must not be empty")
-		}
+		c.note(r.Line, checkService(r))
 	}
 	for _, r := range c.file.Connections {
 		if !slices.Contains([]string{"entra", "okta", "generic"}, r.Provider) {
@@ -66,27 +137,22 @@ func (c *checker) records() {
 	}
 }
 
-func (c *checker) organization() {
-	if o := c.file.Organization; o != nil {
-		c.note(o.Line, directory.CheckText("name", o.Name, directory.NameMax, true))
-		if o.UserQuota > directory.UserQuotaMax {
-			c.found.Add(o.Line, "user_quota: at most %d", directory.UserQuotaMax)
-		}
-		c.note(o.Line, canonical("settings", &o.Settings))
+// checkService compiles the policies as the API does: what it would refuse in the
+// middle is refused before the beginning.
+func checkService(r *Service) error {
+	if err := directory.CheckText("name", r.Name, directory.NameMax, true); err != nil {
+		return err
 	}
-	for _, r := range c.file.Attributes {
-		s := directory.Schema{Attributes: []directory.AttributeDefinition{{
-			Name: r.Name, Type: directory.AttributeType(r.Type), Several: r.Several, Values: r.Values, Description: r.Description,
-		}}}
-		if err := s.Check(); err != nil {
-			c.note(r.Line, err)
-			continue
-		}
-		r.Values = s.Attributes[0].Values
+	if len(r.Listen) == 0 || len(r.Listen) > directory.ListenPerServiceMax {
+		return directory.Invalid("listen", "must name 1 to %d addresses", directory.ListenPerServiceMax)
 	}
-	if len(c.file.Attributes) > directory.AttributesPerSchemaMax {
-		c.found.Add(c.file.Attributes[directory.AttributesPerSchemaMax].Line, "more than %d attributes", directory.AttributesPerSchemaMax)
+	routes := make([]policy.Route, 0, len(r.Policies))
+	for _, p := range r.Policies {
+		routes = append(routes, policy.Route{
+			Methods: p.Methods, Path: p.Path, Roles: p.Roles, Permissions: p.Permissions, MFA: p.MFA, Public: p.Public,
+		})
 	}
+	return policy.Validate(routes)
 }
 
 func checkRole(r *Role) error {
@@ -104,12 +170,17 @@ func checkRole(r *Role) error {
 	return nil
 }
 
-func checkUser(r *User) error {
+func (c *checker) user(r *User) error {
 	if err := canonical("attributes", &r.Attributes); err != nil {
 		return err
 	}
-	if err := canonical("custom", &r.Custom); err != nil {
+	custom, err := c.attributes.Canonical(r.Custom)
+	if err != nil {
 		return err
+	}
+	r.Custom = custom
+	if r.Owner != "" && !r.Service {
+		return directory.Invalid("owner", "only a service account has one")
 	}
 	u := directory.User{
 		ID: directory.UserID{1}, UserName: r.UserName, Email: r.Email, DisplayName: r.DisplayName,
@@ -131,6 +202,7 @@ func canonical(field string, text *json.RawMessage) error {
 // names demands that a name is there once.
 func (c *checker) names() {
 	c.users, c.groups, c.roles = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	c.named = map[string]*User{}
 	for _, r := range c.file.Roles {
 		c.once(c.roles, "role", r.Name, r.Line)
 	}
@@ -140,9 +212,18 @@ func (c *checker) names() {
 	external := map[string]bool{}
 	for _, r := range c.file.Users {
 		c.once(c.users, "user", r.UserName, r.Line)
+		c.named[directory.Fold(r.UserName)] = r
 		if r.ExternalID != "" {
 			c.once(external, "external id", r.ExternalID, r.Line)
 		}
+	}
+	assigned := map[string]bool{}
+	for _, r := range c.file.Assignments {
+		holder := "user " + r.User
+		if r.Group != "" {
+			holder = "group " + r.Group
+		}
+		c.once(assigned, "assignment of", r.Role+" to "+holder, r.Line)
 	}
 	services, permissions, attributes := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, r := range c.file.Services {
@@ -169,6 +250,10 @@ func (c *checker) references() {
 		if r.Manager != "" {
 			c.refer(c.users, c.known.Users, "user", r.Manager, r.Line)
 		}
+		if directory.Fold(r.Manager) == directory.Fold(r.UserName) {
+			c.found.Add(r.Line, "manager: %q is the user itself", r.Manager)
+		}
+		c.owner(r)
 	}
 	for _, r := range c.file.Members {
 		c.refer(c.groups, c.known.Groups, "group", r.Group, r.Line)
@@ -191,37 +276,69 @@ func (c *checker) references() {
 	}
 }
 
+// owner of a service account is a person who is active while the service account
+// is. One that is not in the file is for the API to judge.
+func (c *checker) owner(r *User) {
+	if !r.Service {
+		return
+	}
+	if r.Owner == "" {
+		if r.Has("owner") {
+			c.found.Add(r.Line, "owner: a service account has one")
+		}
+		return
+	}
+	c.refer(c.users, c.known.Users, "user", r.Owner, r.Line)
+	owner := c.named[directory.Fold(r.Owner)]
+	switch {
+	case owner == nil:
+	case owner.Service:
+		c.found.Add(r.Line, "owner: %q is a service account itself", r.Owner)
+	case r.IsActive() && !owner.IsActive():
+		c.found.Add(r.Line, "active: the owner %q is not", r.Owner)
+	}
+}
+
 func (c *checker) refer(own, known map[string]bool, noun, name string, line int) {
 	if folded := directory.Fold(name); !own[folded] && !known[folded] {
 		c.found.Add(line, "there is no %s %q, neither in the file nor in the organization", noun, name)
 	}
 }
 
-// nesting refuses a group that would be within itself.
+// nesting refuses the line that puts a group within itself, by way of what the
+// organization and the lines before it say.
 func (c *checker) nesting() {
-	below := map[string][]*Nesting{}
-	for _, r := range c.file.Nestings {
-		folded := directory.Fold(r.Group)
-		below[folded] = append(below[folded], r)
+	within := map[string][]string{} // by group, the groups directly in it
+	add := func(r *Nesting) {
+		group := directory.Fold(r.Group)
+		within[group] = append(within[group], directory.Fold(r.Member))
 	}
-	const open, done = 1, 2
-	state := map[string]int{}
-	var visit func(group string)
-	visit = func(group string) {
-		state[group] = open
-		for _, r := range below[group] {
-			switch member := directory.Fold(r.Member); state[member] {
-			case open:
-				c.found.Add(r.Line, "the group %q would be within itself", r.Group)
-			case 0:
-				visit(member)
+	for _, r := range c.known.Nestings {
+		add(r)
+	}
+	for _, r := range c.file.Nestings {
+		if reaches(within, directory.Fold(r.Member), directory.Fold(r.Group)) {
+			c.found.Add(r.Line, "the group %q would be within itself", r.Group)
+			continue
+		}
+		add(r)
+	}
+}
+
+func reaches(within map[string][]string, from, to string) bool {
+	seen, next := map[string]bool{from: true}, []string{from}
+	for len(next) > 0 {
+		group := next[len(next)-1]
+		next = next[:len(next)-1]
+		if group == to {
+			return true
+		}
+		for _, member := range within[group] {
+			if !seen[member] {
+				seen[member] = true
+				next = append(next, member)
 			}
 		}
-		state[group] = done
 	}
-	for _, r := range c.file.Nestings {
-		if group := directory.Fold(r.Group); state[group] == 0 {
-			visit(group)
-		}
-	}
+	return false
 }

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // lineMax bounds one line: a user with all attributes, or a service with 500
@@ -22,48 +24,58 @@ const findingsMax = 20
 
 // Finding is what is wrong with a line; line 0 is the file as a whole.
 type Finding struct {
-	Line int
-	Text string
+	Line int    `json:"line"`
+	Text string `json:"text"`
 }
 
-// Findings are why a file is refused; it implements error.
-type Findings []Finding
+func (f Finding) String() string {
+	if f.Line == 0 {
+		return f.Text
+	}
+	return fmt.Sprintf("line %d: %s", f.Line, f.Text)
+}
 
-func (f Findings) Error() string {
-	var b strings.Builder
-	for i, finding := range f {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		if finding.Line > 0 {
-			fmt.Fprintf(&b, "line %d: ", finding.Line)
-		}
-		b.WriteString(finding.Text)
+// Findings are why a file is refused, and as an error the whole of them.
+type Findings struct {
+	List []Finding // in the order of lines
+	More int       // that are not in the list
+}
+
+func (f *Findings) Error() string {
+	texts := make([]string, 0, len(f.List)+1)
+	for _, finding := range f.List {
+		texts = append(texts, finding.String())
 	}
-	if len(f) == findingsMax {
-		b.WriteString("; and maybe more")
+	if f.More > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", f.More))
 	}
-	return b.String()
+	return strings.Join(texts, "; ")
 }
 
 // Add notes a finding, unless there are enough.
 func (f *Findings) Add(line int, format string, args ...any) {
-	if len(*f) < findingsMax {
-		*f = append(*f, Finding{Line: line, Text: fmt.Sprintf(format, args...)})
+	if len(f.List) == findingsMax {
+		f.More++
+		return
 	}
+	f.List = append(f.List, Finding{Line: line, Text: fmt.Sprintf(format, args...)})
 }
 
-// Err is nil when nothing was found. The findings come in the order of lines.
-func (f Findings) Err() error {
-	if len(f) == 0 {
+// Err is nil when nothing was found.
+func (f *Findings) Err() error {
+	if len(f.List) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(f, func(a, b Finding) int { return a.Line - b.Line })
+	slices.SortStableFunc(f.List, func(a, b Finding) int { return a.Line - b.Line })
 	return f
 }
 
+func finding(line int, text string) error {
+	return &Findings{List: []Finding{{Line: line, Text: text}}}
+}
+
 // Read reads an organization file, or a plain list of users: JSON lines of them,
-// or CSV whose first line names the fields. The error is Findings for what is
+// or CSV whose first line names the fields. The error is *Findings for what is
 // wrong with the text.
 func Read(r io.Reader) (*File, error) {
 	in := bufio.NewReaderSize(r, 1<<20)
@@ -72,7 +84,7 @@ func Read(r io.Reader) (*File, error) {
 	}
 	first, err := in.Peek(1)
 	if errors.Is(err, io.EOF) {
-		return nil, Findings{{Line: 1, Text: "the file is empty"}}
+		return nil, finding(1, "the file is empty")
 	}
 	if err != nil {
 		return nil, err
@@ -91,12 +103,15 @@ func readLines(in io.Reader) (*File, error) {
 	n := 0
 	for lines.Scan() {
 		n++
-		text := lines.Bytes()
+		text := bytes.TrimSpace(lines.Bytes())
 		if n == 1 {
 			f.Whole = isHeader(text)
 		}
 		var err error
 		switch {
+		case len(text) == 0:
+		case !utf8.Valid(text):
+			err = errors.New("not valid UTF-8")
 		case n == 1 && f.Whole:
 			err = checkHeader(text)
 		case f.Whole:
@@ -198,6 +213,19 @@ func take[T any](records *[]*T, r *T, at Place, place func(*T) *Place) {
 // groupsField holds the names of a user's groups in a plain list.
 const groupsField = "groups"
 
+// userFields are the names of a user's fields. The decoder would take them in any
+// case.
+var userFields = func() map[string]bool {
+	names := map[string]bool{}
+	user := reflect.TypeFor[User]()
+	for i := range user.NumField() {
+		if name, _, _ := strings.Cut(user.Field(i).Tag.Get("json"), ","); name != "" && name != "-" {
+			names[name] = true
+		}
+	}
+	return names
+}()
+
 // addUser reads a user of a plain list.
 func (f *File) addUser(n int, text []byte) error {
 	var fields map[string]json.RawMessage
@@ -213,6 +241,9 @@ func (f *File) addUser(n int, text []byte) error {
 	}
 	set := map[string]bool{}
 	for name := range fields {
+		if !userFields[name] {
+			return fmt.Errorf("%q is no field of a user", name)
+		}
 		set[name] = true
 	}
 	rest, err := json.Marshal(fields)
@@ -251,7 +282,7 @@ func readCSV(in io.Reader) (*File, error) {
 	}
 	names := slices.Clone(head)
 	if err := checkColumns(names); err != nil {
-		return nil, Findings{{Line: 1, Text: err.Error()}}
+		return nil, finding(1, err.Error())
 	}
 	f := &File{}
 	var found Findings
@@ -261,12 +292,15 @@ func readCSV(in io.Reader) (*File, error) {
 			return f, found.Err()
 		}
 		if err != nil {
-			var finding Findings
-			if errors.As(csvFinding(err), &finding) {
-				found.Add(finding[0].Line, "%s", finding[0].Text)
-				return f, found.Err()
+			var broken *csv.ParseError
+			if !errors.As(err, &broken) {
+				return nil, err
 			}
-			return nil, err
+			found.Add(broken.Line, "%s", broken.Err)
+			if !errors.Is(err, csv.ErrFieldCount) {
+				return f, found.Err() // what follows may be within quotes
+			}
+			continue
 		}
 		n, _ := r.FieldPos(0)
 		if err := f.addRecord(n, names, record); err != nil {
@@ -278,7 +312,7 @@ func readCSV(in io.Reader) (*File, error) {
 func csvFinding(err error) error {
 	var broken *csv.ParseError
 	if errors.As(err, &broken) {
-		return Findings{{Line: broken.Line, Text: broken.Err.Error()}}
+		return finding(broken.Line, broken.Err.Error())
 	}
 	return err
 }

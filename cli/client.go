@@ -16,6 +16,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// connectionsKept are the idle connections to a node that are kept for the next
+// request.
+const connectionsKept = 32
+
 // answerMax bounds what is held in memory of one answer: the API sends a page of
 // 1,000 users with all their attributes.
 const answerMax = 80 << 20
@@ -136,7 +140,7 @@ func (o *options) connect() error {
 		return nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = importWorkers
+	transport.MaxIdleConnsPerHost = connectionsKept
 	if file := setting(o.cacert, "AUTHFI_CACERT"); file != "" {
 		pem, err := os.ReadFile(file)
 		if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,10 +13,11 @@ func (o *options) exportCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Short: "Write a whole organization to one file",
-		Long: "Write a whole organization to one file of JSON lines: roles, groups, users,\n" +
-			"memberships, assignments, services and policies, and connections without their\n" +
-			"secrets. Names are the keys; no id and no time is in it, and two exports of the same\n" +
-			"state are the same bytes. The form is in docs/reference/organization-file.md.",
+		Long: "Write a whole organization to one file of JSON lines: its settings and schema,\n" +
+			"descriptions of permissions, roles, groups, users and service accounts, memberships,\n" +
+			"assignments, services and policies, and connections. Names are the keys; ids, times\n" +
+			"of creation and secrets are not in it, and two exports of the same state are the\n" +
+			"same bytes. The form is in docs/reference/organization-file.md.",
 		Example: "  authfi export --org city-clinic -o clinic.jsonl", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -23,9 +25,14 @@ func (o *options) exportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now, err := o.snapshot(ctx, org, true, nil)
+			talk := newProgress(cmd.ErrOrStderr())
+			now, err := o.snapshot(ctx, org, scope{whole: true}, talk)
+			talk.end()
 			if err != nil {
 				return err
+			}
+			if now.dropped > 0 {
+				talk.say(fmt.Sprintf("left out: %d own attributes of users that the schema does not allow any more", now.dropped))
 			}
 			if name == "-" {
 				return now.file.Write(cmd.OutOrStdout())

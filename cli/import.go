@@ -3,21 +3,18 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
+	"io"
+	"os"
+	"os/signal"
 	"time"
 
 	"github.com/authfi/authfi/archive"
 	"github.com/authfi/authfi/directory"
 	"github.com/spf13/cobra"
-)
-
-// Attempts of one change: a new leader needs about a second.
-const (
-	attemptsMax = 6
-	attemptWait = 250 * time.Millisecond // doubled each time
 )
 
 func (o *options) importCommand() *cobra.Command {
@@ -27,8 +24,9 @@ func (o *options) importCommand() *cobra.Command {
 		Short: "Bring an organization to what a file holds: an exported one, or a list of users",
 		Long: "Bring an organization to what a file holds, or - for stdin: an organization file of\n" +
 			"authfi export, JSON lines of users, or CSV whose first line names their fields\n" +
-			"(user_name, email, display_name, given_name, family_name, external_id, active,\n" +
-			"groups with semicolons between them).\n\n" +
+			"(user_name, email, display_name, given_name, family_name, external_id, phone, title,\n" +
+			"department, manager, active, groups with semicolons between them). The forms are in\n" +
+			"docs/reference/organization-file.md.\n\n" +
 			"The whole file is checked first; what is wrong is told with its line, and nothing is\n" +
 			"applied. Users are found by name, then by external id. Nothing is taken away. It is\n" +
 			"safe to repeat: an import that was interrupted goes on where it ended, and a second\n" +
@@ -43,7 +41,7 @@ func (o *options) importCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, args []string) error { return im.run(cmd, args[0]) },
 	}
-	cmd.Flags().BoolVar(&im.dryRun, "dry-run", false, "check and compare, change nothing")
+	cmd.Flags().BoolVar(&im.dryRun, "dry-run", false, "check and compare, print what would be done, change nothing")
 	cmd.Flags().BoolVar(&im.createGroups, "create-groups", false, "with a list of users: make the groups that are not there")
 	return cmd
 }
@@ -51,12 +49,6 @@ func (o *options) importCommand() *cobra.Command {
 type importer struct {
 	*options
 	dryRun, createGroups bool
-
-	progress *progress
-	nonce    string // of this run, for idempotency keys
-	mu       sync.Mutex
-	applied  int
-	tokens   []json.RawMessage // of connections, shown once
 }
 
 func (im *importer) run(cmd *cobra.Command, name string) error {
@@ -65,7 +57,7 @@ func (im *importer) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	ctx := cmd.Context()
-	file, err := readArchive(cmd, name)
+	file, digest, err := readArchive(cmd, name)
 	if err != nil {
 		return err
 	}
@@ -73,70 +65,81 @@ func (im *importer) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	p, err := im.plan(ctx, org, file)
+	talk := newProgress(cmd.ErrOrStderr())
+	p, err := im.plan(ctx, org, file, talk)
+	talk.end()
 	if err != nil {
 		return err
 	}
-	im.progress = newProgress(cmd.ErrOrStderr())
-	im.nonce = rand.Text()
+	if im.dryRun {
+		return printer.dryRun(p)
+	}
+	// A second interrupt ends what the first one lets finish.
+	defer context.AfterFunc(ctx, func() {
+		talk.say("interrupted: waiting for what is under way")
+		signal.Reset(os.Interrupt)
+	})()
 	began := time.Now()
-	if !im.dryRun {
-		err = im.apply(ctx, p)
-	}
-	if err != nil {
-		total := p.changes()
-		fmt.Fprintf(cmd.ErrOrStderr(), "authfi: stopped after %d of %d changes; run it again to go on\n", im.applied, total)
-	}
-	return errors.Join(im.summary(printer, p, time.Since(began)), err)
+	w := &writer{options: im.options, progress: talk, seed: append(digest, rand.Text()...)}
+	err = w.apply(ctx, p)
+	talk.end()
+	return errors.Join(printer.imported(p, w, time.Since(began)), w.stopped(p, err))
 }
 
-func readArchive(cmd *cobra.Command, name string) (*archive.File, error) {
+// readArchive also gives the digest of what it read.
+func readArchive(cmd *cobra.Command, name string) (*archive.File, []byte, error) {
 	in, err := open(cmd, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, usage("%v", err)
 	}
 	defer in.Close()
-	file, err := archive.Read(in)
-	return file, refused(err)
+	digest := sha256.New()
+	file, err := archive.Read(io.TeeReader(in, digest))
+	return file, digest.Sum(nil), refused(err)
 }
 
 // refused is what a file is refused with: nothing of it was applied.
 func refused(err error) error {
-	var found archive.Findings
+	var found *archive.Findings
 	if errors.As(err, &found) {
-		return &Problem{Status: 400, Code: "invalid_file", Detail: "nothing was applied: " + found.Error()}
+		return &Problem{Code: "invalid_file", Detail: "nothing was applied", findings: found}
 	}
 	return err
 }
 
 // plan checks the file against the organization and compares the two.
-func (im *importer) plan(ctx context.Context, org string, file *archive.File) (*plan, error) {
-	groups := groupsOf(file)
-	now, err := im.snapshot(ctx, org, file.Whole, groups)
+func (im *importer) plan(ctx context.Context, org string, file *archive.File, talk *progress) (*plan, error) {
+	s := scope{whole: file.Whole, groups: groupsOf(file)}
+	for _, u := range file.Users {
+		s.schema = s.schema || len(u.Custom) > 0
+	}
+	now, err := im.snapshot(ctx, org, s, talk)
 	if err != nil {
 		return nil, err
 	}
 	if im.createGroups && !file.Whole {
-		for _, name := range groups {
-			if now.groups.of(name) == "" {
-				file.Groups = append(file.Groups, &archive.Group{Name: name})
-			}
-		}
+		addGroups(file, now)
 	}
-	known := archive.Known{Users: now.users.known(), Groups: now.groups.known(), Roles: now.roles.known()}
-	if err := file.Check(known); err != nil {
+	err = file.Check(archive.Known{
+		Users: now.users.known(), Groups: now.groups.known(), Roles: now.roles.known(),
+		Attributes: now.file.Attributes, Nestings: now.file.Nestings,
+	})
+	if err != nil {
 		return nil, refused(err)
 	}
 	p, err := newPlan(now, file)
 	return p, refused(err)
 }
 
-func (m ids) known() map[string]bool {
-	out := make(map[string]bool, len(m.byName))
-	for name := range m.byName {
-		out[name] = true
+// addGroups makes the groups of a list of users that are not there records of it.
+func addGroups(file *archive.File, now *snapshot) {
+	seen := map[string]bool{}
+	for _, m := range file.Members {
+		if folded := directory.Fold(m.Group); !seen[folded] && now.groups.of(m.Group) == "" {
+			seen[folded] = true
+			file.Groups = append(file.Groups, &archive.Group{Place: m.Place, Name: m.Group})
+		}
 	}
-	return out
 }
 
 // groupsOf are the groups that the file puts somebody into, each once.
@@ -151,113 +154,69 @@ func groupsOf(file *archive.File) (names []string) {
 	return names
 }
 
-func (im *importer) apply(ctx context.Context, p *plan) error {
-	defer im.progress.end()
-	for n, phase := range p.phases {
-		weight := 0
+// dryRun prints the plan: a line for each request, and the counts.
+func (p *printer) dryRun(made *plan) error {
+	type step struct {
+		Line   int    `json:"line"`
+		Change string `json:"change"`
+	}
+	steps := []step{}
+	for _, phase := range made.phases {
 		for _, c := range phase.changes {
-			weight += c.weight
+			steps = append(steps, step{c.lines[0], c.what})
 		}
-		im.progress.begin(phase.what, weight)
-		work := make([]int, len(phase.changes))
-		for i := range work {
-			work[i] = i
+	}
+	if !p.table() {
+		body, err := marshal(object{{"dry_run", true}, {"changes", made.changes()}, {"kinds", made.counts}, {"plan", steps}})
+		if err != nil {
+			return err
 		}
-		err := inParallel(ctx, work, func(ctx context.Context, i int) error {
-			return im.change(ctx, phase.changes[i], fmt.Sprintf("%s-%d-%d", im.nonce, n, i))
+		return p.object(body)
+	}
+	g := &grid{printer: p}
+	if !p.noHeaders && len(steps) > 0 {
+		g.add("LINE", "CHANGE")
+	}
+	for _, s := range steps {
+		g.add(fmt.Sprint(s.Line), s.Change)
+	}
+	if err := g.flush(); err != nil {
+		return err
+	}
+	return p.counts(made)
+}
+
+// imported is the answer of an import. Tokens come before everything: they are in
+// no other place.
+func (p *printer) imported(made *plan, w *writer, took time.Duration) error {
+	if !p.table() {
+		tokens := append([]json.RawMessage{}, w.tokens...)
+		body, err := marshal(object{
+			{"dry_run", false}, {"changes", made.changes()}, {"applied", w.applied}, {"seconds", took.Seconds()},
+			{"kinds", made.counts}, {"connections", tokens},
 		})
 		if err != nil {
 			return err
 		}
+		return p.object(body)
 	}
-	return nil
+	for _, token := range w.tokens {
+		if err := p.fields(token); err != nil {
+			return err
+		}
+	}
+	return p.counts(made)
 }
 
-// change makes one, again as long as its fate is not known: the key makes the
-// repeat the same change.
-func (im *importer) change(ctx context.Context, c change, key string) error {
-	route, _ := routeOf(methodOf(c.procedure))
-	r, err := route.request(c.fields())
-	if err != nil {
-		return err
+func (p *printer) counts(made *plan) error {
+	g := &grid{printer: p}
+	if !p.noHeaders {
+		g.add("KIND", "CREATED", "CHANGED", "UNCHANGED")
 	}
-	r.header = map[string]string{"Idempotency-Key": key}
-	body, err := im.attempt(ctx, r)
-	var problem *Problem
-	if errors.As(err, &problem) {
-		named := *problem
-		named.Detail = fmt.Sprintf("line %d: %s", c.line, problem.Detail)
-		return &named
-	}
-	if err != nil {
-		return err
-	}
-	var made struct {
-		ID    string `json:"id"`
-		Token string `json:"token"`
-	}
-	if err := json.Unmarshal(body, &made); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
-	}
-	if c.done != nil {
-		c.done(made.ID)
-	}
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	im.applied += c.weight
-	if made.Token != "" {
-		im.tokens = append(im.tokens, body)
-	}
-	im.progress.add(c.weight)
-	return nil
-}
-
-func (im *importer) attempt(ctx context.Context, r request) ([]byte, error) {
-	wait := attemptWait
-	for n := 1; ; n++ {
-		body, err := im.do(ctx, r)
-		if err == nil || n == attemptsMax || ctx.Err() != nil || !retryable(err) {
-			return body, err
+	for _, c := range made.counts {
+		if c.Created+c.Changed+c.Unchanged > 0 {
+			g.add(c.Kind, fmt.Sprint(c.Created), fmt.Sprint(c.Changed), fmt.Sprint(c.Unchanged))
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(wait):
-		}
-		wait *= 2
 	}
-}
-
-// summary is the answer of an import. Tokens come before everything: they are
-// in no other place.
-func (im *importer) summary(p *printer, made *plan, took time.Duration) error {
-	if p.table() {
-		for _, token := range im.tokens {
-			if err := p.fields(token); err != nil {
-				return err
-			}
-		}
-		g := &grid{printer: p}
-		if !p.noHeaders {
-			g.add("KIND", "CREATED", "CHANGED", "UNCHANGED")
-		}
-		for _, c := range made.counts {
-			if c.Created+c.Changed+c.Unchanged > 0 {
-				g.add(c.Kind, fmt.Sprint(c.Created), fmt.Sprint(c.Changed), fmt.Sprint(c.Unchanged))
-			}
-		}
-		return g.flush()
-	}
-	tokens := im.tokens
-	if tokens == nil {
-		tokens = []json.RawMessage{}
-	}
-	body, err := marshal(object{
-		{"dry_run", im.dryRun}, {"changes", made.changes()}, {"applied", im.applied}, {"seconds", took.Seconds()},
-		{"kinds", made.counts}, {"connections", tokens},
-	})
-	if err != nil {
-		return err
-	}
-	return p.object(body)
+	return g.flush()
 }

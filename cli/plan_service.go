@@ -23,18 +23,15 @@ func (p *plan) services(file *archive.File) {
 		same := held != nil && samePolicies(held.Policies, s.Policies)
 		c.tally(held != nil, !same)
 		if held == nil {
-			made = append(made, change{procedure: "ServiceService.CreateService", line: s.Line, weight: 1,
+			made = append(made, change{procedure: "ServiceService.CreateService", lines: []int{s.Line}, what: "create service " + s.Name,
 				fields: func() map[string]any {
 					return map[string]any{orgField: p.now.id, "name": s.Name, "listen": s.Listen, "upstream": s.Upstream}
 				},
 				done: p.named(p.now.services, s.Name)})
 		}
 		if !same && (held != nil || len(s.Policies) > 0) {
-			weight := 1
-			if held == nil {
-				weight = 0
-			}
-			policies = append(policies, change{procedure: "ServiceService.SetPolicies", line: s.Line, weight: weight,
+			policies = append(policies, change{procedure: "ServiceService.SetPolicies", lines: []int{s.Line}, counted: held == nil,
+				what: "set the policies of service " + s.Name,
 				fields: func() map[string]any {
 					return map[string]any{"id": p.id(p.now.services, s.Name), "policies": slices.Concat([]archive.Policy{}, s.Policies)}
 				}})

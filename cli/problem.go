@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/authfi/authfi/archive"
 )
 
 // Exit codes of every command. What went wrong in detail is the code of the
@@ -32,8 +34,9 @@ type Problem struct {
 	Detail string `json:"detail"`
 	Field  string `json:"field"`
 
-	word string // of the command line, that the field was given by
-	hint string // what to do
+	word     string            // of the command line, that the field was given by
+	hint     string            // what to do
+	findings *archive.Findings // of a file
 }
 
 func (p *Problem) Error() string {
@@ -119,14 +122,19 @@ func unreachable(err *url.Error) *Problem {
 // MarshalJSON writes the problem with what to do about it.
 func (p *Problem) MarshalJSON() ([]byte, error) {
 	type plain Problem
-	return json.Marshal(struct {
+	out := struct {
 		*plain
-		Hint string `json:"hint,omitempty"`
-	}{(*plain)(p), p.hint})
+		Hint     string            `json:"hint,omitempty"`
+		Findings []archive.Finding `json:"findings,omitempty"`
+	}{plain: (*plain)(p), Hint: p.hint}
+	if p.findings != nil {
+		out.Findings = p.findings.List
+	}
+	return json.Marshal(out)
 }
 
-// Report says on w why a command failed, in one line and one about what to do or,
-// where the output is JSON or YAML, as a problem, and returns the exit code.
+// Report says on w why a command failed, in one line, then its findings and what
+// to do or, where the output is JSON or YAML, as a problem, and returns the exit code.
 func Report(w io.Writer, format string, err error) int {
 	if err == nil {
 		return 0
@@ -149,6 +157,14 @@ func Report(w io.Writer, format string, err error) int {
 		return code
 	}
 	fmt.Fprintln(w, "authfi:", printable(p.Error()))
+	if p.findings != nil {
+		for _, finding := range p.findings.List {
+			fmt.Fprintln(w, " ", printable(finding.String()))
+		}
+		if p.findings.More > 0 {
+			fmt.Fprintf(w, "  and %d more\n", p.findings.More)
+		}
+	}
 	if p.hint != "" {
 		fmt.Fprintln(w, " ", printable(p.hint))
 	}

@@ -2,26 +2,32 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"sync"
+	"reflect"
 
 	"github.com/authfi/authfi/archive"
 	"github.com/authfi/authfi/directory"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // snapshot is an organization as the API shows it: its records as a file has
-// them, and the ids that the file does not have.
+// them, and what the file does not have.
 type snapshot struct {
-	id    string // of the organization
-	quota uint32
-	slug  string
-	file  *archive.File
+	id   string // of the organization
+	held int    // users, of every kind
+	file *archive.File
 
 	users, groups, roles, services ids
+	outer                          map[string]string          // name → id of groups that groups are in
 	members                        map[string]map[string]bool // folded group → folded users
 	externalIDs                    map[string]string          // of users → user name
+	owned                          map[string]owner           // folded user name → what an identity provider owns
+	ownedGroups                    map[string]owner           // folded name
+	dropped                        int                        // own attributes that the schema does not allow any more
+}
+
+// owner is a connection and the fields that only it may change.
+type owner struct {
+	connection string
+	fields     map[string]bool
 }
 
 // ids finds the id of a name and back.
@@ -36,209 +42,79 @@ func (m ids) put(name, id string) {
 
 func (m ids) of(name string) string { return m.byName[directory.Fold(name)] }
 
-// has reports whether the API has a procedure, or a field of its request.
-func has(procedure, field string) bool {
-	found, err := protoregistry.GlobalFiles.FindDescriptorByName(apiPackage + "." + protoreflect.FullName(procedure))
-	if err != nil {
-		return false
+func (m ids) known() map[string]bool {
+	out := make(map[string]bool, len(m.byName))
+	for name := range m.byName {
+		out[name] = true
 	}
-	method, ok := found.(protoreflect.MethodDescriptor)
-	return ok && (field == "" || method.Input().Fields().ByName(protoreflect.Name(field)) != nil)
+	return out
 }
 
-// snapshot reads an organization. With whole false only users, groups, roles and
-// the members of the groups named: all that a plain list of users is about.
-func (o *options) snapshot(ctx context.Context, org string, whole bool, groups []string) (*snapshot, error) {
-	s := &snapshot{id: org, file: &archive.File{Whole: true},
+// scope is how much of an organization is read.
+type scope struct {
+	whole  bool
+	schema bool     // for a list of users that speaks of own attributes
+	groups []string // for a list of users: those whose members matter
+}
+
+// snapshot reads an organization, or as much of it as a plain list of users is
+// about.
+func (o *options) snapshot(ctx context.Context, org string, s scope, talk *progress) (*snapshot, error) {
+	out := &snapshot{id: org, file: &archive.File{Whole: true},
 		users: newIDs(), groups: newIDs(), roles: newIDs(), services: newIDs(),
-		members: map[string]map[string]bool{}, externalIDs: map[string]string{}}
-	r := reader{options: o, snapshot: s}
-	steps := []func(context.Context) error{r.organization, r.readRoles, r.readGroups, r.readUsers}
-	if whole {
-		steps = append(steps, r.readServices, r.readConnections)
+		outer: map[string]string{}, members: map[string]map[string]bool{}, externalIDs: map[string]string{},
+		owned: map[string]owner{}, ownedGroups: map[string]owner{}}
+	r := reader{options: o, snapshot: out, progress: talk}
+	steps := []func(context.Context) error{r.readOrganization, r.readUsers, r.readGroups}
+	if s.whole || s.schema {
+		steps = append([]func(context.Context) error{r.readSchema}, steps...)
+	}
+	if s.whole {
+		steps = append(steps, r.readRoles, r.readPermissions, r.readAssignments, r.readNestings, r.readServices, r.readConnections)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if whole {
+	groups := s.groups
+	if s.whole {
 		groups = nil
-		for _, g := range s.file.Groups {
+		for _, g := range out.file.Groups {
 			groups = append(groups, g.Name)
 		}
 	}
-	return s, r.readMembers(ctx, groups)
-}
-
-type reader struct {
-	*options
-	*snapshot
+	return out, r.readMembers(ctx, groups)
 }
 
 // readAll decodes every item of a list, page after page.
 func readAll[T any](ctx context.Context, o *options, procedure string, fields map[string]any, take func(*T)) error {
-	method := methodOf(procedure)
-	items, _ := listOf(method)
-	fields[limitField] = pageMax
-	for {
-		var body map[string]json.RawMessage
-		if err := o.answer(ctx, procedure, fields, &body); err != nil {
-			return err
-		}
-		var found []T
-		if err := json.Unmarshal(body[string(items.Name())], &found); err != nil {
-			return err
-		}
+	return readPages(ctx, o, procedure, fields, func(_ int, found []T) {
 		for i := range found {
 			take(&found[i])
 		}
-		var cursor string
-		if err := json.Unmarshal(body[cursorField], &cursor); err != nil || cursor == "" {
+	})
+}
+
+func readPages[T any](ctx context.Context, o *options, procedure string, fields map[string]any, take func(total int, found []T)) error {
+	items, _ := listOf(methodOf(procedure))
+	// A type for the answer, so that half a million members are decoded once.
+	answer := reflect.StructOf([]reflect.StructField{
+		{Name: "Items", Type: reflect.TypeFor[[]T](), Tag: reflect.StructTag(`json:"` + string(items.Name()) + `"`)},
+		{Name: "Total", Type: reflect.TypeFor[int](), Tag: `json:"total"`},
+		{Name: "Cursor", Type: reflect.TypeFor[string](), Tag: `json:"cursor"`},
+	})
+	fields[limitField] = pageMax
+	for {
+		page := reflect.New(answer)
+		if err := o.answer(ctx, procedure, fields, page.Interface()); err != nil {
 			return err
+		}
+		take(int(page.Elem().Field(1).Int()), page.Elem().Field(0).Interface().([]T))
+		cursor := page.Elem().Field(2).String()
+		if cursor == "" {
+			return nil
 		}
 		fields[cursorField] = cursor
 	}
-}
-
-func (r reader) organization(ctx context.Context) error {
-	var org struct {
-		Slug, Name string
-		UserQuota  uint32 `json:"user_quota"`
-	}
-	if err := r.answer(ctx, "OrganizationService.GetOrganization", map[string]any{"id": r.id}, &org); err != nil {
-		return err
-	}
-	r.slug, r.quota = org.Slug, org.UserQuota
-	r.file.Organization = &archive.Organization{Name: org.Name, UserQuota: org.UserQuota}
-	return nil
-}
-
-func (r reader) inOrg() map[string]any { return map[string]any{orgField: r.id} }
-
-func (r reader) readRoles(ctx context.Context) error {
-	type role struct {
-		ID      string `json:"id"`
-		Builtin bool   `json:"builtin"`
-		archive.Role
-	}
-	return readAll(ctx, r.options, "RoleService.ListRoles", r.inOrg(), func(found *role) {
-		r.roles.put(found.Name, found.ID)
-		if !found.Builtin {
-			r.file.Roles = append(r.file.Roles, &found.Role)
-		}
-	})
-}
-
-func (r reader) readGroups(ctx context.Context) error {
-	type group struct {
-		ID string `json:"id"`
-		archive.Group
-	}
-	external := has("GroupService.CreateGroup", "external_id")
-	return readAll(ctx, r.options, "GroupService.ListGroups", r.inOrg(), func(found *group) {
-		r.groups.put(found.Name, found.ID)
-		if !external {
-			found.ExternalID = ""
-		}
-		r.file.Groups = append(r.file.Groups, &found.Group)
-	})
-}
-
-func (r reader) readUsers(ctx context.Context) error {
-	type user struct {
-		ID string `json:"id"`
-		archive.User
-	}
-	return readAll(ctx, r.options, "UserService.ListUsers", r.inOrg(), func(found *user) {
-		u := &found.User
-		r.users.put(u.UserName, found.ID)
-		if u.ExternalID != "" {
-			r.externalIDs[u.ExternalID] = u.UserName
-		}
-		if u.IsActive() {
-			u.Active = nil
-		}
-		// What the API sent is an object, or null.
-		u.Attributes, _ = archive.Canonical(u.Attributes)
-		u.Custom, _ = archive.Canonical(u.Custom)
-		r.file.Users = append(r.file.Users, u)
-	})
-}
-
-func (r reader) readServices(ctx context.Context) error {
-	type service struct {
-		ID string `json:"id"`
-		archive.Service
-	}
-	return readAll(ctx, r.options, "ServiceService.ListServices", r.inOrg(), func(found *service) {
-		r.services.put(found.Name, found.ID)
-		r.file.Services = append(r.file.Services, &found.Service)
-	})
-}
-
-func (r reader) readConnections(ctx context.Context) error {
-	return readAll(ctx, r.options, "ConnectionService.ListConnections", r.inOrg(), func(found *archive.Connection) {
-		r.file.Connections = append(r.file.Connections, &archive.Connection{Provider: found.Provider})
-	})
-}
-
-// readMembers asks for several groups at once.
-func (r reader) readMembers(ctx context.Context, groups []string) error {
-	var mu sync.Mutex // guards what the workers write
-	return inParallel(ctx, groups, func(ctx context.Context, group string) error {
-		id := r.groups.of(group)
-		if id == "" {
-			return nil
-		}
-		name, folded := r.groups.byID[id], directory.Fold(group)
-		type member struct {
-			UserName string `json:"user_name"`
-		}
-		var found []*archive.Member
-		err := readAll(ctx, r.options, "GroupService.ListGroupMembers", map[string]any{"id": id}, func(m *member) {
-			found = append(found, &archive.Member{Group: name, User: m.UserName})
-		})
-		mu.Lock()
-		defer mu.Unlock()
-		r.file.Members = append(r.file.Members, found...)
-		set := make(map[string]bool, len(found))
-		for _, m := range found {
-			set[directory.Fold(m.User)] = true
-		}
-		r.members[folded] = set
-		return err
-	})
-}
-
-// importWorkers is how many requests are under way at once: the log takes what
-// comes together in one write.
-const importWorkers = 32
-
-// inParallel does the work for each item; the first error ends it.
-func inParallel[T any](ctx context.Context, items []T, work func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan T)
-	var workers sync.WaitGroup
-	for range min(importWorkers, len(items)) {
-		workers.Go(func() {
-			for item := range next {
-				if err := work(ctx, item); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
-	for _, item := range items {
-		select {
-		case next <- item:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(next)
-	workers.Wait()
-	return context.Cause(ctx)
 }

@@ -81,7 +81,8 @@ var arrows = map[string][]string{
 	// exported audit log and an organization's file are checked without a cluster,
 	// by the rules that the directory has for names.
 	"cli":     {"archive", "audit", "directory", "proto", "proto/gen/*"},
-	"archive": {"directory"},
+	// A file's route policies are compiled before anything of it is applied.
+	"archive": {"bpf/policy", "directory"},
 	"proto":   {},
 	// bench measures parts alone, too: the index, the filter parser, the verdict.
 	"bench": {"bench/dataset", "api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
