@@ -80,7 +80,7 @@ var arrows = map[string][]string{
 	// The command line knows the API by its messages and their comments alone; an
 	// exported audit log and an organization's file are checked without a cluster,
 	// by the rules that the directory has for names.
-	"cli":     {"archive", "audit", "directory", "proto", "proto/gen/*"},
+	"cli": {"archive", "audit", "directory", "proto", "proto/gen/*"},
 	// A file's route policies are compiled before anything of it is applied.
 	"archive": {"bpf/policy", "directory"},
 	"proto":   {},
