@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"io"
 	"strings"
 
 	sources "github.com/authfi/authfi/proto"
@@ -10,15 +9,8 @@ import (
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// API is the part of the command line that talks to a cluster.
-type API struct{ options options }
-
-// Report says on w why a command failed and returns the exit code.
-func (a *API) Report(w io.Writer, err error) int { return Report(w, a.options.output, err) }
-
-// Commands are the commands of the API. Failed ones return an error that Report
-// knows how to say.
-func (a *API) Commands() []*cobra.Command {
+// commands are all of the API.
+func (a *API) commands() []*cobra.Command {
 	o := &a.options
 	t := tree{options: o}
 	for _, n := range nouns {

@@ -25,6 +25,10 @@ const (
 	structName    = protoreflect.FullName("google.protobuf.Struct")
 )
 
+// part is a value that was given as NAME=VALUE: in a change, what it does not name
+// stays as it is.
+type part map[string]any
+
 // isJSON is true of a value in its other two forms.
 func isJSON(text string) bool {
 	return strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") || strings.HasPrefix(text, "@")
@@ -45,7 +49,7 @@ func readJSON(flag, text string) ([]byte, error) {
 // messageFlag takes a message of plain fields, as branding is.
 func messageFlag(f *pflag.FlagSet, field protoreflect.FieldDescriptor, help string) func() (any, error) {
 	name := flagName(field)
-	v := f.String(name, "", help+" (`NAME=VALUE,...` of "+strings.Join(fieldNames(field.Message()), ", ")+"; or JSON, or @FILE)")
+	v := f.String(name, "", help+" (`NAME=VALUE,...` of "+strings.Join(fieldNames(field.Message()), ", ")+", the others stay; or all of it as JSON, or @FILE)")
 	return func() (any, error) { return readMessage(name, field.Message(), *v) }
 }
 
@@ -57,14 +61,10 @@ func fieldNames(message protoreflect.MessageDescriptor) (names []string) {
 }
 
 func readMessage(flag string, message protoreflect.MessageDescriptor, text string) (any, error) {
-	if isJSON(text) {
-		content, err := readJSON(flag, text)
-		if err == nil && !json.Valid(content) {
-			err = usage("--%s is not JSON", flag)
-		}
-		return json.RawMessage(content), err
+	if isJSON(text) || text == "" {
+		return readObject(flag, text)
 	}
-	out := map[string]any{}
+	out := part{}
 	for _, pair := range split(text, ',') {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
@@ -82,6 +82,18 @@ func readMessage(flag string, message protoreflect.MessageDescriptor, text strin
 		out[name] = read
 	}
 	return out, nil
+}
+
+// readObject is the JSON of an object; an empty text is an empty object.
+func readObject(flag, text string) (any, error) {
+	if text == "" {
+		return map[string]any{}, nil
+	}
+	content, err := readJSON(flag, text)
+	if err == nil && !json.Valid(content) {
+		err = usage("--%s is not JSON", flag)
+	}
+	return json.RawMessage(content), err
 }
 
 // split is empty for an empty text.
@@ -175,16 +187,12 @@ func readItems(content []byte) (items []any, err error) {
 
 // structFlag takes an object whose names are not known here.
 func structFlag(f *pflag.FlagSet, name, help string) func() (any, error) {
-	v := f.String(name, "", help+" (`NAME=TEXT,...`, NAME:=JSON for what is no text; or JSON, or @FILE)")
+	v := f.String(name, "", help+" (`NAME=TEXT,...`, NAME:=JSON for what is no text, the others stay; or all of it as JSON, or @FILE)")
 	return func() (any, error) {
-		if isJSON(*v) {
-			content, err := readJSON(name, *v)
-			if err == nil && !json.Valid(content) {
-				err = usage("--%s is not JSON", name)
-			}
-			return json.RawMessage(content), err
+		if isJSON(*v) || *v == "" {
+			return readObject(name, *v)
 		}
-		out := map[string]any{}
+		out := part{}
 		for _, pair := range split(*v, ',') {
 			key, value, ok := strings.Cut(pair, "=")
 			if !ok {

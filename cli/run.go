@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -80,7 +81,43 @@ func (c *call) fields(ctx context.Context, args []string) (map[string]any, error
 			fields[string(f.field.Name())] = value
 		}
 	}
-	return fields, nil
+	return fields, c.merge(ctx, fields)
+}
+
+// merge completes what was given in part with what the object has now, and makes
+// the change conditional on that.
+func (c *call) merge(ctx context.Context, fields map[string]any) error {
+	service, method, _ := strings.Cut(c.procedure, ".")
+	noun, updates := strings.CutPrefix(method, "Update")
+	var now map[string]json.RawMessage
+	for name, value := range fields {
+		given, ok := value.(part)
+		if !ok || !updates {
+			continue
+		}
+		if now == nil {
+			if err := c.answer(ctx, service+".Get"+noun, map[string]any{"id": fields["id"]}, &now); err != nil {
+				return err
+			}
+		}
+		var whole map[string]any
+		if err := json.Unmarshal(now[name], &whole); err != nil {
+			return fmt.Errorf("reading the answer: %w", err)
+		}
+		if whole == nil { // it was null
+			whole = map[string]any{}
+		}
+		maps.Copy(whole, given)
+		fields[name] = whole
+		var version uint64
+		if err := json.Unmarshal(now["version"], &version); err != nil {
+			return fmt.Errorf("reading the answer: %w", err)
+		}
+		if c.ifMatch == 0 {
+			c.ifMatch = version
+		}
+	}
+	return nil
 }
 
 // located says which word of the command line held the field that a problem is

@@ -26,23 +26,11 @@ func main() {
 }
 
 func root(api *cli.API) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:           "authfi",
-		Short:         "The identity directory: who can do what",
-		Version:       version,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return cli.Unknown(cmd, args[0])
-			}
-			return cmd.Help()
-		},
+	cmd := api.Root(version)
+	for _, node := range []*cobra.Command{initCommand(), joinCommand(), serveCommand(), detachCommand(), devCommand(), demoServiceCommand()} {
+		node.GroupID = cli.NodesGroup
+		cmd.AddCommand(node)
 	}
-	cmd.Args = cobra.ArbitraryArgs
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", cli.ErrUsage, err) })
-	cmd.AddCommand(initCommand(), joinCommand(), serveCommand(), detachCommand(), devCommand(), demoServiceCommand())
-	cmd.AddCommand(api.Commands()...)
 	if enforcement, _, err := cmd.Find([]string{"enforcement"}); err == nil {
 		enforcement.AddCommand(kernelCheckCommand())
 	}

@@ -1,0 +1,4 @@
+package cli
+
+// SplitWords reads the command lines of scripts.
+var SplitWords = splitWords
