@@ -61,8 +61,9 @@ var arrows = map[string][]string{
 	// authzen answers from the state, and seals the tokens of its pages (keyring).
 	"api/authzen": {"directory", "fsm/state", "api/access", "keyring"},
 	// rest is a dialect: it knows the messages and nothing behind them.
-	"api/rest":  {"proto/gen/*"},
-	"api/watch": {"directory", "fsm", "fsm/state", "api/access", "proto/gen/*"},
+	"api/rest": {"proto/gen/*"},
+	// watch answers a procedure and writes its messages as REST does.
+	"api/watch": {"directory", "fsm/state", "api/access", "api/problem", "api/rest", "proto/gen/*"},
 	"api":       {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
 
 	"node/feed":    {"directory"},
@@ -109,8 +110,8 @@ var guests = map[string][]string{
 	"github.com/lestrrat-go/jwx/v3":       {"api/login"},
 	"github.com/elimity-com/scim":         {"api/scim"},
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
-	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "proto/gen/*"},
-	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "cli", "proto/gen/*"},
+	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "api/watch", "proto/gen/*"},
+	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "api/watch", "cli", "proto/gen/*"},
 	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},

@@ -8,26 +8,29 @@ import (
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/api/authzen"
 	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/api/rest"
 	"github.com/authfi/authfi/api/scim"
 	"github.com/authfi/authfi/api/watch"
 )
 
 // handler puts the dialects together.
 func (n *Node) handler() (http.Handler, error) {
-	rest, err := admin.New(admin.Config{
+	n.watcher = watch.New(n.gate, n.feed.Wait, n.log)
+	procedures, err := admin.New(admin.Config{
 		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
 		Resolver: &net.Resolver{PreferGo: true}, // the machine's own name servers
 		Status:   n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
+		Beside: []rest.Service{n.watcher.Service()},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return api.New(api.Handlers{
 		SCIM:    scim.New(n.gate, func(*http.Request) string { return n.cfg.Issuer }, n.log),
-		REST:    rest,
+		REST:    procedures,
 		OIDC:    login.Handler(n.gate, n.tokens, n.sessions),
 		AuthZEN: authzen.New(authzen.Config{Gate: n.gate, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log}),
-		Events:  watch.Handler(n.gate, n.feed.Wait),
+		Events:  n.watcher.Events(),
 		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader},
 		Metrics: n.metrics(),
 	}, n.log), nil

@@ -16,6 +16,7 @@ import (
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/api/watch"
 	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
@@ -40,6 +41,7 @@ type Node struct {
 	tokens   *login.Tokens
 	sessions *login.Sessions
 	enforcer *enforcer
+	watcher  *watch.Watcher
 	server   *http.Server
 	listener net.Listener
 
@@ -141,6 +143,7 @@ func (n *Node) openServer() error {
 		return err
 	}
 	n.server = api.NewHTTPServer(handler, n.log)
+	n.server.RegisterOnShutdown(n.watcher.Close)
 	n.server.TLSConfig = &tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
@@ -185,7 +188,8 @@ func (n *Node) begin(ctx context.Context) error {
 	return n.found(ctx)
 }
 
-// shutdownWait is what requests under way get before they are cut.
+// shutdownWait is what requests under way get before they are cut. Streams do not
+// take part: they end when the shutdown begins.
 const shutdownWait = 5 * time.Second
 
 // Close stops the node: the server first, the enforcer with its last verdicts
@@ -195,7 +199,9 @@ func (n *Node) Close() (err error) {
 	n.closeOnce.Do(func() {
 		if n.server != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), shutdownWait)
-			err = errors.Join(err, ignoreDeadline(n.server.Shutdown(ctx)))
+			if late := n.server.Shutdown(ctx); late != nil {
+				err = errors.Join(err, ignoreDeadline(late), n.server.Close())
+			}
 			cancel()
 		}
 		if n.stop != nil {
@@ -215,7 +221,7 @@ func (n *Node) Close() (err error) {
 	return err
 }
 
-// ignoreDeadline: a stream that is still open at shutdown is cut, as announced.
+// ignoreDeadline: a request that is still under way at shutdown is cut, as announced.
 func ignoreDeadline(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil

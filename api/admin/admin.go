@@ -30,6 +30,8 @@ type Config struct {
 	Enforcement func(context.Context) []NodeEnforcement
 	// JoinToken makes a token with which one node may join.
 	JoinToken func(context.Context, *access.SystemPass) (string, error)
+	// Beside are services that other packages serve in the same place.
+	Beside []rest.Service
 	// Latency is how long entries took, as far as the nodes know.
 	Latency func(context.Context, []Moment) []Latency
 }
@@ -58,7 +60,7 @@ func New(config Config) (http.Handler, error) {
 	}
 	config.Issuer = strings.TrimRight(config.Issuer, "/")
 	a := &api{Config: config, lookups: newLookups()}
-	handler, err := rest.New(a.services())
+	handler, err := rest.New(append(a.services(), config.Beside...))
 	if err != nil {
 		return nil, err
 	}

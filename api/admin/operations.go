@@ -95,6 +95,7 @@ var operations = map[string]access.Operation{
 	authfiv1connect.AuditServiceListAuditLogProcedure:         "audit-log.read",
 	authfiv1connect.AuditServiceGetRetentionProcedure:         "audit-log.read",
 	authfiv1connect.AuditServiceSetRetentionProcedure:         "audit-log.retain",
+	authfiv1connect.EventServiceWatchProcedure:                "events.watch", // served by api/watch
 	authfiv1connect.EnforcementServiceGetEnforcementProcedure: "enforcement.get",
 	authfiv1connect.ClusterServiceGetStatusProcedure:          "cluster.status",
 	authfiv1connect.ClusterServiceCreateJoinTokenProcedure:    "join-tokens.create",
