@@ -39,9 +39,14 @@ type Session struct {
 	Version   Index         `cbor:"12,keyasint"`
 }
 
-// Live reports whether the session may be used at now.
-func (s *Session) Live(now Time) bool {
-	return s.Ended == 0 && now < s.Refreshed.Add(SessionIdleLife) && now < s.Created.Add(SessionMaxLife)
+// Live reports whether the session may be used at now, in an organization that
+// asks this of its sign-ins.
+func (s *Session) Live(now Time, in SignIn) bool { return s.Ended == 0 && now < s.Expires(in) }
+
+// Expires is when the session dies by itself unless it is refreshed before.
+func (s *Session) Expires(in SignIn) Time {
+	idle, whole := in.lives()
+	return min(s.Refreshed.Add(idle), s.Created.Add(whole))
 }
 
 // MFA reports whether the session was opened with more than one factor:

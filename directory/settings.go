@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"time"
@@ -44,6 +45,11 @@ type SignIn struct {
 
 // sessionMin keeps a session alive for longer than one access token.
 const sessionMin = 2 * AccessTokenLife
+
+// lives are the durations with the product's own in place of zero.
+func (s SignIn) lives() (idle, whole time.Duration) {
+	return cmp.Or(s.SessionIdle, SessionIdleLife), cmp.Or(s.SessionMax, SessionMaxLife)
+}
 
 // Check holds what is true of the settings alone.
 func (s *SignIn) Check() error {

@@ -149,7 +149,21 @@ func (c *UpdateOrganization) apply(tx *state.OrgTx, env *Envelope, e *effects) (
 	if err := checkOrganization(&o); err != nil {
 		return Outcome{}, err
 	}
-	return putOrganization(tx, env, e, &o, "settings")
+	before := tx.Record().SignIn
+	out, err := putOrganization(tx, env, e, &o, "settings")
+	if err == nil && o.SignIn != before {
+		endRefused(tx, env, e, before, o.SignIn)
+	}
+	return out, err
+}
+
+// endRefused ends the sessions that new settings would not let go on, and those
+// that the old ones did not: what has died must not come back when the settings
+// become milder.
+func endRefused(tx *state.OrgTx, env *Envelope, e *effects, before, after directory.SignIn) {
+	endSessions(tx, env, e, "sign-in settings changed", func(s *directory.Session) bool {
+		return !s.Live(env.Now, before) || !s.Live(env.Now, after) || after.MFA && !s.MFA()
+	})
 }
 
 // claim keeps what is known of a domain, and never believes the proposer that a
@@ -208,16 +222,17 @@ func (c *SetOrganizationLimits) apply(tx *state.OrgTx, env *Envelope, e *effects
 		o.Status = c.Status
 		what = "status"
 		if !o.Active() {
-			endAllSessions(tx, env, e, "organization suspended")
+			endSessions(tx, env, e, "organization suspended", func(*directory.Session) bool { return true })
 		}
 	}
 	return putOrganization(tx, env, e, &o, what)
 }
 
-func endAllSessions(tx *state.OrgTx, env *Envelope, e *effects, reason string) {
+// endSessions ends those sessions of all users that are meant.
+func endSessions(tx *state.OrgTx, env *Envelope, e *effects, reason string, meant func(*directory.Session) bool) {
 	var open []*directory.Session
 	tx.EachSession(func(s *directory.Session) bool {
-		if s.Ended == 0 {
+		if s.Ended == 0 && meant(s) {
 			open = append(open, s)
 		}
 		return true

@@ -20,6 +20,9 @@ type StartSession struct {
 func (*StartSession) Kind() Kind { return KindStartSession }
 
 func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	if !tx.Record().Active() { // an operator may ask for it
+		return Outcome{}, directory.Precondition("org_id", "the organization is suspended")
+	}
 	u, ok := tx.User(c.User)
 	if !ok {
 		return Outcome{}, directory.NotFound("user")
@@ -57,10 +60,11 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
 	var live int
 	var dead []*directory.Session
+	in := tx.Record().SignIn
 	tx.EachUserSession(user, func(s *directory.Session) bool {
-		if Forgettable(s, env.Now) {
+		if Forgettable(s, env.Now, in) {
 			dead = append(dead, s)
-		} else if s.Live(env.Now) {
+		} else if s.Live(env.Now, in) {
 			live++
 		}
 		return true
@@ -75,8 +79,8 @@ func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
 }
 
 // Forgettable: nothing can be proved or abused with the session any more.
-func Forgettable(s *directory.Session, now directory.Time) bool {
-	if s.Live(now) {
+func Forgettable(s *directory.Session, now directory.Time, in directory.SignIn) bool {
+	if s.Live(now, in) {
 		return false
 	}
 	for _, t := range s.Tokens {
@@ -102,7 +106,7 @@ func (*RefreshSession) Kind() Kind { return KindRefreshSession }
 
 func (c *RefreshSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	old, ok := tx.Session(c.ID)
-	if !ok || !old.Live(env.Now) {
+	if !ok || !old.Live(env.Now, tx.Record().SignIn) {
 		return Outcome{}, directory.Unauthenticated("refresh token is not valid")
 	}
 	if u, ok := tx.User(old.User); !ok || !u.Active || tx.Record().Status != directory.OrganizationActive {
@@ -217,7 +221,7 @@ func (*ExpireSessions) Kind() Kind { return KindExpireSessions }
 func (c *ExpireSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	var out Outcome
 	for _, id := range c.IDs {
-		if s, ok := tx.Session(id); ok && Forgettable(s, env.Now) {
+		if s, ok := tx.Session(id); ok && Forgettable(s, env.Now, tx.Record().SignIn) {
 			tx.DeleteSession(s)
 			e.row(directory.RowSession, id)
 			out.Changed = true

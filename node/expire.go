@@ -18,8 +18,9 @@ func (n *Node) expireSessions(ctx context.Context) {
 	now := directory.TimeOf(time.Now())
 	n.machine.Root().EachOrg(directory.OrgID{}, func(org *state.Org) bool {
 		var dead []directory.SessionID
+		in := org.Record().SignIn
 		org.EachSession(func(s *directory.Session) bool {
-			if fsm.Forgettable(s, now) {
+			if fsm.Forgettable(s, now, in) {
 				dead = append(dead, s.ID)
 			}
 			return len(dead) < expireBatch

@@ -60,7 +60,7 @@ func (a *api) RefreshSession(ctx context.Context, r *authfiv1.RefreshSessionRequ
 func tokens(g login.Grant) *authfiv1.SessionTokens {
 	return &authfiv1.SessionTokens{
 		SessionId: g.Session.String(), AccessToken: g.AccessToken, RefreshToken: g.RefreshToken,
-		ExpiresIn: int32(directory.AccessTokenLife.Seconds()),
+		ExpiresIn: int32(g.ExpiresIn.Seconds()),
 	}
 }
 
@@ -84,7 +84,7 @@ func (a *api) ListSessions(ctx context.Context, r *authfiv1.ListSessionsRequest)
 	walk := func(yield func(*directory.Session) bool) { pass.View().EachUserSession(id, yield) }
 	found, cursor, err := collect(p, walk, func(s *directory.Session) [16]byte { return s.ID })
 	return &authfiv1.ListSessionsResponse{
-		Sessions: convert(found, session), Total: int32(count(walk)), Cursor: cursor,
+		Sessions: convert(found, session(pass.View().Record().SignIn)), Total: int32(count(walk)), Cursor: cursor,
 	}, err
 }
 
@@ -138,15 +138,12 @@ func endedAt(org *state.Org, user directory.UserID, result fsm.Result) (n int32)
 	return n
 }
 
-func session(s *directory.Session) *authfiv1.Session {
-	return &authfiv1.Session{
-		Id: s.ID.String(), UserId: s.User.String(), Amr: s.Methods,
-		Created: timestamp(s.Created), Refreshed: timestamp(s.Refreshed), Expires: timestamp(expiry(s)),
-		Ended: timestamp(s.Ended), Reason: s.Reason,
+func session(in directory.SignIn) func(*directory.Session) *authfiv1.Session {
+	return func(s *directory.Session) *authfiv1.Session {
+		return &authfiv1.Session{
+			Id: s.ID.String(), UserId: s.User.String(), Amr: s.Methods,
+			Created: timestamp(s.Created), Refreshed: timestamp(s.Refreshed), Expires: timestamp(s.Expires(in)),
+			Ended: timestamp(s.Ended), Reason: s.Reason,
+		}
 	}
-}
-
-// expiry is when the session dies unless it is refreshed before.
-func expiry(s *directory.Session) directory.Time {
-	return min(s.Refreshed.Add(directory.SessionIdleLife), s.Created.Add(directory.SessionMaxLife))
 }

@@ -121,7 +121,7 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		"access_token":  grant.AccessToken,
 		"refresh_token": grant.RefreshToken,
 		"token_type":    "Bearer",
-		"expires_in":    int(directory.AccessTokenLife.Seconds()),
+		"expires_in":    int(grant.ExpiresIn.Seconds()),
 	})
 }
 

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
@@ -16,6 +17,7 @@ import (
 type Grant struct {
 	Session      directory.SessionID
 	AccessToken  string
+	ExpiresIn    time.Duration // of the access token
 	RefreshToken string
 	Index        directory.Index // of the entry that recorded the access token
 }
@@ -54,7 +56,8 @@ func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID director
 	if err != nil {
 		return Grant{}, err
 	}
-	minted, err := s.mint(org, user, id, methods)
+	now := directory.TimeOf(pass.Now())
+	minted, err := s.mint(org, user, &directory.Session{ID: id, Methods: methods, Created: now, Refreshed: now})
 	if err != nil {
 		return Grant{}, err
 	}
@@ -66,7 +69,9 @@ func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID director
 		return Grant{}, err
 	}
 	s.enforced(ctx, result.Index)
-	return Grant{Session: id, AccessToken: minted.Token, RefreshToken: refresh.token, Index: result.Index}, nil
+	return Grant{
+		Session: id, AccessToken: minted.Token, ExpiresIn: minted.Life, RefreshToken: refresh.token, Index: result.Index,
+	}, nil
 }
 
 func checkMethods(methods []string) error {
@@ -81,12 +86,12 @@ func checkMethods(methods []string) error {
 	return nil
 }
 
-func (s *Sessions) mint(org *state.Org, user *directory.User, id directory.SessionID, methods []string) (Minted, error) {
+func (s *Sessions) mint(org *state.Org, user *directory.User, session *directory.Session) (Minted, error) {
 	secret, err := OpenSecret(s.ring, s.gate.Root().System())
 	if err != nil {
 		return Minted{}, err
 	}
-	return s.tokens.Mint(org, secret, user, id, methods)
+	return s.tokens.Mint(org, secret, user, session)
 }
 
 type refreshToken struct {
@@ -131,7 +136,9 @@ func (s *Sessions) Refresh(ctx context.Context, presented string) (Grant, error)
 	if err != nil {
 		return Grant{}, err
 	}
-	minted, err := s.mint(org, user, id, session.Methods)
+	refreshed := *session
+	refreshed.Refreshed = directory.TimeOf(s.tokens.now())
+	minted, err := s.mint(org, user, &refreshed)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -154,7 +161,9 @@ func (s *Sessions) refreshed(ctx context.Context, orgID directory.OrgID, id dire
 	if !ok || session.Ended != 0 {
 		return Grant{}, errRefresh()
 	}
-	grant := Grant{Session: id, AccessToken: minted.Token, RefreshToken: next.token, Index: result.Index}
+	grant := Grant{
+		Session: id, AccessToken: minted.Token, ExpiresIn: minted.Life, RefreshToken: next.token, Index: result.Index,
+	}
 	if !result.Outcome.Changed { // a repeat within the grace
 		plain, err := s.ring.Open(refreshPurpose(id), session.Successor)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
 )
 
 func (w *world) refresh(token string) login.Grant {
@@ -56,6 +57,27 @@ func TestReuseEndsTheSession(t *testing.T) {
 	w.noRefresh("the old token after the grace", first.RefreshToken)
 	w.noRefresh("its successor", second.RefreshToken)
 	w.refused("the access token of the session", second.AccessToken)
+}
+
+// TestTokenDoesNotOutliveItsSession, whose whole life the organization has made
+// shorter.
+func TestTokenDoesNotOutliveItsSession(t *testing.T) {
+	w := newWorld(t)
+	w.change(0, "organizations.update", &fsm.UpdateOrganization{SignIn: &directory.SignIn{SessionMax: 10 * time.Minute}})
+	first := w.signIn(0)
+	if first.ExpiresIn != directory.AccessTokenLife {
+		t.Errorf("the first token lives %v", first.ExpiresIn)
+	}
+	w.clock = w.clock.Add(8 * time.Minute)
+	second := w.refresh(first.RefreshToken)
+	if second.ExpiresIn != 2*time.Minute {
+		t.Errorf("a token of a session that has two minutes left lives %v", second.ExpiresIn)
+	}
+	w.clock = w.clock.Add(2*time.Minute - time.Millisecond)
+	w.accepted("at the end of the session", second.AccessToken)
+	w.clock = w.clock.Add(time.Millisecond)
+	w.refused("after the end of the session", second.AccessToken)
+	w.noRefresh("after the end of the session", second.RefreshToken)
 }
 
 func TestIdleSessionEnds(t *testing.T) {

@@ -48,18 +48,23 @@ func (t *Tokens) Issuer(slug string) string { return t.issuer + "/o/" + slug }
 // Minted is a signed token and what the log remembers of it.
 type Minted struct {
 	Token string
+	Life  time.Duration
 	Entry directory.AccessToken
 }
 
-// Mint signs an access token for a session of a user, from one root.
-func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, session directory.SessionID, methods []string) (Minted, error) {
+// Mint signs an access token for a session of a user, from one root. It does not
+// outlive the session.
+func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, session *directory.Session) (Minted, error) {
 	now := t.now().Truncate(time.Second)
 	expires := now.Add(directory.AccessTokenLife)
+	if end := session.Expires(org.Record().SignIn).Std().Truncate(time.Second); end.Before(expires) {
+		expires = end
+	}
 	key, err := signing(t.ring, org)
 	if err != nil {
 		return Minted{}, err
 	}
-	token, err := t.claims(org, user, session, methods, now, expires)
+	token, err := t.claims(org, user, session, now, expires)
 	if err != nil {
 		return Minted{}, fmt.Errorf("mint access token: %w", err)
 	}
@@ -71,7 +76,7 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 	if err != nil {
 		return Minted{}, fmt.Errorf("mint access token: %w", err)
 	}
-	return Minted{Token: string(signed), Entry: directory.AccessToken{
+	return Minted{Token: string(signed), Life: expires.Sub(now), Entry: directory.AccessToken{
 		Key:       secret.Key(string(signed)),
 		Length:    uint32(len(signed)),
 		NotBefore: directory.TimeOf(now.Add(-skew)),
@@ -79,7 +84,8 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 	}}, nil
 }
 
-func (t *Tokens) claims(org *state.Org, user *directory.User, session directory.SessionID, methods []string, now, expires time.Time) (jwt.Token, error) {
+func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) (jwt.Token, error) {
+	methods := session.Methods
 	if methods == nil {
 		methods = []string{}
 	}
@@ -91,7 +97,7 @@ func (t *Tokens) claims(org *state.Org, user *directory.User, session directory.
 		IssuedAt(now).
 		Expiration(expires).
 		JwtID(directory.RequestIDText(access.NewID[directory.RequestID](now))).
-		Claim(claimSession, session.String()).
+		Claim(claimSession, session.ID.String()).
 		Claim(claimOrg, org.ID().String()).
 		Claim(claimRoles, roleNames(org, user.ID)).
 		Claim(claimGroups, groupNames(org, user.ID)).
@@ -214,8 +220,11 @@ func (t *Tokens) check(org *state.Org, token string) (jwt.Token, error) {
 
 func (t *Tokens) live(org *state.Org, s access.Session) error {
 	session, ok := org.Session(s.ID)
-	if !ok || session.User != s.User || !session.Live(directory.TimeOf(t.now())) {
+	if !ok || session.User != s.User || !session.Live(directory.TimeOf(t.now()), org.Record().SignIn) {
 		return directory.Unauthenticated("the session has ended")
+	}
+	if !org.Record().Active() {
+		return directory.Unauthenticated("the organization is suspended")
 	}
 	if u, ok := org.User(s.User); !ok || !u.Active {
 		return directory.Unauthenticated("the user is deactivated")
