@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/vanguard"
@@ -61,32 +62,82 @@ func (c restCodec) UnmarshalField(data []byte, m proto.Message, field protorefle
 
 var errSyntax = errors.New("the body is not the JSON that this request takes")
 
-// wrapLists puts the message around lists that REST writes bare. They stand at
-// the top of requests only.
+// wrapLists puts the message around lists that REST writes bare, at the top of a
+// request and within the operations of one that holds several.
 func wrapLists(data []byte, d protoreflect.MessageDescriptor) ([]byte, error) {
-	bare := map[string]string{} // name of the field → name of the list inside
-	for i := range d.Fields().Len() {
-		field := d.Fields().Get(i)
-		if field.Message() == nil || field.IsMap() {
-			continue
-		}
-		if inner := layoutOf(field.Message()).bare; inner != nil {
-			bare[string(field.Name())] = string(inner.Name())
-		}
-	}
-	if len(bare) == 0 {
+	if !wrapsLists(d) {
 		return data, nil
 	}
 	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
+	if json.Unmarshal(data, &object) != nil || object == nil {
 		return nil, errSyntax
 	}
-	for name, inner := range bare {
-		if list := bytes.TrimSpace(object[name]); len(list) > 0 && list[0] == '[' {
-			object[name] = fmt.Appendf(nil, "{%q:%s}", inner, list)
+	for name, value := range object {
+		field := d.Fields().ByName(protoreflect.Name(name))
+		if field == nil || field.Message() == nil || field.IsMap() {
+			continue
 		}
+		wrapped, err := wrapValue(bytes.TrimSpace(value), field)
+		if err != nil {
+			return nil, err
+		}
+		object[name] = wrapped
 	}
 	return json.Marshal(object)
+}
+
+// wrapValue does the same for a field. What is of another type than the field is
+// left as it is, for protojson to refuse.
+func wrapValue(value []byte, field protoreflect.FieldDescriptor) ([]byte, error) {
+	isList := len(value) > 0 && value[0] == '['
+	if inner, ok := bareList(field.Message()); ok && isList && !field.IsList() {
+		return fmt.Appendf(nil, "{%q:%s}", inner.Name(), value), nil
+	}
+	if !wrapsLists(field.Message()) {
+		return value, nil
+	}
+	if !field.IsList() && len(value) > 0 && value[0] == '{' {
+		return wrapLists(value, field.Message())
+	}
+	if !field.IsList() || !isList {
+		return value, nil
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(value, &items); err != nil {
+		return nil, errSyntax
+	}
+	for i, item := range items {
+		if item = bytes.TrimSpace(item); item[0] != '{' {
+			continue
+		}
+		wrapped, err := wrapLists(item, field.Message())
+		if err != nil {
+			return nil, err
+		}
+		items[i] = wrapped
+	}
+	return json.Marshal(items)
+}
+
+var knownToWrap sync.Map // full name of a message → whether wrapsLists
+
+// wrapsLists is true of a message that holds a bare list, itself or within a
+// message of its own. Messages of requests hold none of their own kind.
+func wrapsLists(d protoreflect.MessageDescriptor) bool {
+	if known, ok := knownToWrap.Load(d.FullName()); ok {
+		return known.(bool)
+	}
+	found := false
+	for i := range d.Fields().Len() {
+		field := d.Fields().Get(i)
+		if field.Message() == nil || field.IsMap() || field.Message().ParentFile().Package() != d.ParentFile().Package() {
+			continue
+		}
+		_, bare := bareList(field.Message())
+		found = found || bare || wrapsLists(field.Message())
+	}
+	knownToWrap.Store(d.FullName(), found)
+	return found
 }
 
 // protojson starts its errors with its own name and a position, and its spaces

@@ -129,6 +129,34 @@ func TestJSONOfRequests(t *testing.T) {
 	}
 }
 
+// TestListsOfOperations: what a change takes alone it takes as one of several.
+func TestListsOfOperations(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"operations":[{"update_role":{"id":"r","permissions":["a:b"]}},{"create_user":{"email":"e"}}]}`: `
+			operations:{update_role:{id:"r" permissions:{permissions:"a:b"}}} operations:{create_user:{email:"e"}}`,
+		`{"operations":[{"update_role":{"permissions":{"permissions":[]}}}], "in_order":true}`: `
+			operations:{update_role:{permissions:{}}} in_order:true`,
+		`{"operations":[ ["a"], {"update_role":["a"]} ]}`:    "error",
+		`{"operations":[{"update_role":{"permissions":[}}]}`: "error",
+		`{"operations":{"update_role":null}}`:                "error",
+		`{"operations":null}`:                                ``,
+	} {
+		got, wanted := &authfiv1.BulkRequest{}, &authfiv1.BulkRequest{}
+		if err := (restCodec{}).Unmarshal([]byte(body), got); err != nil || want == "error" {
+			if err == nil || want != "error" {
+				t.Errorf("%s: %v", body, err)
+			}
+			continue
+		}
+		if err := prototext.Unmarshal([]byte(want), wanted); err != nil {
+			t.Fatal(err)
+		}
+		if !proto.Equal(got, wanted) {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+}
+
 func TestBodyThatIsOneField(t *testing.T) {
 	field := (&authfiv1.SetPoliciesRequest{}).ProtoReflect().Descriptor().Fields().ByName("policies")
 	for body, ok := range map[string]bool{
