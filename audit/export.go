@@ -52,6 +52,7 @@ type Entry struct {
 	Received  string          `json:"received,omitempty"`
 	Before    json.RawMessage `json:"before,omitempty"`
 	After     json.RawMessage `json:"after,omitempty"`
+	Rights    []string        `json:"rights,omitempty"` // "+member grp-… usr-…"
 	Chain     string          `json:"chain"`
 }
 
@@ -80,6 +81,9 @@ func EntryOf(e *directory.Event) Entry {
 	}
 	if !e.Trace.IsZero() {
 		entry.Request = e.Trace.String()
+	}
+	for _, r := range e.Rights {
+		entry.Rights = append(entry.Rights, r.String())
 	}
 	return entry
 }
@@ -124,6 +128,13 @@ func (e *Entry) event() (*directory.Event, error) {
 	}
 	if err := parseHex(e.Chain, out.Chain[:]); err != nil {
 		return nil, err
+	}
+	for _, text := range e.Rights {
+		right, err := directory.ParseRight(text)
+		if err != nil {
+			return nil, err
+		}
+		out.Rights = append(out.Rights, right)
 	}
 	if out.Before, err = compact(e.Before); err != nil {
 		return nil, err

@@ -28,6 +28,12 @@ func export(t *testing.T, entries int) []string {
 		if e.Actor.Kind != directory.ActorNode {
 			e.Actor.ID[0] = 7
 		}
+		if i%4 == 1 {
+			e.Rights = []directory.Right{
+				{Kind: directory.RightMember, On: true, Of: [16]byte{1}, To: [16]byte{2}},
+				{Kind: directory.RightPermissions, Of: [16]byte{3}, Permissions: []directory.Permission{"read:a", "write:*"}},
+			}
+		}
 		if i%3 == 0 {
 			e.Refused, e.Error, e.Before, e.After = true, "user_name: \"x\" is taken", "", ""
 		}
@@ -102,6 +108,9 @@ func TestWhatWasDoneToAnExportShows(t *testing.T) {
 		"a member twice":       {replace(3, `{`, `{"detail":"x",`), 5},
 		"a member in capitals": {replace(3, `{`, `{"Detail":"x",`), 5},
 		"another chain value":  {replace(3, `"chain":"`, `"chain":"00`), 5},
+		"another right":        {replace(4, `"+member`, `"-member`), 6},
+		"a right less":         {replace(4, ` write:*"`, `"`), 6},
+		"a right of no form":   {replace(4, `"+member`, `"+number`), 6},
 		"another anchor":       {replace(0, `"anchor":{"seq":2`, `"anchor":{"seq":1`), 2},
 		"another head":         {replace(0, `"head":{"seq":42`, `"head":{"seq":43`), 43},
 		"another count":        {replace(0, `"entries":40`, `"entries":39`), 43},

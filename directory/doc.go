@@ -11,6 +11,8 @@
 //   - group: a named set of users, usually owned by the identity provider.
 //   - role: a named set of permissions.
 //   - permission: one thing that may be done, verb:noun as in read:patients.
+//   - right: one fact of who may do what: a membership, an assignment, a permission
+//     in a role. The log tells how rights change, so that the past can be told.
 //   - assignment: role → user or group, inside one organization.
 //   - grant source: why a user holds a permission: through which role, via
 //     which group, by which assignment.

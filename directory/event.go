@@ -75,6 +75,7 @@ type Event struct {
 	Before    string    `cbor:"16,keyasint,omitempty"` // JSON object of the changed fields as they were
 	After     string    `cbor:"17,keyasint,omitempty"` // and as they are
 	Chain     [32]byte  `cbor:"18,keyasint,omitzero"`
+	Rights    []Right   `cbor:"19,keyasint,omitempty"` // what the command changed of who may do what, in order; with its first event
 }
 
 // Statuses of an entry, as the logs show them.
@@ -152,6 +153,7 @@ type AuditLog struct {
 	Refusals  uint32    `cbor:"6,keyasint,omitempty"` // recorded since then
 	Unwritten uint32    `cbor:"7,keyasint,omitempty"` // refused since then and not recorded
 	Oldest    Time      `cbor:"8,keyasint,omitempty"` // of the kept entries
+	Telling   uint64    `cbor:"9,keyasint,omitempty"` // Seq of the first entry that tells of rights; zero: none does
 }
 
 // RowKind is the table of a changed row.

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/effective"
 	"github.com/authfi/authfi/fsm/state"
 )
 
@@ -88,3 +89,19 @@ func (k *keptRoots) at(index directory.Index) (*state.Root, bool) {
 // index up to the asked one that had an effect. An index in the middle of a batch
 // that was applied at once has no root, and neither has one that is not applied yet.
 func (m *Machine) RootAt(index directory.Index) (*state.Root, bool) { return m.kept.at(index) }
+
+// PermissionsAt is what one user was allowed at an index: of the root, if it is
+// kept, and otherwise told back from the newest root by the organization's log; see
+// state.Org.PermissionsAt.
+func (m *Machine) PermissionsAt(org directory.OrgID, user directory.UserID, index directory.Index) (*effective.Index, error) {
+	if root, ok := m.RootAt(index); ok {
+		if o, ok := root.Org(org); ok {
+			return o.Permissions(), nil
+		}
+	}
+	o, ok := m.Root().Org(org)
+	if !ok {
+		return nil, directory.NotFound("organization")
+	}
+	return o.PermissionsAt(user, index)
+}

@@ -70,10 +70,15 @@ func (r *rows) AuditLog() directory.AuditLog {
 // Log appends the events of one command, each with what the command changed of
 // its object, and removes what retention no longer keeps.
 func (tx *OrgTx) Log(events []directory.Event, now directory.Time) {
+	told := tx.changes.rights.all()
 	if len(events) == 0 {
+		if len(told) > 0 {
+			panic("state: a command changed who may do what, and its log does not say so")
+		}
 		return
 	}
 	describe(events, tx.changes)
+	events[0].Rights = told
 	log := tx.AuditLog()
 	for i := range events {
 		tx.chain(&log, events[i])
@@ -110,6 +115,9 @@ func (tx *OrgTx) SetRetention(r directory.Retention) {
 
 func (tx *OrgTx) chain(log *directory.AuditLog, e directory.Event) {
 	e.Seq = log.Head.Seq + 1
+	if log.Telling == 0 {
+		log.Telling = e.Seq
+	}
 	e.Chain = audit.Link(log.Head.Chain, &e)
 	packed := packedEvent(codec.Encode(&e))
 	if log.Head.Seq == log.Anchor.Seq {

@@ -19,8 +19,9 @@ const (
 // changes collects what a command does to the rows, once for all commands: the
 // log tells of an object what it was and what it is.
 type changes struct {
-	rows  []*rowChange
-	edges []*edgeChange
+	rows   []*rowChange
+	edges  []*edgeChange
+	rights rights
 }
 
 // rowChange is a row before and after a command; nil where there was none.
@@ -54,6 +55,7 @@ func (c *changes) row(key string, before, after any) {
 	if !audited(key[0]) {
 		return
 	}
+	c.rights.row(before, after)
 	for i := len(c.rows) - 1; i >= 0 && i >= len(c.rows)-rowsListedMax; i-- {
 		if c.rows[i].key == key {
 			c.rows[i].after = after
@@ -64,14 +66,9 @@ func (c *changes) row(key string, before, after any) {
 }
 
 func (c *changes) edge(key string, present bool) {
+	c.rights.edge(key, present)
 	prefix, id := key[:1+len(directory.GroupID{})], key[1+len(directory.GroupID{}):]
-	var e *edgeChange
-	if n := len(c.edges); n > 0 && c.edges[n-1].prefix == prefix {
-		e = c.edges[n-1]
-	} else {
-		e = &edgeChange{prefix: prefix}
-		c.edges = append(c.edges, e)
-	}
+	e := c.group(prefix)
 	list := &e.left
 	if present {
 		list = &e.joined
@@ -80,6 +77,19 @@ func (c *changes) edge(key string, present bool) {
 	if list.bytes = append(list.bytes, id...); list.count <= edgesListedMax {
 		list.ids = append(list.ids, edgeText(key[0], id))
 	}
+}
+
+// group finds what is known of a group already; beyond the last rowsListedMax of
+// them it begins anew.
+func (c *changes) group(prefix string) *edgeChange {
+	for i := len(c.edges) - 1; i >= 0 && i >= len(c.edges)-rowsListedMax; i-- {
+		if c.edges[i].prefix == prefix {
+			return c.edges[i]
+		}
+	}
+	e := &edgeChange{prefix: prefix}
+	c.edges = append(c.edges, e)
+	return e
 }
 
 func edgeText(table byte, id string) string {
@@ -158,11 +168,12 @@ func describe(events []directory.Event, c changes) {
 		place[events[i].Object] = i // edges belong to the last event of a group
 	}
 	var rest detail
+	groups := 0 // in rest
 	for _, e := range c.edges {
 		if i, ok := place[objectID(e.prefix)]; ok {
 			details[i].edge(e)
 			took[i] = true
-		} else if len(rest.before) < rowsListedMax {
+		} else if groups++; groups <= rowsListedMax {
 			var d detail
 			d.edge(e)
 			rest.nest(objectID(e.prefix), d)
@@ -179,7 +190,7 @@ func describe(events []directory.Event, c changes) {
 		d.row(r)
 		rest.nest(objectID(r.key), d)
 	}
-	rest.more(len(loose) - rowsListedMax)
+	rest.more(max(len(loose)-rowsListedMax, 0) + max(groups-rowsListedMax, 0))
 	details[0].nest("rows", rest)
 	for i := range events {
 		if events[i].Before == "" && events[i].After == "" { // a new organization's event is in two logs
