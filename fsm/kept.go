@@ -24,16 +24,15 @@ const (
 type keptRoots struct {
 	mu     sync.Mutex // held for a few comparisons, never while anything is applied
 	roots  []keptRoot
-	writes int // of all roots but the oldest: what they replaced is what is pinned
+	newest directory.Index // applied, with an effect or without
+	writes int             // of all roots but the oldest: what they replaced is what is pinned
 	bytes  int
 }
 
-// keptRoot is the state from the root's own index to last: the entries in between
-// had no effect. Indexes inside a batch of entries, which publishes one root, have
-// none.
+// keptRoot is the state from the root's own index up to the next root's: the
+// indexes in between had no effect.
 type keptRoot struct {
 	root   *state.Root
-	last   directory.Index
 	writes int // rows that made it out of the root before
 	bytes  int
 }
@@ -42,24 +41,23 @@ type keptRoot struct {
 func (k *keptRoots) reset(root *state.Root) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.roots = []keptRoot{{root: root, last: root.Applied()}}
+	k.roots = []keptRoot{{root: root}}
+	k.newest = root.Applied()
 	k.writes, k.bytes = 0, 0
 }
 
-// add keeps the root that a batch published whose first entry was at first.
-func (k *keptRoots) add(first directory.Index, root *state.Root, writes []state.Write) {
-	next := keptRoot{root: root, last: root.Applied(), writes: len(writes)}
+// add keeps the root that an entry made.
+func (k *keptRoots) add(root *state.Root, writes []state.Write) {
+	next := keptRoot{root: root, writes: len(writes)}
 	for _, w := range writes {
 		next.bytes += len(w.Key) + len(w.Value)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	newest := &k.roots[len(k.roots)-1]
+	k.newest = root.Applied()
 	if len(writes) == 0 {
-		newest.last = root.Applied()
 		return
 	}
-	newest.last = first - 1
 	k.roots = append(k.roots, next)
 	k.writes += next.writes
 	k.bytes += next.bytes
@@ -78,7 +76,7 @@ func (k *keptRoots) at(index directory.Index) (*state.Root, bool) {
 	i, _ := slices.BinarySearchFunc(k.roots, index+1, func(r keptRoot, index directory.Index) int {
 		return cmp.Compare(r.root.Applied(), index)
 	})
-	if i == 0 || index > k.roots[i-1].last {
+	if i == 0 || index > k.newest {
 		return nil, false
 	}
 	return k.roots[i-1].root, true
@@ -86,8 +84,8 @@ func (k *keptRoots) at(index directory.Index) (*state.Root, bool) {
 
 // RootAt is the state at an index, if it is still kept: the newest RootsKept roots
 // that have at most KeptRowWritesMax row writes after them. Its Applied is the last
-// index up to the asked one that had an effect. An index in the middle of a batch
-// that was applied at once has no root, and neither has one that is not applied yet.
+// index up to the asked one that had an effect. Every node answers for the same
+// indexes, whatever it was given at once; none does for one that is not applied yet.
 func (m *Machine) RootAt(index directory.Index) (*state.Root, bool) { return m.kept.at(index) }
 
 // PermissionsAt is what one user was allowed at an index: of the root, if it is

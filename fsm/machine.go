@@ -57,25 +57,56 @@ type Entry struct {
 }
 
 // Apply applies entries in order, stores their rows in one durable write and
-// publishes one root. It returns one result per envelope. A storage failure is
-// the world's: nothing was published, and the caller must stop the node,
-// because the log says that the entries happened.
+// publishes their roots: readers see the last, and RootAt answers for each, so that
+// no node lacks an index because it was given several entries at once. It returns
+// one result per envelope. A storage failure is the world's: nothing was published,
+// and the caller must stop the node, because the log says that the entries happened.
 func (m *Machine) Apply(entries []Entry) ([][]Result, error) {
 	results := make([][]Result, len(entries))
+	made := make([]madeRoot, len(entries))
 	for i, entry := range entries {
 		if want := m.writer.Meta().Applied + 1; i == 0 && entry.Index < want {
 			return nil, fmt.Errorf("entry %d after %d", entry.Index, want-1)
 		}
 		results[i] = m.applyEntry(entry)
+		made[i].root, made[i].writes = m.writer.Publish(entry.Index, entry.Term)
 	}
-	last := entries[len(entries)-1]
-	root, writes := m.writer.Publish(last.Index, last.Term)
-	if err := m.storage.Commit(root.Meta(), writes); err != nil {
-		return nil, fmt.Errorf("store index %d: %w", last.Index, err)
+	newest := made[len(made)-1].root
+	if err := m.storage.Commit(newest.Meta(), writesOf(made)); err != nil {
+		return nil, fmt.Errorf("store index %d: %w", newest.Applied(), err)
 	}
-	m.kept.add(entries[0].Index, root, writes)
-	m.root.Store(root)
+	for _, one := range made {
+		m.kept.add(one.root, one.writes)
+	}
+	m.root.Store(newest)
 	return results, nil
+}
+
+// madeRoot is a root with the rows that made it out of the one before.
+type madeRoot struct {
+	root   *state.Root
+	writes []state.Write
+}
+
+// writesOf are the rows to store for several roots: of each key the last, since
+// what stands in between is stored by nobody.
+func writesOf(made []madeRoot) []state.Write {
+	if len(made) == 1 {
+		return made[0].writes
+	}
+	var writes []state.Write
+	place := map[string]int{}
+	for _, one := range made {
+		for _, w := range one.writes {
+			if i, ok := place[string(w.Key)]; ok {
+				writes[i] = w
+				continue
+			}
+			place[string(w.Key)] = len(writes)
+			writes = append(writes, w)
+		}
+	}
+	return writes
 }
 
 // begin publishes a root that was loaded, whose rows are stored already.
