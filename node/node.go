@@ -122,6 +122,7 @@ func (n *Node) openGate() {
 	n.tokens = login.NewTokens(n.ring, n.cfg.Issuer, time.Now)
 	n.gate = access.NewGate(log{n.cluster}, n.machine.Root, n.tokens, time.Now)
 	n.sessions = login.NewSessions(n.gate, n.tokens, n.ring, n.awaitEnforced)
+	n.gate.Keep(n.machine.RootAt)
 	n.gate.Observe(func(o *access.Origin) { n.timing.Received(o.Trace, o.Received) })
 	n.cluster.Handle(methodAges, n.serveAges)
 	n.cluster.Handle(methodEnforced, n.serveEnforced)
