@@ -53,13 +53,14 @@ type world struct {
 	operator access.Caller
 	orgs     [2]directory.OrgID
 	users    [2]directory.UserID
+	verified map[string]access.Session // tokens that were accepted
 }
 
 var slugs = [2]string{"north", "south"}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), storage: disk.NewMemory()}
+	w := &world{t: t, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), storage: disk.NewMemory(), verified: map[string]access.Session{}}
 	now := func() time.Time { return w.clock }
 	machine, err := fsm.Open(w.storage)
 	must(t, err)
@@ -123,11 +124,19 @@ func (w *world) signIn(i int) login.Grant {
 	return grant
 }
 
+// accepted and refused ask for a token, and for one that was verified before
+// whether Live says the same.
 func (w *world) accepted(what, token string) {
 	w.t.Helper()
-	if _, err := w.tokens.Verify(w.gate.Root(), token); err != nil {
+	s, err := w.tokens.Verify(w.gate.Root(), token)
+	if err != nil {
 		w.t.Errorf("%s: %v", what, err)
+		return
 	}
+	if before, ok := w.verified[token]; ok && (before != s || w.tokens.Live(w.gate.Root(), before) != nil) {
+		w.t.Errorf("%s: %+v was %+v", what, s, before)
+	}
+	w.verified[token] = s
 }
 
 func (w *world) refused(what, token string) {
@@ -135,6 +144,11 @@ func (w *world) refused(what, token string) {
 	s, err := w.tokens.Verify(w.gate.Root(), token)
 	if directory.KindOf(err) != directory.KindUnauthenticated || s != (access.Session{}) {
 		w.t.Errorf("%s: %+v, %v", what, s, err)
+	}
+	if before, ok := w.verified[token]; ok {
+		if err := w.tokens.Live(w.gate.Root(), before); directory.KindOf(err) != directory.KindUnauthenticated {
+			w.t.Errorf("%s: of the token that was verified before: %v", what, err)
+		}
 	}
 }
 

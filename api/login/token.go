@@ -161,10 +161,11 @@ func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err e
 	if !ok {
 		return s, directory.NotFound("organization")
 	}
-	verified, err := t.check(org, token)
+	verified, kid, err := t.check(org, token)
 	if err != nil {
 		return s, err
 	}
+	s.Key = kid
 	subject, _ := verified.Subject()
 	if s.User, err = directory.ParseUserID(subject); err != nil {
 		return s, err
@@ -172,7 +173,22 @@ func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err e
 	if s.ID, err = claimID(verified, claimSession, directory.ParseSessionID); err != nil {
 		return s, err
 	}
+	expires, _ := verified.Expiration() // required by check
+	s.Expires = directory.TimeOf(expires)
 	return s, t.live(org, s)
+}
+
+// Live implements access.Verifier. A key that is there is the one that was: its
+// name is made of it.
+func (t *Tokens) Live(root *state.Root, verified access.Session) error {
+	org, ok := root.Org(verified.Org)
+	if ok {
+		_, ok = org.Key(verified.Key)
+	}
+	if !ok || !t.now().Before(verified.Expires.Std().Add(skew)) || t.live(org, verified) != nil {
+		return directory.Unauthenticated("the access token is not valid any more")
+	}
+	return nil
 }
 
 func claimID[ID any](token jwt.Token, name string, parse func(string) (ID, error)) (id ID, err error) {
@@ -185,29 +201,29 @@ func claimID[ID any](token jwt.Token, name string, parse func(string) (ID, error
 
 // check verifies with the organization's published keys only: the algorithm
 // comes from the key, never from the header, and embedded keys are not read.
-func (t *Tokens) check(org *state.Org, token string) (jwt.Token, error) {
+func (t *Tokens) check(org *state.Org, token string) (verified jwt.Token, kid string, err error) {
 	message, err := jws.Parse([]byte(token))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if len(message.Signatures()) != 1 {
-		return nil, fmt.Errorf("token has %d signatures", len(message.Signatures()))
+		return nil, "", fmt.Errorf("token has %d signatures", len(message.Signatures()))
 	}
 	header := message.Signatures()[0].ProtectedHeaders()
 	if typ, _ := header.Type(); typ != typeAccess {
-		return nil, fmt.Errorf("token has type %q", typ)
+		return nil, "", fmt.Errorf("token has type %q", typ)
 	}
-	kid, _ := header.KeyID()
+	kid, _ = header.KeyID()
 	stored, ok := org.Key(kid)
 	if !ok {
-		return nil, fmt.Errorf("token names an unknown key")
+		return nil, "", fmt.Errorf("token names an unknown key")
 	}
 	key, err := verifying(stored)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	issuer := t.Issuer(org.Record().Slug)
-	return jwt.Parse([]byte(token),
+	verified, err = jwt.Parse([]byte(token),
 		jwt.WithKey(jwa.ES256(), key),
 		jwt.WithValidate(true),
 		jwt.WithIssuer(issuer),
@@ -216,6 +232,7 @@ func (t *Tokens) check(org *state.Org, token string) (jwt.Token, error) {
 		jwt.WithAcceptableSkew(skew),
 		jwt.WithClock(jwt.ClockFunc(t.now)),
 	)
+	return verified, kid, err
 }
 
 func (t *Tokens) live(org *state.Org, s access.Session) error {

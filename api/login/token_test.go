@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
@@ -168,14 +169,42 @@ func TestExpiry(t *testing.T) {
 	token := w.signIn(0).AccessToken
 	w.clock = w.clock.Add(4*time.Minute + 59*time.Second)
 	w.accepted("in its last second", token)
-	w.clock = w.clock.Add(10 * time.Second)
+	w.clock = w.clock.Add(6*time.Second - time.Nanosecond)
+	w.accepted("at the end of the skew", token)
+	w.clock = w.clock.Add(time.Nanosecond)
 	w.refused("beyond the skew", token)
+}
+
+// TestLive: a token that was verified is nothing without its key and its
+// organization.
+func TestLive(t *testing.T) {
+	w := newWorld(t)
+	token := w.signIn(0).AccessToken
+	verified, err := w.tokens.Verify(w.gate.Root(), token)
+	must(t, err)
+	must(t, w.tokens.Live(w.gate.Root(), verified))
+	for what, spoil := range map[string]func(*access.Session){
+		"another organization": func(s *access.Session) { s.Org = w.orgs[1] },
+		"no organization":      func(s *access.Session) { s.Org = directory.OrgID{1} },
+		"another user":         func(s *access.Session) { s.User = w.users[1] },
+		"another session":      func(s *access.Session) { s.ID[0]++ },
+		"another key":          func(s *access.Session) { s.Key = "none" },
+		"no time":              func(s *access.Session) { s.Expires = 0 },
+		"nothing":              func(s *access.Session) { *s = access.Session{} },
+	} {
+		spoilt := verified
+		spoil(&spoilt)
+		if err := w.tokens.Live(w.gate.Root(), spoilt); directory.KindOf(err) != directory.KindUnauthenticated {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }
 
 // TestTokenDiesWithWhatStandsBehindIt: the signature is as good as before.
 func TestTokenDiesWithWhatStandsBehindIt(t *testing.T) {
 	w := newWorld(t)
 	first, second := w.signIn(0), w.signIn(0)
+	w.accepted("a new session", first.AccessToken)
 	w.change(0, "sessions.end", &fsm.EndSession{ID: first.Session})
 	w.refused("an ended session", first.AccessToken)
 	w.accepted("the user's other session", second.AccessToken)
