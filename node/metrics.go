@@ -34,6 +34,7 @@ func (n *Node) metrics() http.Handler {
 		_, dropped := n.gate.Pins()
 		return float64(dropped)
 	}))
+	gauge("feed_streams", "Streams of the change feed that are open on this node.", func() float64 { return float64(n.watcher.Streams()) })
 	registry.MustRegister(verdicts{n})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

@@ -13,13 +13,18 @@ func byHand() object {
 		}},
 		"/api/v1/events": object{"get": object{
 			"operationId": "Events", "summary": "The ordered change feed as server-sent events",
-			"description": "The messages of EventService.Watch, each as one event; the id of an event is INDEX.ORDINAL, for Last-Event-ID.",
+			"description": "The messages of EventService.Watch, each as one event that is named by the message's type and has the message as its data. Its id is the place behind it, INDEX.ORDINAL or INDEX, for Last-Event-ID, which replaces after, after_ordinal and snapshot. A stream that the node ends has a last event \"closed\" with a Problem.",
 			"parameters": []any{
-				org,
+				reference("parameters", "AtLeastIndex"), org,
 				object{"name": "after", "in": "query", "schema": object{"type": "integer", "minimum": 0}, "description": "The last index already seen."},
 				object{"name": "after_ordinal", "in": "query", "schema": object{"type": "integer", "minimum": 0}, "description": "The last event of that index already seen."},
 				object{"name": "snapshot", "in": "query", "schema": object{"type": "boolean"}, "description": "Begin with the rows."},
-				object{"name": "Last-Event-ID", "in": "header", "schema": object{"type": "string", "pattern": `^[0-9]+\.[0-9]+$`}},
+				object{
+					"name": "type", "in": "query", "style": "form", "explode": true, "schema": object{"type": "array", "maxItems": 16, "items": object{"type": "string"}},
+					"description": "Only events of this type, or with a dot at its end of all types that begin so. Rows are not chosen by type.",
+				},
+				object{"name": "object", "in": "query", "schema": object{"type": "string"}, "description": "Only events and rows of the object with this id."},
+				object{"name": "Last-Event-ID", "in": "header", "schema": object{"type": "string", "pattern": `^[0-9]+(\.[0-9]+)?$`}},
 			},
 			"responses": stream("text/event-stream"),
 		}},

@@ -148,7 +148,7 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 	w.t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	procedures, err := admin.New(admin.Config{
-		Gate: watcher.gate, Ring: w.ring, Resolver: net.DefaultResolver, Issuer: issuer, Log: quiet,
+		Gate: watcher.gate, Ring: w.ring, Issuer: issuer, Log: quiet, Resolver: net.DefaultResolver,
 		Sessions:    login.NewSessions(watcher.gate, login.NewTokens(w.ring, issuer, w.now), w.ring, func(context.Context, directory.Index) {}),
 		Status:      func() admin.Status { return admin.Status{} },
 		Enforcement: func(context.Context) []admin.NodeEnforcement { return nil },
@@ -159,7 +159,7 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 	must(w.t, err)
 	handler := api.New(api.Handlers{
 		REST: w.counted(procedures), Events: w.counted(watcher.Events()),
-		SCIM: http.NotFoundHandler(), OIDC: http.NotFoundHandler(), AuthZEN: http.NotFoundHandler(), Metrics: http.NotFoundHandler(),
+		AuthZEN: http.NotFoundHandler(), SCIM: http.NotFoundHandler(), OIDC: http.NotFoundHandler(), Metrics: http.NotFoundHandler(),
 	}, quiet)
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = api.NewHTTPServer(handler, quiet)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
+	sources "github.com/authfi/authfi/proto"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 )
 
@@ -85,8 +86,8 @@ func TestSlowFollowerIsCutOff(t *testing.T) {
 			if slices.ContainsFunc([]string{"unauthenticated", "permission_denied", "unavailable"}, func(code string) bool { return codeOf(err) == code }) {
 				t.Errorf("it ends with %v", err)
 			}
-			if all, _, _ := w.watcher.seats.counts(w.operator, org); all != 1 {
-				t.Errorf("%d seats are taken", all)
+			if open := w.watcher.Streams(); open != 1 {
+				t.Errorf("%d seats are taken", open)
 			}
 		})
 	}
@@ -103,13 +104,6 @@ func TestRowsHaveAnEnd(t *testing.T) {
 	if codeOf(err) != "resource_exhausted" || len(taken) != batchEvents {
 		t.Errorf("%d rows, then %v", len(taken), err)
 	}
-}
-
-// counts are the seats taken on the node, by a caller and in an organization.
-func (s *seats) counts(caller directory.Actor, org directory.OrgID) (all, own, organization int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all, s.caller[caller], s.org[org]
 }
 
 // TestStreamsPerCaller: at the limit, one past it, and again when one has ended.
@@ -186,6 +180,19 @@ func TestSeats(t *testing.T) {
 		}
 		if s.all != 0 || len(s.caller) != 0 || len(s.org) != 0 {
 			t.Errorf("%s: when all have left: %d, %v, %v", what, s.all, s.caller, s.org)
+		}
+	}
+}
+
+// TestDocumentedLimits: what the definition of the API promises is what is counted.
+func TestDocumentedLimits(t *testing.T) {
+	said := sources.Comments()["EventService.Watch"]
+	for _, want := range []string{
+		fmt.Sprintf("at most %d streams", streamsPerCaller), fmt.Sprintf("an organization %d", streamsPerOrganization),
+		fmt.Sprintf("a node 1,%03d", streamsPerNode-1000),
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(said), " "), want) {
+			t.Errorf("%q is not in %q", want, said)
 		}
 	}
 }

@@ -87,6 +87,58 @@ func TestStreamEndsWithTheRight(t *testing.T) {
 	})
 }
 
+// TestStreamEndsWithTheKey does the same for API keys, and for operators, whose end
+// no entry of the organization tells.
+func TestStreamEndsWithTheKey(t *testing.T) {
+	for name, c := range map[string]struct {
+		code string
+		lose func(w *world, u watcherUser, key directory.APIKeyID)
+	}{
+		"the key is revoked": {"unauthenticated", func(w *world, _ watcherUser, key directory.APIKeyID) {
+			w.change(w.orgs[0], &fsm.RevokeAPIKey{ID: key})
+		}},
+		"the key's time is over": {"unauthenticated", func(w *world, _ watcherUser, _ directory.APIKeyID) {
+			w.skipped.Store(int64(time.Hour))
+		}},
+		"the owner loses the permission": {"permission_denied", func(w *world, u watcherUser, _ directory.APIKeyID) {
+			w.change(w.orgs[0], &fsm.UnassignRole{Role: u.role, User: u.id})
+		}},
+		"the owner is deactivated": {"unauthenticated", func(w *world, u watcherUser, _ directory.APIKeyID) {
+			w.change(w.orgs[0], &fsm.SetUserActive{User: u.id})
+		}},
+		"the operator is deleted": {"unauthenticated", func(w *world, _ watcherUser, _ directory.APIKeyID) {
+			second := access.NewID[directory.OperatorID](w.now())
+			w.applied(w.envelope(directory.OrgID{}, &fsm.CreateOperator{Operator: directory.Operator{ID: second, Name: "second", Token: [32]byte{1}}}))
+			w.applied(w.envelope(directory.OrgID{}, &fsm.DeleteOperator{ID: directory.OperatorID(w.operator.ID)}))
+		}},
+	} {
+		for _, d := range []int{0, 4} {
+			w := newWorld(t)
+			u := w.reader(w.orgs[0], "ines")
+			id := access.NewID[directory.APIKeyID](w.now())
+			token, hash := access.NewAPIKey(w.orgs[0], id)
+			w.change(w.orgs[0], &fsm.CreateAPIKey{Key: directory.APIKey{
+				ID: id, Name: "bridge", Owner: u.id, Permissions: []directory.Permission{directory.ReadAuditLogs}, Token: hash,
+				Expires: directory.TimeOf(w.now().Add(time.Hour)),
+			}})
+			if name == "the operator is deleted" {
+				token = w.token
+			}
+			f := dialects[d].follow(t, w.server, token, &authfiv1.WatchRequest{OrgId: w.orgs[0].String()})
+			takeUntil(t, f, typeHeartbeat)
+			c.lose(w, u, id)
+			lost := time.Now()
+			taken, err := ends(f)
+			if codeOf(err) != c.code || len(taken) > 0 {
+				t.Errorf("%s: after %v the stream ends with %v, want %s", name, names(taken), err, c.code)
+			}
+			if took := time.Since(lost); took > lossMax {
+				t.Errorf("%s: the stream ends after %s", name, took)
+			}
+		}
+	}
+}
+
 // TestOthersLoseNothing: a stream goes on while the rights of everybody else move.
 func TestOthersLoseNothing(t *testing.T) {
 	w := newWorld(t, short)

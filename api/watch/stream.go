@@ -26,7 +26,7 @@ type stream struct {
 	*Watcher
 	out    *outlet
 	send   func(*authfiv1.Event) error // in the dialect of the follower
-	token  string
+	who    *access.Standing
 	org    directory.OrgID
 	filter filter
 	leave  func() // gives the seat back
@@ -51,10 +51,11 @@ func (w *Watcher) open(ctx context.Context, r request, out *outlet) (*stream, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.bounds.reach)
 	defer cancel()
-	caller, err := w.gate.AuthenticateFresh(ctx, r.token)
+	who, err := w.gate.Stand(ctx, r.token)
 	if err != nil {
 		return nil, err
 	}
+	caller := who.Caller()
 	if r.org.IsZero() {
 		r.org = caller.Org
 	}
@@ -70,7 +71,7 @@ func (w *Watcher) open(ctx context.Context, r request, out *outlet) (*stream, er
 		return nil, err
 	}
 	s := &stream{
-		Watcher: w, out: out, token: r.token, org: r.org, filter: r.filter, leave: leave,
+		Watcher: w, out: out, who: who, org: r.org, filter: r.filter, leave: leave,
 		opened: pass.View().Applied(), at: r.from, snapshot: r.snapshot,
 	}
 	if err := out.start(); err != nil {
@@ -143,11 +144,10 @@ func (s *stream) turn(ctx context.Context) (*state.Org, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	caller, err := s.gate.Authenticate(s.token)
-	if err != nil {
+	if err := s.who.Again(); err != nil {
 		return nil, err
 	}
-	pass, err := s.gate.Admit(ctx, caller, s.org, operation, access.Freshness{})
+	pass, err := s.gate.Admit(ctx, s.who.Caller(), s.org, operation, access.Freshness{})
 	if err != nil {
 		return nil, err
 	}

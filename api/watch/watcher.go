@@ -71,5 +71,8 @@ func New(gate *access.Gate, wait Wait, log *slog.Logger) *Watcher {
 // ones. It does not wait for them; the server does. It may be called twice.
 func (w *Watcher) Close() { w.close() }
 
+// Streams counts those that are open.
+func (w *Watcher) Streams() int { return w.seats.taken() }
+
 // errStopping sends followers to another node.
 func errStopping() error { return directory.Unavailable("this node is stopping; go on at another one") }
