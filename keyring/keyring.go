@@ -9,7 +9,9 @@ package keyring
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,4 +114,20 @@ func (k *Keyring) Open(purpose string, sealed []byte) ([]byte, error) {
 		return nil, errors.New("open: sealed under another key or for another purpose")
 	}
 	return plain, nil
+}
+
+// derivedPrefix keeps what is derived apart from any other use of the key.
+const derivedPrefix = "authfi derived "
+
+// Derive makes 32 bytes that only this cluster can make: the same for the same
+// purpose on every node and for ever, and nothing can be told from them of the
+// key or of another purpose's.
+func (k *Keyring) Derive(purpose string) [32]byte {
+	var out [32]byte
+	derived, err := hkdf.Expand(sha256.New, k.key[:], derivedPrefix+purpose, len(out))
+	if err != nil {
+		panic("keyring: " + err.Error()) // 32 bytes are far below what the function can give
+	}
+	copy(out[:], derived)
+	return out
 }

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"bytes"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"testing"
@@ -62,5 +63,21 @@ func TestFileIsPrivateAndNeverOverwritten(t *testing.T) {
 	}
 	if _, err := Load(file); err == nil {
 		t.Fatal("loaded a key that others can read")
+	}
+}
+
+// TestDerivedBytesStay: what was derived once is derived again, by every node.
+func TestDerivedBytesStay(t *testing.T) {
+	k, err := New(bytes.Repeat([]byte{7}, Size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "ec757fc319c79f32d877a5aa489ad2ded55450cdab0b89f4b5cfd30631f7c47a"
+	if got := k.Derive("purpose"); hex.EncodeToString(got[:]) != want {
+		t.Errorf("derived %x", got)
+	}
+	other, _ := New(bytes.Repeat([]byte{8}, Size))
+	if k.Derive("purpose") == k.Derive("purpose ") || k.Derive("purpose") == other.Derive("purpose") {
+		t.Error("another purpose or another key derives the same")
 	}
 }

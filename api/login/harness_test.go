@@ -61,7 +61,7 @@ var slugs = [2]string{"north", "south"}
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), storage: disk.NewMemory(), verified: map[string]access.Session{}}
-	now := func() time.Time { return w.clock }
+	now := w.now
 	machine, err := fsm.Open(w.storage)
 	must(t, err)
 	w.ring, err = keyring.Generate()
@@ -86,6 +86,8 @@ func newWorld(t *testing.T) *world {
 	}
 	return w
 }
+
+func (w *world) now() time.Time { return w.clock }
 
 func (w *world) organization(i int) {
 	w.t.Helper()

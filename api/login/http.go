@@ -9,6 +9,7 @@ import (
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
+	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
 // jwksCache: any node serves the keys, also without a quorum; whoever has them
@@ -18,7 +19,9 @@ const jwksCache = "public, max-age=300, stale-while-revalidate=60, stale-if-erro
 // refreshBodyMax bounds a token request, a few short form fields.
 const refreshBodyMax = 16 << 10
 
-// Handler serves an organization's OIDC issuer under /o/{slug}.
+// Handler serves an organization's OIDC issuer under /o/{slug}. These paths are open
+// to everybody, so a slug that nobody has is answered like one that somebody has:
+// what no token was ever issued for has a key that signs none, and grants nothing.
 func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions) http.Handler {
 	h := &handler{gate, tokens, sessions}
 	mux := http.NewServeMux()
@@ -34,9 +37,20 @@ type handler struct {
 	sessions *Sessions
 }
 
-func (h *handler) organization(r *http.Request) (*state.Org, bool) {
+// slug is the organization's name in the path; one that no organization can have is
+// not found, whoever asks.
+func slug(w http.ResponseWriter, r *http.Request) (string, bool) {
+	name := r.PathValue("slug")
+	if directory.CheckSlug(name) != nil {
+		http.NotFound(w, r)
+		return "", false
+	}
+	return name, true
+}
+
+func (h *handler) organization(slug string) (*state.Org, bool) {
 	root := h.gate.Root()
-	id, ok := root.System().OrganizationBySlug(r.PathValue("slug"))
+	id, ok := root.System().OrganizationBySlug(slug)
 	if !ok {
 		return nil, false
 	}
@@ -45,12 +59,11 @@ func (h *handler) organization(r *http.Request) (*state.Org, bool) {
 
 // discovery lists what is served and nothing that is planned.
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
-	org, ok := h.organization(r)
+	name, ok := slug(w, r)
 	if !ok {
-		http.NotFound(w, r)
 		return
 	}
-	issuer := h.tokens.Issuer(org.Record().Slug)
+	issuer := h.tokens.Issuer(name)
 	answer(w, http.StatusOK, jwksCache, map[string]any{
 		"issuer":                                issuer,
 		"jwks_uri":                              issuer + "/.well-known/jwks.json",
@@ -62,13 +75,25 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// keys are those of the organization, or the decoy of one that is not there. The
+// decoy is made in any case, so that the time does not tell either.
+func (h *handler) keys(slug string) (jwk.Set, error) {
+	decoy, err := decoyKey(h.tokens.ring, slug)
+	if err != nil {
+		return nil, err
+	}
+	if org, ok := h.organization(slug); ok {
+		return KeySet(org)
+	}
+	return keySet([]*directory.SigningKey{decoy})
+}
+
 func (h *handler) jwks(w http.ResponseWriter, r *http.Request) {
-	org, ok := h.organization(r)
+	name, ok := slug(w, r)
 	if !ok {
-		http.NotFound(w, r)
 		return
 	}
-	set, err := KeySet(org)
+	set, err := h.keys(name)
 	if err != nil {
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
@@ -93,11 +118,11 @@ func (h *handler) jwks(w http.ResponseWriter, r *http.Request) {
 // token is the refresh grant of RFC 6749 §6. The refresh token is bound to its
 // organization; under another one's issuer it does not exist.
 func (h *handler) token(w http.ResponseWriter, r *http.Request) {
-	org, ok := h.organization(r)
+	name, ok := slug(w, r)
 	if !ok {
-		http.NotFound(w, r)
 		return
 	}
+	org, exists := h.organization(name)
 	r.Body = http.MaxBytesReader(w, r.Body, refreshBodyMax)
 	if err := r.ParseForm(); err != nil {
 		refuse(w, http.StatusBadRequest, "invalid_request", "the body is not a form or is too large")
@@ -108,7 +133,7 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	presented := r.PostForm.Get("refresh_token")
-	if owner, _, ok := access.ParseRefreshToken(presented); !ok || owner != org.ID() {
+	if owner, _, ok := access.ParseRefreshToken(presented); !ok || !exists || owner != org.ID() {
 		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
 		return
 	}

@@ -2,6 +2,7 @@ package login
 
 import (
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -72,16 +73,40 @@ func publicJWK(public crypto.PublicKey) (jwk.Key, error) {
 
 // KeySet is the JWKS of an organization: every key that may still verify.
 func KeySet(org *state.Org) (jwk.Set, error) {
+	var keys []*directory.SigningKey
+	org.EachKey(func(k *directory.SigningKey) bool { keys = append(keys, k); return true })
+	return keySet(keys)
+}
+
+func keySet(keys []*directory.SigningKey) (jwk.Set, error) {
 	set := jwk.NewSet()
-	var err error
-	org.EachKey(func(k *directory.SigningKey) bool {
-		var key jwk.Key
-		if key, err = verifying(k); err == nil {
-			err = set.AddKey(key)
+	for _, k := range keys {
+		key, err := verifying(k)
+		if err != nil {
+			return nil, err
 		}
-		return err == nil
-	})
-	return set, err
+		if err := set.AddKey(key); err != nil {
+			return nil, fmt.Errorf("publish signing key: %w", err)
+		}
+	}
+	return set, nil
+}
+
+// decoyKey is what an organization that is not there publishes: a key that looks
+// like any other, stays the same on every node, and signs nothing.
+func decoyKey(ring *keyring.Keyring, slug string) (*directory.SigningKey, error) {
+	for attempt := 0; ; attempt++ {
+		scalar := ring.Derive(fmt.Sprintf("decoy signing key %d of %s", attempt, slug))
+		private, err := ecdh.P256().NewPrivateKey(scalar[:])
+		if err != nil {
+			continue // not below the order of the curve, as one in 2^32 is
+		}
+		public, err := x509.MarshalPKIXPublicKey(private.PublicKey())
+		if err != nil {
+			return nil, fmt.Errorf("publish signing key: %w", err)
+		}
+		return &directory.SigningKey{Public: public}, nil
+	}
 }
 
 func verifying(k *directory.SigningKey) (jwk.Key, error) {

@@ -118,7 +118,8 @@ func TestTokenEndpoint(t *testing.T) {
 		slug, body string
 		status     int
 	}{
-		"unknown organization": {"west", form(north.RefreshToken), 404},
+		"unknown organization": {"west", form(north.RefreshToken), 400},
+		"no slug at all":       {"WEST", form(north.RefreshToken), 404},
 		"another grant":        {"north", "grant_type=password&username=a&password=b", 400},
 		"a broken form":        {"north", "%zz", 400},
 		"a huge form":          {"north", "refresh_token=" + strings.Repeat("a", 1<<20), 400},

@@ -1,0 +1,110 @@
+package login_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/directory"
+)
+
+// outsider asks for the paths of an issuer that are open to everybody.
+func outsider(t *testing.T, handler http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, r)
+	return answer
+}
+
+// shape is an answer without what differs between any two organizations: their
+// names and their keys.
+func shape(answer *httptest.ResponseRecorder, slug string) string {
+	header := answer.Header().Clone()
+	if etag := header.Get("ETag"); etag != "" {
+		header.Set("ETag", fmt.Sprint(len(etag)))
+	}
+	body := strings.ReplaceAll(answer.Body.String(), slug, "SLUG")
+	var set struct{ Keys []map[string]string }
+	if json.Unmarshal([]byte(body), &set) == nil && set.Keys != nil {
+		body = ""
+		for _, key := range set.Keys {
+			for _, secret := range []string{"kid", "x", "y"} {
+				key[secret] = fmt.Sprint(len(key[secret]))
+			}
+			for _, name := range slices.Sorted(maps.Keys(key)) {
+				body += name + "=" + key[name] + " "
+			}
+		}
+	}
+	return fmt.Sprint(answer.Code, header, body)
+}
+
+// TestUnknownOrganizationLooksLikeAnyOther to whoever asks without being in it.
+func TestUnknownOrganizationLooksLikeAnyOther(t *testing.T) {
+	w := newWorld(t)
+	own := w.signIn(0)
+	never, _ := access.NewRefreshToken(w.orgs[1], access.NewID[directory.SessionID](w.clock))
+	handler := login.Handler(w.gate, w.tokens, w.sessions)
+	grant := func(token string) string {
+		return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}.Encode()
+	}
+	for _, row := range []struct{ method, path, body string }{
+		{"GET", "/.well-known/openid-configuration", ""},
+		{"GET", "/.well-known/jwks.json", ""},
+		{"HEAD", "/.well-known/jwks.json", ""},
+		{"POST", "/.well-known/jwks.json", ""},
+		{"POST", "/oauth2/token", grant(own.RefreshToken)}, // of an organization that is neither
+		{"POST", "/oauth2/token", grant(never)},
+		{"POST", "/oauth2/token", grant("")},
+		{"POST", "/oauth2/token", grant("afr_nonsense")},
+		{"POST", "/oauth2/token", "grant_type=password"},
+		{"POST", "/oauth2/token", "%zz"},
+		{"POST", "/oauth2/token", "refresh_token=" + strings.Repeat("a", 1<<20)},
+		{"GET", "/oauth2/authorize", ""},
+		{"GET", "", ""},
+	} {
+		known := shape(outsider(t, handler, row.method, "/o/south"+row.path, row.body), "south")
+		unknown := shape(outsider(t, handler, row.method, "/o/western"+row.path, row.body), "western")
+		if known != unknown {
+			t.Errorf("%s %s:\n%s\n%s", row.method, row.path, known, unknown)
+		}
+	}
+	for _, slug := range []string{"", "West", "-west", "a.b", "%20", strings.Repeat("w", 64), "%2e%2e"} {
+		answer := outsider(t, handler, "GET", "/o/"+slug+"/.well-known/openid-configuration", "")
+		if answer.Code == http.StatusOK {
+			t.Errorf("%q is an issuer: %s", slug, answer.Body)
+		}
+	}
+}
+
+// TestDecoysStay: every node publishes the same one, always, and each slug has its
+// own; a client that has it is not sent it again.
+func TestDecoysStay(t *testing.T) {
+	w := newWorld(t)
+	again := login.NewTokens(w.ring, issuer, w.now)
+	one, other := login.Handler(w.gate, w.tokens, w.sessions), login.Handler(w.gate, again, w.sessions)
+	path := func(slug string) string { return "/o/" + slug + "/.well-known/jwks.json" }
+	first := outsider(t, one, "GET", path("western"), "")
+	if body := outsider(t, other, "GET", path("western"), "").Body.String(); body != first.Body.String() || body == "" {
+		t.Errorf("another node publishes %s, not %s", body, first.Body)
+	}
+	if body := outsider(t, one, "GET", path("eastern"), "").Body.String(); body == first.Body.String() {
+		t.Error("two slugs have one key")
+	}
+	cached := outsider(t, one, "GET", path("western"), "", "If-None-Match", first.Header().Get("ETag"))
+	if cached.Code != http.StatusNotModified {
+		t.Errorf("a client that has the key gets %d", cached.Code)
+	}
+}
