@@ -164,6 +164,31 @@ func TestAPIKeyEnds(t *testing.T) {
 	}
 }
 
+// TestSuspendedOrganization: nobody of it is let through to any row, and operators
+// are to all that are theirs.
+func TestSuspendedOrganization(t *testing.T) {
+	c := newClinic(t)
+	alice := c.user("alice", directory.ManageOrganization, directory.ReadDirectory, directory.ManageUsers)
+	provider := c.caller(c.token[0])
+	c.change("organizations.limit", &fsm.SetOrganizationLimits{Status: directory.OrganizationSuspended})
+	c.refused("the connection's token", c.token[0])
+	c.caller(c.token[1])
+	for _, op := range access.Operations() {
+		rule, _ := access.RuleOf(op)
+		if rule.Scope != access.Organization {
+			continue
+		}
+		for _, caller := range []access.Caller{provider, as(alice, c.orgs[0])} {
+			if _, err := c.gate.Admit(t.Context(), caller, c.orgs[0], op, access.Freshness{}); directory.KindOf(err) != directory.KindDenied {
+				t.Errorf("%s by %s: %v", op, caller.Actor, err)
+			}
+		}
+		if c.admits(c.operator, op) != rule.Operator {
+			t.Errorf("%s by the operator: admitted %v", op, !rule.Operator)
+		}
+	}
+}
+
 // TestAPIKeyExpires by the gate's clock, before anybody has proposed its end.
 func TestAPIKeyExpires(t *testing.T) {
 	c := newClinic(t)
