@@ -281,12 +281,13 @@ func (x *Branding) GetSupport() string {
 	return ""
 }
 
-// SignIn is what the organization asks of its sign-ins.
+// SignIn is what the organization asks of its sign-ins. A change ends the sessions
+// that it would not let go on.
 type SignIn struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Mfa                bool                   `protobuf:"varint,1,opt,name=mfa,proto3" json:"mfa,omitempty"`                                                           // sessions of one factor are refused
-	SessionIdleSeconds uint32                 `protobuf:"varint,2,opt,name=session_idle_seconds,json=sessionIdleSeconds,proto3" json:"session_idle_seconds,omitempty"` // zero: the product's own
-	SessionMaxSeconds  uint32                 `protobuf:"varint,3,opt,name=session_max_seconds,json=sessionMaxSeconds,proto3" json:"session_max_seconds,omitempty"`    // zero: the product's own
+	SessionIdleSeconds uint32                 `protobuf:"varint,2,opt,name=session_idle_seconds,json=sessionIdleSeconds,proto3" json:"session_idle_seconds,omitempty"` // without a refresh: 600 to 604,800; zero: 604,800
+	SessionMaxSeconds  uint32                 `protobuf:"varint,3,opt,name=session_max_seconds,json=sessionMaxSeconds,proto3" json:"session_max_seconds,omitempty"`    // in all: 600 to 7,776,000; zero: 7,776,000
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -491,7 +492,7 @@ func (x *UpdateOrganizationRequest) GetUpdateMask() []string {
 // DomainSet tells an empty set from an absent one; an array in REST.
 type DomainSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Domains       []string               `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"` // at most 100, 253 bytes each
+	Domains       []string               `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"` // at most 100, 253 bytes each; letters beyond ASCII as xn--…
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -66,26 +66,33 @@ const (
 
 // OrganizationServiceClient is a client for the authfi.v1.OrganizationService service.
 type OrganizationServiceClient interface {
-	// CreateOrganization is the operator's.
+	// CreateOrganization is the operator's. The new organization has the built-in
+	// roles owner, directory-admin and auditor, and nobody in them.
 	CreateOrganization(context.Context, *v1.CreateOrganizationRequest) (*v1.Organization, error)
+	// ListOrganizations shows every organization of the instance, to operators.
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
 	GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.Organization, error)
 	// UpdateOrganization changes what its owners decide. The header If-Match makes
 	// it conditional on the version.
 	UpdateOrganization(context.Context, *v1.UpdateOrganizationRequest) (*v1.Organization, error)
 	// SetOrganizationLimits is the operator's. Suspending ends every session of the
-	// organization in the same change.
+	// organization in the same change, and refuses its users, API keys and connections
+	// until it is active again. The header If-Match makes it conditional on the
+	// version.
 	SetOrganizationLimits(context.Context, *v1.SetOrganizationLimitsRequest) (*v1.Organization, error)
 	// DeleteOrganization is the operator's, and only of a suspended organization.
 	// Everything in it is gone.
 	DeleteOrganization(context.Context, *v1.DeleteOrganizationRequest) (*v1.DeleteOrganizationResponse, error)
 	// VerifyDomain proves a claimed domain: its name _authfi-challenge.DOMAIN must
-	// hold the challenge as a TXT record. An operator vouches for it without.
+	// hold the challenge as a TXT record. An operator vouches for it without. Any
+	// number of organizations may claim a domain; the first to prove it has it until
+	// it gives the claim up. The DNS is asked 10 times a minute at most.
 	VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.Organization, error)
 	// GetSchema tells which attributes of its own the organization's users have.
 	GetSchema(context.Context, *v1.GetSchemaRequest) (*v1.Schema, error)
 	// SetSchema replaces all definitions. Values of users stay as they are until
-	// the user is next changed.
+	// the user is next changed. The header If-Match makes it conditional on the
+	// version.
 	SetSchema(context.Context, *v1.SetSchemaRequest) (*v1.Schema, error)
 }
 
@@ -257,26 +264,33 @@ func (c *organizationServiceClient) SetSchema(ctx context.Context, req *v1.SetSc
 
 // OrganizationServiceHandler is an implementation of the authfi.v1.OrganizationService service.
 type OrganizationServiceHandler interface {
-	// CreateOrganization is the operator's.
+	// CreateOrganization is the operator's. The new organization has the built-in
+	// roles owner, directory-admin and auditor, and nobody in them.
 	CreateOrganization(context.Context, *v1.CreateOrganizationRequest) (*v1.Organization, error)
+	// ListOrganizations shows every organization of the instance, to operators.
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
 	GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.Organization, error)
 	// UpdateOrganization changes what its owners decide. The header If-Match makes
 	// it conditional on the version.
 	UpdateOrganization(context.Context, *v1.UpdateOrganizationRequest) (*v1.Organization, error)
 	// SetOrganizationLimits is the operator's. Suspending ends every session of the
-	// organization in the same change.
+	// organization in the same change, and refuses its users, API keys and connections
+	// until it is active again. The header If-Match makes it conditional on the
+	// version.
 	SetOrganizationLimits(context.Context, *v1.SetOrganizationLimitsRequest) (*v1.Organization, error)
 	// DeleteOrganization is the operator's, and only of a suspended organization.
 	// Everything in it is gone.
 	DeleteOrganization(context.Context, *v1.DeleteOrganizationRequest) (*v1.DeleteOrganizationResponse, error)
 	// VerifyDomain proves a claimed domain: its name _authfi-challenge.DOMAIN must
-	// hold the challenge as a TXT record. An operator vouches for it without.
+	// hold the challenge as a TXT record. An operator vouches for it without. Any
+	// number of organizations may claim a domain; the first to prove it has it until
+	// it gives the claim up. The DNS is asked 10 times a minute at most.
 	VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.Organization, error)
 	// GetSchema tells which attributes of its own the organization's users have.
 	GetSchema(context.Context, *v1.GetSchemaRequest) (*v1.Schema, error)
 	// SetSchema replaces all definitions. Values of users stay as they are until
-	// the user is next changed.
+	// the user is next changed. The header If-Match makes it conditional on the
+	// version.
 	SetSchema(context.Context, *v1.SetSchemaRequest) (*v1.Schema, error)
 }
 
