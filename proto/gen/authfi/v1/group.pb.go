@@ -233,7 +233,7 @@ type ListGroupsRequest struct {
 	Cursor string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 1,024 bytes
 	Q      string                 `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`           // how the name begins, without regard to case; at most 256 bytes
 	// A filter over groups, in the filter language of RFC 7644, section 3.4.2.2, with
-	// the names of these messages; at most 2,048 bytes.
+	// the names of these messages; at most 2,048 bytes and 64 comparisons.
 	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	// "id" (the order of creation, the default), "name", "created" or "modified";
 	// with a hyphen before it: descending.

@@ -209,7 +209,7 @@ type ListRolesRequest struct {
 	Cursor string                 `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"` // from the previous page, at most 1,024 bytes
 	Q      string                 `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`           // how the name begins, without regard to case; at most 256 bytes
 	// A filter over roles, in the filter language of RFC 7644, section 3.4.2.2, with
-	// the names of these messages; at most 2,048 bytes.
+	// the names of these messages; at most 2,048 bytes and 64 comparisons.
 	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	// "id" (the order of creation, the default), "name", "created" or "modified";
 	// with a hyphen before it: descending.
@@ -477,7 +477,7 @@ func (x *UpdateRoleRequest) GetUpdateMask() []string {
 // PermissionSet tells an empty set from an absent one; an array in REST.
 type PermissionSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Permissions   []string               `protobuf:"bytes,1,rep,name=permissions,proto3" json:"permissions,omitempty"` // at most 2,000 of verb:noun, 128 bytes each
+	Permissions   []string               `protobuf:"bytes,1,rep,name=permissions,proto3" json:"permissions,omitempty"` // at most 2,000 of verb:noun or verb:*, 128 bytes each
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -258,7 +258,8 @@ type ListUsersRequest struct {
 	// regard to case; at most 256 bytes.
 	Q string `protobuf:"bytes,4,opt,name=q,proto3" json:"q,omitempty"`
 	// A filter over users, in the filter language of RFC 7644, section 3.4.2.2, with
-	// the names of these messages; at most 2,048 bytes.
+	// the names of these messages, as in custom.NAME for an attribute of the
+	// organization's own; at most 2,048 bytes and 64 comparisons.
 	Filter string `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	// "id" (the order of creation, the default), "user_name", "email",
 	// "display_name", "created" or "modified"; with a hyphen before it: descending.
