@@ -29,7 +29,7 @@ func (s *search[T]) restrict(text string) error {
 	if s.filter, err = s.of.compile(parsed); err != nil {
 		return err
 	}
-	if find, value, ok := s.of.narrow(parsed); ok {
+	if find, value, ok := s.of.narrow(parsed); ok && s.q == "" {
 		s.candidates = func(yield func(T) bool) { find(value, yield) }
 	}
 	return nil

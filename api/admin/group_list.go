@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"strings"
-
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 )
@@ -13,7 +11,8 @@ func groupListing(org *state.Org) *listing[*directory.Group] {
 		noun: "group", total: org.Groups(),
 		each:    func(after [16]byte, yield func(*directory.Group) bool) { org.EachGroup(after, yield) },
 		id:      func(g *directory.Group) [16]byte { return g.ID },
-		begins:  func(g *directory.Group, folded string) bool { return strings.HasPrefix(directory.Fold(g.Name), folded) },
+		find:    finder(org.FindGroups),
+		kept:    map[string]orderedWalk[*directory.Group]{"name": org.EachGroupByName},
 		columns: groupColumns(org),
 		sorts: map[string]func(*directory.Group) string{
 			"name":     func(g *directory.Group) string { return directory.Fold(g.Name) },

@@ -15,8 +15,8 @@ const (
 	// listTimeMax bounds the one pass over all objects that a filter, or an order
 	// that the state does not keep, costs: at 100,000 users a pass takes some tens
 	// of milliseconds, so only a filter of many comparisons of long texts gets
-	// there.
-	listTimeMax = 2 * time.Second
+	// there, or a node that has much else to do.
+	listTimeMax = 5 * time.Second
 	// checkEvery is how many objects are looked at between two looks at the clock.
 	checkEvery = 256
 )
@@ -38,12 +38,17 @@ type listing[T any] struct {
 	total   int
 	each    func(after [16]byte, yield func(T) bool) // in id order
 	id      func(T) [16]byte
-	begins  func(item T, folded string) bool // what q looks at begins so
-	columns map[string]column[T]             // that a filter may name
+	find    func(q string, after [16]byte, limit int) (page []T, total int, more bool) // as state.Found
+	columns map[string]column[T]                                                       // that a filter may name
 	inner   func(field, name string) (column[T], bool)
 	sorts   map[string]func(T) string // besides id: a key whose bytes are in order
+	kept    map[string]orderedWalk[T] // sorts that the state keeps, in which no two objects have one key
 	exact   map[string]lookup[T]      // equalities that the state can answer
 }
+
+// orderedWalk walks in one order or, descending, in the other, from behind a key;
+// an empty key is before all.
+type orderedWalk[T any] func(key string, descending bool, yield func(T) bool)
 
 // lookup yields the objects whose field has exactly this value, and maybe others.
 type lookup[T any] func(value string, yield func(T) bool)
@@ -54,6 +59,9 @@ type lookup[T any] func(value string, yield func(T) bool)
 // The place of an object is its sort value and its id, and a cursor holds the
 // place of the last one shown. So an object that stays as it is keeps its place,
 // whatever is written between two pages: it is shown exactly once.
+//
+// A page costs what it shows where the state keeps the order; with q in the order
+// of ids it costs what q finds. Everything else is one pass.
 func list[T any](c *call, of *listing[T], r listRequest) (items []T, total int, cursor string, err error) {
 	s, err := newSearch(of, r)
 	if err != nil {
@@ -63,10 +71,12 @@ func list[T any](c *call, of *listing[T], r listRequest) (items []T, total int, 
 	if err != nil {
 		return nil, 0, "", err
 	}
-	if s.everything() && s.sort == sortID {
-		walk := func(yield func(T) bool) { of.each(afterID[[16]byte](p), yield) }
-		items, cursor, err = collect(p, walk, of.id)
+	if walk, ok := s.inOrder(p); ok {
+		items, cursor, err = s.take(p, walk)
 		return items, of.total, cursor, err
+	}
+	if s.filter == nil && s.sort == sortID {
+		return s.found(p)
 	}
 	return s.pass(c.ctx, p, time.Now().Add(listTimeMax))
 }
@@ -74,10 +84,11 @@ func list[T any](c *call, of *listing[T], r listRequest) (items []T, total int, 
 // search is a request that has been understood.
 type search[T any] struct {
 	of         *listing[T]
-	sort       string
+	sort       string // with its hyphen
+	field      string // without
 	key        func(T) string
 	descending bool
-	text       string                   // folded; empty: any
+	q          string
 	filter     func(T) bool             // nil: any
 	candidates func(yield func(T) bool) // a part of the list that holds all that match
 }
@@ -85,15 +96,29 @@ type search[T any] struct {
 const sortID = "id"
 
 func newSearch[T any](of *listing[T], r listRequest) (*search[T], error) {
-	s := &search[T]{of: of, candidates: func(yield func(T) bool) { of.each([16]byte{}, yield) }}
+	s := &search[T]{of: of, q: r.GetQ()}
 	if err := s.orderBy(r.GetSort()); err != nil {
 		return nil, err
 	}
-	if err := directory.CheckText("q", r.GetQ(), directory.NameMax, false); err != nil {
+	if err := directory.CheckText("q", s.q, directory.NameMax, false); err != nil {
 		return nil, err
 	}
-	s.text = directory.Fold(r.GetQ())
+	s.candidates = func(yield func(T) bool) { of.each([16]byte{}, yield) }
+	if s.q != "" {
+		s.candidates = s.eachFound
+	}
 	return s, s.restrict(r.GetFilter())
+}
+
+// eachFound yields all that q finds. The state counts to a bound, but a page of
+// it holds as many as are asked for.
+func (s *search[T]) eachFound(yield func(T) bool) {
+	all, _, _ := s.of.find(s.q, [16]byte{}, s.of.total)
+	for _, item := range all {
+		if !yield(item) {
+			return
+		}
+	}
 }
 
 // orderBy reads the name of an order. The order of ids needs no key.
@@ -102,15 +127,14 @@ func (s *search[T]) orderBy(name string) error {
 	if name == "" {
 		s.sort = sortID
 	}
-	field, descending := strings.CutPrefix(s.sort, "-")
-	s.descending = descending
-	switch key, ok := s.of.sorts[field]; {
+	s.field, s.descending = strings.CutPrefix(s.sort, "-")
+	switch key, ok := s.of.sorts[s.field]; {
 	case ok:
 		s.key = key
-	case field != sortID:
+	case s.field != sortID:
 		names := append([]string{sortID}, slices.Sorted(maps.Keys(s.of.sorts))...)
 		return directory.Invalid("sort", "must be one of %s, with a hyphen before it for the other direction", strings.Join(names, ", "))
-	case descending:
+	case s.descending:
 		s.key = func(item T) string { id := s.of.id(item); return string(id[:]) }
 	default:
 		s.key = func(T) string { return "" }
@@ -118,10 +142,50 @@ func (s *search[T]) orderBy(name string) error {
 	return nil
 }
 
-func (s *search[T]) everything() bool { return s.text == "" && s.filter == nil }
+// inOrder is the walk behind the cursor, if the state keeps what is asked for in
+// the order that is asked for.
+func (s *search[T]) inOrder(p *page) (walk func(yield func(T) bool), ok bool) {
+	if s.q != "" || s.filter != nil {
+		return nil, false
+	}
+	after, _ := s.placeIn(p.after)
+	if s.sort == sortID {
+		return func(yield func(T) bool) { s.of.each(after.id, yield) }, true
+	}
+	kept, ok := s.of.kept[s.field]
+	return func(yield func(T) bool) { kept(after.key, s.descending, yield) }, ok
+}
 
-func (s *search[T]) matches(item T) bool {
-	return (s.text == "" || s.of.begins(item, s.text)) && (s.filter == nil || s.filter(item))
+// take is the page at the start of a walk.
+func (s *search[T]) take(p *page, walk func(yield func(T) bool)) (items []T, cursor string, err error) {
+	more := false
+	walk(func(item T) bool {
+		if more = len(items) == p.limit; !more {
+			items = append(items, item)
+		}
+		return !more
+	})
+	if more {
+		cursor, err = s.cursor(p, s.placeOf(items[len(items)-1]))
+	}
+	return items, cursor, err
+}
+
+// found is a page of what q finds, in the order of ids.
+func (s *search[T]) found(p *page) (items []T, total int, cursor string, err error) {
+	after, _ := s.placeIn(p.after)
+	page, total, more := s.of.find(s.q, after.id, p.limit+1)
+	if more {
+		total = count(s.eachFound)
+	}
+	items, cursor, err = s.take(p, func(yield func(T) bool) {
+		for _, item := range page {
+			if !yield(item) {
+				return
+			}
+		}
+	})
+	return items, total, cursor, err
 }
 
 // place is where an object stands in a list.
@@ -157,7 +221,7 @@ func (s *search[T]) pass(ctx context.Context, p *page, deadline time.Time) (item
 				return false
 			}
 		}
-		if !s.matches(item) {
+		if s.filter != nil && !s.filter(item) {
 			return true
 		}
 		total++
@@ -173,10 +237,13 @@ func (s *search[T]) pass(ctx context.Context, p *page, deadline time.Time) (item
 	slices.SortFunc(first.places, s.compare)
 	items = convert(first.places, func(at place[T]) T { return at.item })
 	if left > len(items) {
-		last := first.places[len(items)-1]
-		cursor, err = p.cursor(append([]byte(last.key), last.id[:]...))
+		cursor, err = s.cursor(p, first.places[len(items)-1])
 	}
 	return items, total, cursor, err
+}
+
+func (s *search[T]) cursor(p *page, last place[T]) (string, error) {
+	return p.cursor(append([]byte(last.key), last.id[:]...))
 }
 
 // placeIn reads the place that a cursor holds; false at the start of the list.

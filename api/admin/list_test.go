@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/filter"
@@ -20,19 +21,18 @@ import (
 // crowd is an organization with random users, groups and roles.
 type crowd struct {
 	*server
+	direct     *direct
 	rng        *rand.Rand
 	org        string
-	connection string
+	connection directory.ConnectionID
 	users      []string
 }
 
 func newCrowd(t *testing.T, seed uint64, size int) *crowd {
 	t.Helper()
-	s := newServer(t)
-	org, _ := s.organization("memorial")
-	made := s.ok("POST", "/api/v1/organizations/"+org+"/scim-connections", `{"provider":"entra"}`)
-	d := &crowd{s, rand.New(rand.NewPCG(seed, 1)), org, made.text(t, "id"), nil}
-	s.schema(org, directory.AttributeDefinition{Name: "badge", Type: directory.AttributeInteger},
+	s, direct, org := newDirect(t)
+	d := &crowd{s, direct, rand.New(rand.NewPCG(seed, 1)), org, s.connection(org), nil}
+	direct.schema(directory.AttributeDefinition{Name: "badge", Type: directory.AttributeInteger},
 		directory.AttributeDefinition{Name: "hired", Type: directory.AttributeDate},
 		directory.AttributeDefinition{Name: "night", Type: directory.AttributeBoolean},
 		directory.AttributeDefinition{Name: "ward", Type: directory.AttributeString})
@@ -50,10 +50,27 @@ func newCrowd(t *testing.T, seed uint64, size int) *crowd {
 	return d
 }
 
-// schema gives an organization attributes of its own.
-func (s *server) schema(org string, attributes ...directory.AttributeDefinition) {
+// schema gives the organization attributes of its own.
+func (d *direct) schema(attributes ...directory.AttributeDefinition) {
+	d.t.Helper()
+	d.do(&fsm.PutSchema{Schema: directory.Schema{Attributes: attributes}})
+}
+
+// provision makes a change as an identity provider's connection does.
+func (d *direct) provision(connection directory.ConnectionID, command fsm.OrgCommand) {
+	d.t.Helper()
+	provider := *d
+	provider.env.Actor = directory.Actor{Kind: directory.ActorConnection, ID: connection}
+	provider.do(command)
+}
+
+// connection makes a connection of an identity provider.
+func (s *server) connection(org string) directory.ConnectionID {
 	s.t.Helper()
-	s.operate(org, &fsm.PutSchema{Schema: directory.Schema{Attributes: attributes}})
+	made := s.ok("POST", "/api/v1/organizations/"+org+"/scim-connections", `{"provider":"entra"}`)
+	id, err := directory.ParseConnectionID(made.text(s.t, "id"))
+	must(s.t, err)
+	return id
 }
 
 func (d *crowd) json(v any) string {
@@ -69,10 +86,10 @@ func (d *crowd) pick(from ...string) string { return from[d.rng.IntN(len(from))]
 func (d *crowd) addUser(i int) {
 	name := d.pick("Ada", "ada", "Åsa", "Zoë", "ĐORĐE", "bo") + fmt.Sprint(i)
 	if i%3 == 0 {
-		d.provision(d.org, d.connection, &fsm.CreateUser{User: directory.User{
+		d.direct.provision(d.connection, &fsm.CreateUser{User: directory.User{
 			ID: access.NewID[directory.UserID](time.Now()), UserName: name, ExternalID: d.pick("", "X1", "x1"),
 			DisplayName: d.pick("", "Ada Lovelace", "O'Neill, bo"), Active: d.rng.IntN(2) == 0,
-			Source: directory.SourceSCIM, Connection: d.id(), Department: d.pick("", "Cardiology", "oncology"),
+			Source: directory.SourceSCIM, Connection: d.connection, Department: d.pick("", "Cardiology", "oncology"),
 			Attributes: []byte(d.pick("", `{"nick":"A"}`)),
 		}})
 		return
@@ -92,12 +109,6 @@ func (d *crowd) addUser(i int) {
 		"manager_id": d.pick(append(d.users, "")...), "custom": custom,
 	}))
 	d.users = append(d.users, made.text(d.t, "id"))
-}
-
-func (d *crowd) id() directory.ConnectionID {
-	id, err := directory.ParseConnectionID(d.connection)
-	must(d.t, err)
-	return id
 }
 
 // nounList is one of the lists, and what its twin has to know of it.
@@ -137,13 +148,23 @@ func nameBegins(item object, q string) bool {
 
 func userBegins(item object, q string) bool {
 	q = strings.ToLower(q)
-	words := []string{item["user_name"].(string), item["email"].(string)}
-	for _, field := range []string{"display_name", "given_name", "family_name"} {
-		words = append(words, strings.FieldsFunc(item[field].(string), func(r rune) bool {
-			return !unicode.IsLetter(r) && !unicode.IsDigit(r)
-		})...)
+	whole := []string{strings.ToLower(item["user_name"].(string)), strings.ToLower(item["email"].(string))}
+	begins := func(word string) bool {
+		return slices.ContainsFunc(whole, func(s string) bool { return strings.HasPrefix(s, word) })
 	}
-	return slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(strings.ToLower(word), q) })
+	if begins(q) {
+		return true
+	}
+	for _, field := range []string{"display_name", "given_name", "family_name"} {
+		name := strings.ToLower(item[field].(string))
+		for i, c := range name {
+			last, _ := utf8.DecodeLastRuneInString(name[:i])
+			if i == 0 || !unicode.IsLetter(last) && !unicode.IsDigit(last) && !unicode.IsSpace(c) {
+				whole = append(whole, name[i:])
+			}
+		}
+	}
+	return !slices.ContainsFunc(strings.Fields(q), func(word string) bool { return !begins(word) })
 }
 
 // comparison makes a random comparison that the list allows.
@@ -290,7 +311,7 @@ func TestListsEqualTheirTwins(t *testing.T) {
 						if order == "" && direction == "-" {
 							continue
 						}
-						q := d.pick("", "", "a", "AD", "Ö", "von", "ward1", "nobody")
+						q := d.pick("", "", "a", "AD", "Ö", "von", "ward1", "nobody", "love ada", "neill", " Bo ")
 						d.compare(l, all, q, where, direction+order)
 					}
 				}
@@ -425,9 +446,8 @@ func TestCursorOfTheLongestName(t *testing.T) {
 }
 
 func TestFiltersThatAreRefused(t *testing.T) {
-	s := newServer(t)
-	org, _ := s.organization("clinic")
-	s.schema(org, directory.AttributeDefinition{Name: "badge", Type: directory.AttributeInteger},
+	s, direct, org := newDirect(t)
+	direct.schema(directory.AttributeDefinition{Name: "badge", Type: directory.AttributeInteger},
 		directory.AttributeDefinition{Name: "hired", Type: directory.AttributeDate})
 	for _, row := range []struct{ list, filter, detail string }{
 		{"users", `active zz true`, `expected an operator such as eq behind "active" at position 7`},
@@ -467,16 +487,13 @@ func TestFiltersThatAreRefused(t *testing.T) {
 
 // Filters that a person would write, and what they find.
 func TestFiltersThatFind(t *testing.T) {
-	s := newServer(t)
-	org, _ := s.organization("clinic")
-	s.schema(org, directory.AttributeDefinition{Name: "cost_centre", Type: directory.AttributeString},
+	s, direct, org := newDirect(t)
+	direct.schema(directory.AttributeDefinition{Name: "cost_centre", Type: directory.AttributeString},
 		directory.AttributeDefinition{Name: "wards", Type: directory.AttributeString, Several: true})
-	made := s.ok("POST", "/api/v1/organizations/"+org+"/scim-connections", `{"provider":"okta"}`).text(t, "id")
-	connection, err := directory.ParseConnectionID(made)
-	must(t, err)
+	connection := s.connection(org)
 	ada := s.ok("POST", "/api/v1/users", `{"org_id":"`+org+`","email":"ada@b.c","department":"Cardiology","custom":{"cost_centre":"12","wards":["North","East"]},"attributes":{"nick":"a"}}`).text(t, "id")
 	s.ok("POST", "/api/v1/users", `{"org_id":"`+org+`","email":"bob@b.c","department":"Oncology","manager_id":"`+ada+`","external_id":"B-1"}`)
-	s.provision(org, made, &fsm.CreateUser{User: directory.User{
+	direct.provision(connection, &fsm.CreateUser{User: directory.User{
 		ID: access.NewID[directory.UserID](time.Now()), UserName: "eve", Email: "eve@b.c", Source: directory.SourceSCIM, Connection: connection,
 	}})
 	s.ok("POST", "/api/v1/service-accounts", `{"org_id":"`+org+`","user_name":"robot","owner_id":"`+ada+`"}`)
@@ -494,7 +511,7 @@ func TestFiltersThatFind(t *testing.T) {
 		`service eq true`:                                     "robot",
 		`owner_id eq "` + ada + `"`:                           "robot",
 		`source eq "scim"`:                                    "eve",
-		`connection_id eq "` + made + `"`:                     "eve",
+		`connection_id eq "` + connection.String() + `"`:      "eve",
 		`owned_fields eq "email" and ACTIVE EQ False`:         "eve",
 		`manager_id eq "` + ada + `"`:                         "bob@b.c",
 		`manager_id pr`:                                       "bob@b.c",

@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"strings"
+	"bytes"
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
@@ -11,9 +11,12 @@ import (
 func roleListing(org *state.Org) *listing[*directory.Role] {
 	return &listing[*directory.Role]{
 		noun: "role", total: org.Roles(),
-		each:    func(_ [16]byte, yield func(*directory.Role) bool) { org.EachRole(yield) },
+		each: func(after [16]byte, yield func(*directory.Role) bool) {
+			org.EachRole(func(r *directory.Role) bool { return bytes.Compare(r.ID[:], after[:]) <= 0 || yield(r) })
+		},
 		id:      func(r *directory.Role) [16]byte { return r.ID },
-		begins:  func(r *directory.Role, folded string) bool { return strings.HasPrefix(directory.Fold(r.Name), folded) },
+		find:    finder(org.FindRoles),
+		kept:    map[string]orderedWalk[*directory.Role]{"name": org.EachRoleByName},
 		columns: roleColumns(),
 		sorts: map[string]func(*directory.Role) string{
 			"name":     func(r *directory.Role) string { return directory.Fold(r.Name) },

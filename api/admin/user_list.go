@@ -2,9 +2,6 @@ package admin
 
 import (
 	"encoding/binary"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
@@ -16,7 +13,8 @@ func userListing(org *state.Org) *listing[*directory.User] {
 	return &listing[*directory.User]{
 		noun: "user", total: org.Users(),
 		each: func(after [16]byte, yield func(*directory.User) bool) { org.EachUser(after, yield) },
-		id:   func(u *directory.User) [16]byte { return u.ID }, begins: userBegins,
+		id:   func(u *directory.User) [16]byte { return u.ID },
+		find: finder(org.FindUsers), kept: map[string]orderedWalk[*directory.User]{"user_name": org.EachUserByName},
 		columns: userColumns(org), inner: customColumns(org.Schema()),
 		sorts: map[string]func(*directory.User) string{
 			"user_name":    func(u *directory.User) string { return directory.Fold(u.UserName) },
@@ -31,6 +29,14 @@ func userListing(org *state.Org) *listing[*directory.User] {
 			"email":       org.EachUserByEmail,
 			"external_id": org.EachUserByExternalID,
 		},
+	}
+}
+
+// finder is a question of the state as a listing asks it.
+func finder[ID ~[16]byte, T any](find func(string, ID, int) state.Found[T]) func(string, [16]byte, int) ([]*T, int, bool) {
+	return func(q string, after [16]byte, limit int) (page []*T, total int, more bool) {
+		f := find(q, ID(after), limit)
+		return f.Page, f.Total, f.More
 	}
 }
 
@@ -87,36 +93,5 @@ func userColumns(org *state.Org) map[string]column[*directory.User] {
 			func(u *directory.User) directory.ConnectionID { return u.Connection }, directory.ParseConnectionID,
 		},
 		"owned_fields": listColumn[*directory.User](func(u *directory.User) []string { return fsm.OwnedFields(org, u) }),
-	}
-}
-
-// userBegins reports whether the user name, the e-mail address or a word of a
-// name begins with a text.
-func userBegins(u *directory.User, folded string) bool {
-	if strings.HasPrefix(directory.Fold(u.UserName), folded) || strings.HasPrefix(directory.Fold(u.Email), folded) {
-		return true
-	}
-	for _, name := range []string{u.DisplayName, u.GivenName, u.FamilyName} {
-		if wordBegins(directory.Fold(name), folded) {
-			return true
-		}
-	}
-	return false
-}
-
-// wordBegins looks for a text that stands at the start or behind something that
-// is neither a letter nor a digit.
-func wordBegins(name, text string) bool {
-	for from := 0; ; {
-		i := strings.Index(name[from:], text)
-		if i < 0 {
-			return false
-		}
-		before, _ := utf8.DecodeLastRuneInString(name[:from+i])
-		if from+i == 0 || !unicode.IsLetter(before) && !unicode.IsDigit(before) {
-			return true
-		}
-		_, size := utf8.DecodeRuneInString(name[from+i:])
-		from += i + size
 	}
 }
