@@ -30,9 +30,8 @@ const issuer = "https://auth.example"
 // memoryLog applies each proposal at once to a machine that forgets: a cluster
 // of one node without a disk.
 type memoryLog struct {
-	mu       sync.Mutex
-	machine  *fsm.Machine
-	operator directory.OperatorID // the first
+	mu      sync.Mutex
+	machine *fsm.Machine
 }
 
 var _ access.Log = (*memoryLog)(nil)
@@ -154,7 +153,6 @@ func begin(t testing.TB, log *memoryLog, ring *keyring.Keyring) string {
 	t.Helper()
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
-	log.operator = id
 	secret, err := login.NewSecret(ring)
 	must(t, err)
 	for _, command := range []fsm.Command{
@@ -168,33 +166,6 @@ func begin(t testing.TB, log *memoryLog, ring *keyring.Keyring) string {
 		must(t, result.Err)
 	}
 	return token
-}
-
-// provision applies a command as an identity provider's connection does.
-func (s *server) provision(org, connection string, command fsm.Command) {
-	s.t.Helper()
-	id, err := directory.ParseConnectionID(connection)
-	must(s.t, err)
-	s.apply(org, directory.Actor{Kind: directory.ActorConnection, ID: id}, command)
-}
-
-// operate applies a command as the operator behind the token does.
-func (s *server) operate(org string, command fsm.Command) {
-	s.t.Helper()
-	s.apply(org, directory.Actor{Kind: directory.ActorOperator, ID: s.log.operator}, command)
-}
-
-func (s *server) apply(org string, actor directory.Actor, command fsm.Command) {
-	s.t.Helper()
-	id, err := directory.ParseOrgID(org)
-	must(s.t, err)
-	entry, err := wire.Encode(&fsm.Envelope{
-		Org: id, Actor: actor, Source: "test", Now: directory.TimeOf(time.Now()), Command: command,
-	})
-	must(s.t, err)
-	result, err := s.log.Propose(s.t.Context(), entry)
-	must(s.t, err)
-	must(s.t, result.Err)
 }
 
 func must(t testing.TB, err error) {
