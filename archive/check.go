@@ -264,6 +264,9 @@ func (c *checker) references() {
 		c.refer(c.groups, c.known.Groups, "group", r.Member, r.Line)
 	}
 	for _, r := range c.file.Assignments {
+		if r.Expires != nil { // as exact as the API is
+			*r.Expires = r.Expires.UTC().Truncate(time.Millisecond)
+		}
 		c.refer(c.roles, c.known.Roles, "role", r.Role, r.Line)
 		switch {
 		case (r.User == "") == (r.Group == ""):

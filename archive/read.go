@@ -153,8 +153,10 @@ func plain(err error) string {
 	var kind *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	switch {
+	case errors.As(err, &kind) && kind.Field != "":
+		return fmt.Sprintf("%s: of another type than %s", kind.Field, kind.Value)
 	case errors.As(err, &kind):
-		return fmt.Sprintf("%s must not be a %s", kind.Field, kind.Value)
+		return "not a JSON object"
 	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return "not a JSON object"
 	}

@@ -210,7 +210,7 @@ func showPreview(p *printer, body []byte) error {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return err
 	}
-	if err := p.line(fmt.Sprintf("at index %d: %d users would change, %d permissions of users gained, %d lost",
+	if err := p.line(fmt.Sprintf("at index %d: users changed %d, gained %d, lost %d",
 		answer.Index, answer.UsersChanged, answer.Gained, answer.Lost)); err != nil {
 		return err
 	}

@@ -51,7 +51,11 @@ func open(cmd *cobra.Command, name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(cmd.InOrStdin()), nil
 	}
-	return os.Open(name)
+	in, err := os.Open(name)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	return in, nil
 }
 
 func (p *printer) auditReport(r audit.Report) error {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,12 +36,12 @@ func isJSON(text string) bool {
 }
 
 // readJSON reads the text itself or the file that it names.
-func readJSON(flag, text string) ([]byte, error) {
+func readJSON(word, text string) ([]byte, error) {
 	content := []byte(text)
 	if file, ok := strings.CutPrefix(text, "@"); ok {
 		var err error
 		if content, err = os.ReadFile(file); err != nil {
-			return nil, usage("--%s: %v", flag, err)
+			return nil, usage("%s: %v", word, err)
 		}
 	}
 	return content, nil
@@ -65,7 +66,7 @@ func readMessage(flag string, message protoreflect.MessageDescriptor, text strin
 		return readObject(flag, text)
 	}
 	out := part{}
-	for _, pair := range split(text, ',') {
+	for _, pair := range pairsOf(text) {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
 			return nil, usage("--%s: %q is not NAME=VALUE", flag, pair)
@@ -89,11 +90,26 @@ func readObject(flag, text string) (any, error) {
 	if text == "" {
 		return map[string]any{}, nil
 	}
-	content, err := readJSON(flag, text)
+	content, err := readJSON("--"+flag, text)
 	if err == nil && !json.Valid(content) {
 		err = usage("--%s is not JSON", flag)
 	}
 	return json.RawMessage(content), err
+}
+
+var pairName = regexp.MustCompile(`^\s*[A-Za-z][A-Za-z0-9_-]*:?=`)
+
+// pairsOf splits at commas. What does not begin with a name belongs to the value
+// before it.
+func pairsOf(text string) (pairs []string) {
+	for _, piece := range split(text, ',') {
+		if len(pairs) > 0 && !pairName.MatchString(piece) {
+			pairs[len(pairs)-1] += "," + piece
+			continue
+		}
+		pairs = append(pairs, piece)
+	}
+	return pairs
 }
 
 // split is empty for an empty text.
@@ -150,7 +166,7 @@ func itemsFlag(f *pflag.FlagSet, field protoreflect.FieldDescriptor, help string
 				items = append(items, item)
 				continue
 			}
-			content, err := readJSON(name, text)
+			content, err := readJSON("--"+name, text)
 			if err != nil {
 				return nil, err
 			}
@@ -193,7 +209,7 @@ func structFlag(f *pflag.FlagSet, name, help string) func() (any, error) {
 			return readObject(name, *v)
 		}
 		out := part{}
-		for _, pair := range split(*v, ',') {
+		for _, pair := range pairsOf(*v) {
 			key, value, ok := strings.Cut(pair, "=")
 			if !ok {
 				return nil, usage("--%s: %q is not NAME=TEXT", name, pair)

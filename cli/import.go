@@ -83,14 +83,14 @@ func (im *importer) run(cmd *cobra.Command, name string) error {
 	w := &writer{options: im.options, progress: talk, seed: append(digest, rand.Text()...)}
 	err = w.apply(ctx, p)
 	talk.end()
-	return errors.Join(printer.imported(p, w, time.Since(began)), w.stopped(p, err))
+	return errors.Join(printer.imported(p, w, time.Since(began), err == nil), w.stopped(p, err))
 }
 
 // readArchive also gives the digest of what it read.
 func readArchive(cmd *cobra.Command, name string) (*archive.File, []byte, error) {
 	in, err := open(cmd, name)
 	if err != nil {
-		return nil, nil, usage("%v", err)
+		return nil, nil, err
 	}
 	defer in.Close()
 	digest := sha256.New()
@@ -188,7 +188,7 @@ func (p *printer) dryRun(made *plan) error {
 
 // imported is the answer of an import. Tokens come before everything: they are in
 // no other place.
-func (p *printer) imported(made *plan, w *writer, took time.Duration) error {
+func (p *printer) imported(made *plan, w *writer, took time.Duration, whole bool) error {
 	if !p.table() {
 		tokens := append([]json.RawMessage{}, w.tokens...)
 		body, err := marshal(object{
@@ -204,6 +204,9 @@ func (p *printer) imported(made *plan, w *writer, took time.Duration) error {
 		if err := p.fields(token); err != nil {
 			return err
 		}
+	}
+	if !whole { // the error says how far it came
+		return nil
 	}
 	return p.counts(made)
 }

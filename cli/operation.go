@@ -38,7 +38,7 @@ func (c *call) operations(ctx context.Context, word string) ([]any, error) {
 	content := []byte(word)
 	if isJSON(word) {
 		var err error
-		if content, err = readJSON("@", word); err != nil {
+		if content, err = readJSON(commandMetavar, word); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (c *call) operation(ctx context.Context, text string) (any, error) {
 			}
 			field := operationField(methodOf(r.procedure), c.method)
 			if field == nil {
-				return nil, usage("%s: %s cannot be one of several operations", text, r.words)
+				return nil, usage("%s: it changes nothing, or cannot be one of several operations", text)
 			}
 			fields, err := c.options.requestOf(ctx, r, words[n:])
 			if err != nil {

@@ -76,7 +76,7 @@ func (p *plan) members(file *archive.File) {
 
 // join puts users into one group.
 func (p *plan) join(members []*archive.Member) change {
-	c := change{procedure: "GroupService.AddGroupMembers", what: fmt.Sprintf("add %d members to group %s", len(members), members[0].Group)}
+	c := change{procedure: "GroupService.AddGroupMembers", what: fmt.Sprintf("add members to group %s: %d", members[0].Group, len(members))}
 	for _, m := range members {
 		c.lines = append(c.lines, m.Line)
 	}

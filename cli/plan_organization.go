@@ -19,7 +19,7 @@ func (p *plan) organization(file *archive.File) (settings []change) {
 		fields["name"] = new.Name
 	}
 	if !slices.Equal(old.Domains, new.Domains) {
-		fields["domains"] = slices.Concat([]string{}, new.Domains)
+		fields["domains"] = append([]string{}, new.Domains...)
 	}
 	if !same(old.Branding, new.Branding) {
 		fields["branding"] = orEmpty(new.Branding)

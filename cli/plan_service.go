@@ -33,7 +33,7 @@ func (p *plan) services(file *archive.File) {
 			policies = append(policies, change{procedure: "ServiceService.SetPolicies", lines: []int{s.Line}, counted: held == nil,
 				what: "set the policies of service " + s.Name,
 				fields: func() map[string]any {
-					return map[string]any{"id": p.id(p.now.services, s.Name), "policies": slices.Concat([]archive.Policy{}, s.Policies)}
+					return map[string]any{"id": p.id(p.now.services, s.Name), "policies": append([]archive.Policy{}, s.Policies...)}
 				}})
 		}
 	}

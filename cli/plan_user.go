@@ -230,6 +230,6 @@ func (p *plan) quota(file *archive.File, created int) {
 	}
 	if have := p.now.held; quota > 0 && have+created > quota {
 		p.found.Add(0, "the organization has %d users, and %d new ones are more than its quota of %d; an operator raises it: authfi organizations limits set %s --user-quota %d",
-			have, created, quota, p.now.id, have+created)
+			have, created, quota, p.now.named, have+created)
 	}
 }

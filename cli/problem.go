@@ -40,14 +40,17 @@ type Problem struct {
 }
 
 func (p *Problem) Error() string {
-	detail := strings.TrimPrefix(p.Detail, p.Field+": ")
+	where := p.word
 	switch {
-	case p.Field == "" && p.word == "":
-		return p.Code + ": " + p.Detail
-	case p.word == "":
-		return p.Code + ": " + p.Field + ": " + detail
+	case where == "":
+		where = p.Field
+	case strings.ContainsAny(p.Field, ".["): // a part of what the word holds
+		where += " (" + p.Field + ")"
 	}
-	return p.Code + ": " + p.word + ": " + detail
+	if where == "" {
+		return p.Code + ": " + p.Detail
+	}
+	return p.Code + ": " + where + ": " + strings.TrimPrefix(p.Detail, p.Field+": ")
 }
 
 // inFlag names the flag whose value a problem is about.
@@ -72,13 +75,23 @@ func problemOf(status int, body []byte) *Problem {
 	return p
 }
 
-// hints say what to do about a problem, by its code.
-var hints = map[string]string{
-	"unauthenticated":     "AUTHFI_TOKEN or --token must hold the token of an operator, an API key or a session that lives",
-	"permission_denied":   "somebody who may must do it, or give you a role that holds the permission: authfi explain USER PERMISSION",
-	"failed_precondition": "read it again; with --if-match the change goes through only while the version is still the same",
-	"unavailable":         "try again, or at another node with --url",
-	"unknown_outcome":     "look whether it happened before you repeat it; with --idempotency-key a repeat is always safe",
+// hints say what to do about a problem, by its code and a part of what it says.
+var hints = []struct{ code, says, do string }{
+	{"unauthenticated", "bearer", "AUTHFI_TOKEN or --token must hold the token of an operator, an API key or a session that lives"},
+	{"permission_denied", "is required", "somebody who may must do it, or give you a role that holds it; authfi explain shows which"},
+	{"failed_precondition", "since it was read", "read it again; with --if-match the change goes through only while the version is still the same"},
+	{"failed_precondition", "must be suspended", "authfi organizations limits set ORG --status suspended"},
+	{"unavailable", "", "try again, or at another node with --url"},
+	{"unknown_outcome", "", "look whether it happened before you repeat it; with --idempotency-key a repeat is always safe"},
+}
+
+func hintFor(p *Problem) string {
+	for _, h := range hints {
+		if h.code == p.Code && strings.Contains(p.Detail, h.says) {
+			return h.do
+		}
+	}
+	return ""
 }
 
 // asProblem puts every failure into the one shape that programs read.
@@ -89,7 +102,7 @@ func asProblem(err error) *Problem {
 	case errors.As(err, &p):
 		if p.hint == "" {
 			known := *p
-			known.hint = hints[p.Code]
+			known.hint = hintFor(p)
 			return &known
 		}
 		return p

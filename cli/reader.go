@@ -58,13 +58,9 @@ func (r reader) readSchema(ctx context.Context) error {
 func (r reader) inOrg() map[string]any { return map[string]any{orgField: r.id} }
 
 func (r reader) readPermissions(ctx context.Context) error {
-	type permission struct {
-		archive.Permission
-		Builtin bool `json:"builtin"`
-	}
-	return readAll(ctx, r.options, "PermissionService.ListDefinedPermissions", r.inOrg(), func(found *permission) {
-		if found.Description != "" && !found.Builtin {
-			r.file.Permissions = append(r.file.Permissions, &found.Permission)
+	return readAll(ctx, r.options, "PermissionService.ListDefinedPermissions", r.inOrg(), func(found *archive.Permission) {
+		if found.Description != "" {
+			r.file.Permissions = append(r.file.Permissions, found)
 		}
 	})
 }

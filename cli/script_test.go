@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -16,49 +17,61 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output of the scripts")
 
-// TestScripts runs the command line against three real nodes and compares what it
-// prints, to which stream, and how it exits, with the scripts in testdata. A
-// script is
-//
-//	# talk
-//	> FILE          begins a file, each line of it after "| "
-//	$ COMMAND       a command line, and below it the output:
-//	…               stdout
-//	! …             stderr
-//	= N             the exit code, unless it is 0
-//
-// Ids, times, versions and secrets are masked; equal ids get equal masks. Scripts
-// share the cluster and have organizations of their own.
-func TestScripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no scripts (%v)", err)
-	}
+// TestNodes runs the command line against three real nodes, which all of its parts
+// share.
+func TestNodes(t *testing.T) {
 	cluster := nodetest.Start(t)
 	t.Setenv("AUTHFI_URL", cluster.URL(1))
 	t.Setenv("AUTHFI_TOKEN", cluster.Token())
 	t.Setenv("AUTHFI_CACERT", cluster.CA())
+	t.Run("scripts", testScripts)
+	t.Run("round trip", func(t *testing.T) { testRoundTrip(newOrganizations(t, cluster)) })
+	t.Run("lost answers", func(t *testing.T) { testLostAnswers(newOrganizations(t, cluster)) })
+	t.Run("interrupt", func(t *testing.T) { testInterrupt(newOrganizations(t, cluster)) })
+	t.Run("lost leader", func(t *testing.T) { testLostLeader(newOrganizations(t, cluster)) })
+}
+
+// testScripts compares what commands print, to which stream, and how they exit,
+// with the scripts in testdata. A script is
+//
+//	# talk
+//	> FILE          begins a file, each line of it after "| "
+//	$ COMMAND       a command line, and below it the output:
+//	…               stdout; ~ is an empty line
+//	! …             stderr
+//	= N             the exit code, unless it is 0
+//
+// Ids, times, versions and secrets are masked; equal ids get equal masks. A script
+// has organizations of its own.
+func testScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts (%v)", err)
+	}
 	for _, file := range files {
 		name, err := filepath.Abs(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Chdir(t.TempDir())
-			got := (&script{t: t, masks: newMasks()}).run(string(text))
-			if *update {
-				if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got != string(text) && !*update {
-				t.Errorf("%s differs; go test ./cli -update shows how\n%s", file, firstDifference(string(text), got))
-			}
-		})
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runScript(t, name) })
+	}
+}
+
+func runScript(t *testing.T, name string) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	got := (&script{t: t, masks: newMasks()}).run(string(text))
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != string(text) {
+		t.Errorf("%s differs; go test ./cli -update shows how\n%s", name, firstDifference(string(text), got))
 	}
 }
 
@@ -124,6 +137,9 @@ func (s *script) command(line string) string {
 	stdout, stderr, code := invoke(s.t, words...)
 	var out strings.Builder
 	for text := range strings.Lines(s.masks.mask(stdout)) {
+		if text == "\n" {
+			text = "~"
+		}
 		out.WriteString(strings.TrimSuffix(text, "\n") + "\n")
 	}
 	for text := range strings.Lines(s.masks.mask(stderr)) {
@@ -137,6 +153,11 @@ func (s *script) command(line string) string {
 
 // invoke runs a command line as main does. Words before "authfi" set variables.
 func invoke(t *testing.T, words ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return invokeIn(t.Context(), t, words...)
+}
+
+func invokeIn(ctx context.Context, t *testing.T, words ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	for ; words[0] != "authfi"; words = words[1:] {
 		name, value, ok := strings.Cut(words[0], "=")
@@ -153,7 +174,7 @@ func invoke(t *testing.T, words ...string) (stdout, stderr string, code int) {
 	root.SetArgs(words[1:])
 	root.SetOut(&out)
 	root.SetErr(&talk)
-	code = api.Report(&talk, root.ExecuteContext(t.Context()))
+	code = api.Report(&talk, root.ExecuteContext(ctx))
 	return out.String(), talk.String(), code
 }
 
@@ -172,9 +193,9 @@ var (
 	anyTime   = regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	anyNode   = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	anyDigest = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
-	anyTook   = regexp.MustCompile(`, [0-9.]+(ms|s)$`)
+	anyTook   = regexp.MustCompile(`(?m), [0-9.]+(ms|s)$`)
 	seconds   = regexp.MustCompile(`("seconds": |"latency_ms": )[0-9.]+`)
-	version   = regexp.MustCompile(`((?:version|index|"version":|"index":) +|"version":|"index":)[1-9]\d*`)
+	version   = regexp.MustCompile(`((?:version|index|"version":|"index":) +|"version":|"index":)[1-9]\d+`)
 	secret    = regexp.MustCompile(`\b(v1\.|af[oskr]_|eyJ)[A-Za-z0-9._~-]{20,}`)
 	gaps      = regexp.MustCompile(`(\S) {2,}`) // as wide as what is masked
 )

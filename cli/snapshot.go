@@ -11,9 +11,10 @@ import (
 // snapshot is an organization as the API shows it: its records as a file has
 // them, and what the file does not have.
 type snapshot struct {
-	id   string // of the organization
-	held int    // users, of every kind
-	file *archive.File
+	id    string // of the organization
+	named string // as the command line names it
+	held  int    // users, of every kind
+	file  *archive.File
 
 	users, groups, roles, services ids
 	outer                          map[string]string          // name → id of groups that groups are in
@@ -60,7 +61,7 @@ type scope struct {
 // snapshot reads an organization, or as much of it as a plain list of users is
 // about.
 func (o *options) snapshot(ctx context.Context, org string, s scope, talk *progress) (*snapshot, error) {
-	out := &snapshot{id: org, file: &archive.File{Whole: true},
+	out := &snapshot{id: org, named: setting(o.org, "AUTHFI_ORG"), file: &archive.File{Whole: true},
 		users: newIDs(), groups: newIDs(), roles: newIDs(), services: newIDs(),
 		outer: map[string]string{}, members: map[string]map[string]bool{}, externalIDs: map[string]string{},
 		owned: map[string]owner{}, ownedGroups: map[string]owner{}}

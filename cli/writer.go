@@ -85,7 +85,7 @@ func (w *writer) stopped(p *plan, err error) error {
 	var problem *Problem
 	switch {
 	case errors.Is(err, errRefused):
-		return &Problem{Status: w.first.Status, Code: w.first.Code, Field: w.first.Field, Detail: far,
+		return &Problem{Status: w.first.Status, Code: w.first.Code, Detail: far,
 			findings: &w.refused, hint: "correct the lines; " + again}
 	case errors.Is(err, context.Canceled):
 		return &Problem{Code: "canceled", Detail: far, hint: again}
@@ -185,6 +185,11 @@ func (w *writer) send(ctx context.Context, b *batch) error {
 	if err != nil && retryable(err) {
 		results, err = w.again(ctx, b, err)
 	}
+	if b.shownOnce(err) {
+		w.progress.say(fmt.Sprintf("line %d: %s: it was made, but the answer with its token was lost; delete it and make another",
+			b.changes[0].lines[0], b.changes[0].what))
+		results, err = []bulkResult{{Status: statusOK}}, nil
+	}
 	if err != nil {
 		return inLines(b.changes, err)
 	}
@@ -206,11 +211,20 @@ func (w *writer) again(ctx context.Context, b *batch, err error) ([]bulkResult, 
 		}
 		wait = min(2*wait, attemptWaitMax)
 		var results []bulkResult
-		if results, err = w.attempt(ctx, b); err == nil || !retryable(err) {
+		results, err = w.attempt(ctx, b)
+		if err == nil || !retryable(err) {
 			return results, err
 		}
 	}
 	return nil, err
+}
+
+// shownOnce is how a repeat is refused whose first answer held a secret: the API
+// keeps none, so it cannot answer again. The HTTP client repeats by itself what has
+// an idempotency key, so this may come at the first attempt.
+func (b *batch) shownOnce(err error) bool {
+	var p *Problem
+	return !b.bulk && errors.As(err, &p) && p.Code == "conflict" && p.Field == "Idempotency-Key"
 }
 
 // attempt sends a request once, and waits for its answer even when the import is

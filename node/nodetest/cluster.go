@@ -235,5 +235,8 @@ func (c *Cluster) URL(i int) string { return "https://" + c.members[i].cfg.API }
 // CA is the file of the CA that signed the certificates of the API.
 func (c *Cluster) CA() string { return filepath.Join(c.members[0].cfg.Dir, "ca.pem") }
 
+// Transport trusts the nodes.
+func (c *Cluster) Transport() http.RoundTripper { return c.client.Transport }
+
 // Token is the operator's.
 func (c *Cluster) Token() string { return c.token }
