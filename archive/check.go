@@ -179,6 +179,9 @@ func (c *checker) user(r *User) error {
 		return err
 	}
 	r.Custom = custom
+	if r.IsActive() {
+		r.Active = nil // said or not
+	}
 	if r.Owner != "" && !r.Service {
 		return directory.Invalid("owner", "only a service account has one")
 	}

@@ -99,7 +99,7 @@ func readLines(in io.Reader) (*File, error) {
 	f := &File{}
 	var found Findings
 	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 64<<10), lineMax)
+	lines.Buffer(make([]byte, 64<<10), lineMax+len("\n"))
 	n := 0
 	for lines.Scan() {
 		n++

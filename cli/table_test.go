@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -53,4 +55,26 @@ func TestColumnsAreFields(t *testing.T) {
 			t.Errorf("%s: the example %q is of another command", r.words, r.example)
 		}
 	}
+}
+
+func fieldOf(message proto.Message, name string) protoreflect.FieldDescriptor {
+	return message.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+}
+
+// TestHelp: every command has a line, an example and, at the top, a shelf.
+func TestHelp(t *testing.T) {
+	var api API
+	var visit func(cmd *cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Short == "" || cmd.Runnable() && !cmd.HasSubCommands() && cmd.Example == "" {
+			t.Errorf("%s: no line or no example", cmd.CommandPath())
+		}
+		if cmd.Parent() != nil && !cmd.Parent().HasParent() && cmd.GroupID == "" {
+			t.Errorf("%s is in no group of root.go", cmd.CommandPath())
+		}
+		for _, below := range cmd.Commands() {
+			visit(below)
+		}
+	}
+	visit(api.Root("test"))
 }
