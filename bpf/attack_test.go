@@ -121,7 +121,7 @@ func TestAmbiguousRequestsWakeNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.SetService(r.address, theOrg, program); err != nil {
+	if err := r.SetService(r.address, program); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range ambiguous {

@@ -45,11 +45,12 @@ type Enforcer struct {
 
 // service is one enforced address and where its program lies.
 type service struct {
-	slot        uint32
-	generation  uint32
-	rows, accts span
-	confirmed   bool // set since this process opened the tables
+	place         uint64
+	rows, accepts span
+	confirmed     bool // set since Open or Reset
 }
+
+func (s *service) slot() uint32 { return uint32(s.place & (1<<slotBits - 1)) }
 
 // Open puts the gate into the kernel, or takes over what an earlier process of
 // this node left there. Nothing is let through afterwards until services,
@@ -224,26 +225,44 @@ func (e *Enforcer) removeOthers(keep string) error {
 }
 
 // Reset shuts everything: no lease, no tokens, no program of any service. The
-// addresses that are enforced stay guarded.
+// addresses that are enforced stay guarded, and their connections enrolled.
 func (e *Enforcer) Reset() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.free = newAllocator()
 	if err := e.objects.Controls.Put(uint32(0), &obj.EnforceControl{}); err != nil {
 		return err
 	}
-	var key obj.EnforceServiceKey
-	var slot uint32
-	for it := e.objects.Services.Iterate(); it.Next(&key, &slot); {
-		e.services[key] = &service{slot: slot}
-		if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{}); err != nil {
-			return err
-		}
+	if err := e.clearSlots(); err != nil {
+		return err
 	}
 	if err := clearMap[obj.EnforceTokenKey, obj.EnforceToken](e.objects.Tokens); err != nil {
 		return err
 	}
 	return clearMap[uint32, obj.EnforceSubject](e.objects.Subjects)
+}
+
+// clearSlots takes the program out of every slot, also of one that a dying
+// process left without an address, and only then forgets which rows were used.
+func (e *Enforcer) clearSlots() error {
+	services, slots := map[obj.EnforceServiceKey]*service{}, [servicesMax]obj.EnforceSlot{}
+	var key obj.EnforceServiceKey
+	var place uint64
+	it := e.objects.Services.Iterate()
+	for it.Next(&key, &place) {
+		s := &service{place: place}
+		services[key] = s
+		slots[s.slot()].Place = place
+	}
+	if err := it.Err(); err != nil {
+		return err
+	}
+	for i := range slots {
+		if err := e.objects.Slots.Put(uint32(i), &slots[i]); err != nil {
+			return err
+		}
+	}
+	e.services, e.free = services, newAllocator()
+	return nil
 }
 
 func clearMap[K comparable, V any](m *ebpf.Map) error {

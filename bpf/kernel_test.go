@@ -57,18 +57,29 @@ var theRoutes = []policy.Route{
 	{Methods: []string{"GET"}, Path: "/health", Public: true},
 }
 
-func pins(t testing.TB) string {
+// pins is a pin directory of the test's own, without what a killed run left.
+func pins(t testing.TB, suffix string) string {
 	t.Helper()
-	dir := filepath.Join("/sys/fs/bpf", "authfi-test-"+strings.NewReplacer("/", "-", ".", "-").Replace(t.Name()))
-	t.Cleanup(func() {
+	dir := filepath.Join("/sys/fs/bpf", "authfi-test-"+strings.NewReplacer("/", "-", ".", "-", ":", "-", "[", "", "]", "").Replace(t.Name())+suffix)
+	detach := func() {
 		if err := Detach(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("detach: %v", err)
 		}
-	})
+	}
+	detach()
+	t.Cleanup(detach)
 	return dir
 }
 
 func newRig(t testing.TB, listen string) *rig {
+	t.Helper()
+	r := serve(t, listen)
+	r.open(t, pins(t, ""))
+	return r
+}
+
+// serve starts the server alone.
+func serve(t testing.TB, listen string) *rig {
 	t.Helper()
 	r := &rig{numbers: policy.NewNumbering(theRoutes)}
 	config := net.ListenConfig{}
@@ -85,36 +96,46 @@ func newRig(t testing.TB, listen string) *rig {
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 	r.address = netip.MustParseAddrPort(l.Addr().String())
-	r.Enforcer, err = Open(Config{PinDir: pins(t), Measure: true, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
+	return r
+}
+
+// open puts a gate before the server.
+func (r *rig) open(t testing.TB, pinDir string) {
+	t.Helper()
+	var err error
+	if r.Enforcer, err = Open(configAt(pinDir)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
 	r.fill(t)
-	return r
+}
+
+func configAt(pinDir string) Config {
+	return Config{PinDir: pinDir, Measure: true, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (r *rig) fill(t testing.TB) {
 	t.Helper()
-	program, err := policy.Compile(theOrg, theRoutes, r.numbers)
-	if err != nil {
+	if err := r.set(theRoutes, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	doctor := r.rights(policy.RoleName("doctor"), policy.PermissionName("read:patients"))
-	nurse := r.rights(policy.PermissionName("read:patients"))
-	for _, err := range []error{
+}
+
+// set writes the address, everything that its requests need, and the lease.
+func (r *rig) set(routes []policy.Route, lease time.Duration) error {
+	program, err := policy.Compile(theOrg, routes, r.numbers)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
 		r.SetKey(secret0, secret1),
-		r.SetService(r.address, theOrg, program),
-		r.PutSubject(1, policy.SubjectEntry{Org: theOrg, Rights: doctor}),
-		r.PutSubject(2, policy.SubjectEntry{Org: theOrg, Rights: nurse}),
+		r.SetService(r.address, program),
+		r.PutSubject(1, policy.SubjectEntry{Org: theOrg, Rights: r.rights(policy.RoleName("doctor"), policy.PermissionName("read:patients"))}),
+		r.PutSubject(2, policy.SubjectEntry{Org: theOrg, Rights: r.rights(policy.PermissionName("read:patients"))}),
 		r.token(tokenDoctor, func(*policy.TokenEntry) {}),
 		r.token(tokenNurse, func(e *policy.TokenEntry) { e.Subject = 2 }),
-		r.ExtendLease(BootNow() + uint64(time.Hour)),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+		r.ExtendLease(BootNow()+uint64(lease)),
+	)
 }
 
 func (r *rig) rights(names ...string) (rights policy.Rights) {
@@ -271,7 +292,9 @@ func TestKernelRefusesWhateverItCannotProve(t *testing.T) {
 		}, "401 token_not_yet_valid"},
 		{"a key of another token's length", func() error { return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Length++ }) }, "401 unknown_token"},
 		{"a token of another organization", func() error { return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Org = 2 }) }, "403 wrong_organization"},
-		{"a token without its user", func() error { return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Subject = 99 }) }, "401 user_inactive"},
+		{"a token without its user", func() error {
+			return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Subject = 99 })
+		}, "401 user_inactive"},
 		{"the token as it was", func() error { return r.token(tokenDoctor, func(*policy.TokenEntry) {}) }, "200 GET /api/patients/7 0"},
 		{"a deactivated user", func() error { return r.PutSubject(1, policy.SubjectEntry{Disabled: 1, Org: theOrg}) }, "401 user_inactive"},
 		{"a user without rights", func() error { return r.PutSubject(1, policy.SubjectEntry{Org: theOrg}) }, "403 insufficient_permission"},
@@ -455,7 +478,7 @@ func TestPolicySwapReachesTheNextRequestOfAnOpenConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.SetService(r.address, theOrg, program); err != nil {
+	if err := r.SetService(r.address, program); err != nil {
 		t.Fatal(err)
 	}
 	io.WriteString(c, get("/health", ""))

@@ -84,10 +84,10 @@ func (r *rig) probe(t testing.TB, stream []byte) reading {
 	r.mu.Lock()
 	s := r.services[r.key(r.address)]
 	r.mu.Unlock()
-	if err := r.objects.ProbeConn.Put(uint32(0), &obj.EnforceConn{Slot: s.slot}); err != nil {
+	if err := r.objects.ProbeConn.Put(uint32(0), &obj.EnforceConn{Place: s.place}); err != nil {
 		t.Fatal(err)
 	}
-	packet := append(make([]byte, 14), stream...)
+	packet := packetOf(stream)
 	if _, err := r.objects.Probe.Run(&ebpf.RunOptions{Data: packet}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +105,9 @@ func (r *rig) probe(t testing.TB, stream []byte) reading {
 	}
 	return got
 }
+
+// packetOf puts a stream behind the Ethernet header that the program skips.
+func packetOf(stream []byte) []byte { return append(make([]byte, 14), stream...) }
 
 // Numbers of src/http.h.
 const (
@@ -139,7 +142,7 @@ func (r *rig) world(t testing.TB, rng *rand.Rand) (o *oracle, tokens []string, p
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.SetService(r.address, theOrg, program); err != nil {
+	if err := r.SetService(r.address, program); err != nil {
 		t.Fatal(err)
 	}
 	lease, err := r.LeaseUntil()
@@ -315,5 +318,31 @@ func TestKernelAgreesWithItsTwin(t *testing.T) {
 		if seen[reason] == 0 {
 			t.Errorf("no stream led to %v", reason)
 		}
+	}
+}
+
+// BenchmarkReading is the cost of reading and deciding alone: the kernel repeats
+// the program and says how long one run took.
+func BenchmarkReading(b *testing.B) {
+	if !kernelOrNothing(b) {
+		return
+	}
+	r := newRig(b, "127.0.0.1:0")
+	for _, length := range []int{24, 1024} {
+		b.Run(fmt.Sprint("token of ", length), func(b *testing.B) {
+			token := strings.Repeat("t", length)
+			if err := r.token(token, func(*policy.TokenEntry) {}); err != nil {
+				b.Fatal(err)
+			}
+			packet := []byte(get("/api/patients/7", token))
+			if got := r.probe(b, packet); got.requests != 1 {
+				b.Fatal(got)
+			}
+			_, each, err := r.objects.Probe.Benchmark(packetOf(packet), b.N, b.ResetTimer)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(each.Nanoseconds()), "ns/run")
+		})
 	}
 }

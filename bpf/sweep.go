@@ -12,7 +12,7 @@ import (
 )
 
 // Connections are ended from outside, because a verdict cannot: by SOCK_DESTROY
-// of the sock_diag family, for sockets that are older than the gate, whose
+// of the sock_diag family, for sockets of another place than their address, whose
 // subject lost access, that were refused, or that never finish a header.
 const (
 	sockDestroy   = 21 // SOCK_DESTROY of linux/sock_diag.h
@@ -40,31 +40,48 @@ type socket struct {
 
 const tcpListen = 10
 
-// sweepOlder ends the connections of an address that were there before it was
-// guarded; their clients would otherwise hang.
-func (e *Enforcer) sweepOlder(listen netip.AddrPort) error {
-	ports := map[uint16]bool{listen.Port(): true}
+// endStale ends the connections of these ports that are not enrolled under the
+// place which their address has: those from before it was guarded, whose clients
+// would otherwise hang, and those of an address that is guarded no longer. The
+// caller holds the lock.
+func (e *Enforcer) endStale(ports map[uint16]bool) error {
 	return e.destroy(ports, func(s socket) bool {
-		if s.local.Port() != listen.Port() || !listen.Addr().IsUnspecified() && s.local.Addr() != listen.Addr().Unmap() {
-			return false
-		}
-		_, enrolled := e.conn(s.cookie)
-		return !enrolled
+		place, guarded := e.placeOf(s.local)
+		c, enrolled := e.conn(s.cookie)
+		return (guarded || enrolled) && c.Place != place
 	})
+}
+
+// placeOf finds the place of an address as the programs do.
+func (e *Enforcer) placeOf(address netip.AddrPort) (place uint64, guarded bool) {
+	key := e.key(address)
+	s, ok := e.services[key]
+	if !ok {
+		key.Address = [16]byte{}
+		s, ok = e.services[key]
+	}
+	if !ok {
+		return 0, false
+	}
+	return s.place, true
 }
 
 // Sweep ends the open connections of a subject, streams included. One that was
 // refused meanwhile is left to read its answer; Reap ends it.
 func (e *Enforcer) Sweep(subject uint32) error {
-	return e.destroy(e.ports(), func(s socket) bool {
+	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
 		return ok && c.Subject == subject && c.Mode == modeActive
 	})
 }
 
-func (e *Enforcer) ports() map[uint16]bool {
+func (e *Enforcer) guardedPorts() map[uint16]bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.ports()
+}
+
+func (e *Enforcer) ports() map[uint16]bool {
 	ports := map[uint16]bool{}
 	for key := range e.services {
 		ports[key.Port] = true
@@ -76,7 +93,7 @@ func (e *Enforcer) ports() map[uint16]bool {
 // have been in a header for too long.
 func (e *Enforcer) Reap() error {
 	now := BootNow()
-	return e.destroy(e.ports(), func(s socket) bool {
+	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
 		if !ok {
 			return false

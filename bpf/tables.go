@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync/atomic"
 
 	"github.com/authfi/authfi/bpf/obj"
 	"github.com/authfi/authfi/bpf/policy"
@@ -18,8 +17,11 @@ const (
 	acceptsMax  = 4096
 )
 
-// generations counts programs; zero is never one.
-var generations atomic.Uint32
+// Bits of a slot's words below the serial, as in src/maps.h.
+const (
+	slotBits = 8
+	rowBits  = 16
+)
 
 // SetKey sets the secret of the token keys. The lease is kept.
 func (e *Enforcer) SetKey(k0, k1 uint64) error {
@@ -62,43 +64,58 @@ func (e *Enforcer) key(listen netip.AddrPort) obj.EnforceServiceKey {
 }
 
 // SetService starts to enforce an address, or swaps its program. The address is
-// guarded before the program is in place; the swap is one write.
-func (e *Enforcer) SetService(listen netip.AddrPort, org uint32, program *policy.Program) error {
+// guarded before the program is in place; the swap is one write. When it fails,
+// an address that was guarded keeps its program, and another one is open as before
+// or guarded without a program.
+func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := e.key(listen)
-	s, ok := e.services[key]
-	if !ok {
-		slot, free := e.freeSlot()
-		if !free {
-			return fmt.Errorf("more than %d addresses on this node", servicesMax)
+	s, known := e.services[key]
+	if !known {
+		var err error
+		if s, err = e.occupy(key); err != nil {
+			return fmt.Errorf("guard %s: %w", listen, err)
 		}
-		s = &service{slot: slot}
-		if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{}); err != nil {
-			return err
-		}
-		if err := e.objects.Services.Put(&key, slot); err != nil {
-			return err
-		}
-		e.services[key] = s
 	}
-	oldRows, oldAccepts := s.rows, s.accts
-	if err := e.write(s, org, program); err != nil {
+	if err := e.write(s, program); err != nil {
 		return fmt.Errorf("program of %s: %w", listen, err)
 	}
 	s.confirmed = true
-	e.free.rows.give(oldRows)
-	e.free.accepts.give(oldAccepts)
-	if !ok {
-		return e.sweepOlder(listen)
+	if known {
+		return nil
 	}
-	return nil
+	return e.endStale(map[uint16]bool{key.Port: true})
+}
+
+// occupy gives an address a slot, and the slot a place that was never there
+// before. The slot has it before the address, so that no connection is enrolled
+// under a place that is nowhere.
+func (e *Enforcer) occupy(key obj.EnforceServiceKey) (*service, error) {
+	slot, free := e.freeSlot()
+	if !free {
+		return nil, fmt.Errorf("more than %d addresses on this node", servicesMax)
+	}
+	serial, err := e.serial()
+	if err != nil {
+		return nil, err
+	}
+	place := serial<<slotBits | uint64(slot)
+	if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{Place: place}); err != nil {
+		return nil, err
+	}
+	if err := e.objects.Services.Put(&key, place); err != nil {
+		return nil, err
+	}
+	s := &service{place: place}
+	e.services[key] = s
+	return s, nil
 }
 
 func (e *Enforcer) freeSlot() (uint32, bool) {
 	used := map[uint32]bool{}
 	for _, s := range e.services {
-		used[s.slot] = true
+		used[s.slot()] = true
 	}
 	for slot := range uint32(servicesMax) {
 		if !used[slot] {
@@ -108,9 +125,21 @@ func (e *Enforcer) freeSlot() (uint32, bool) {
 	return 0, false
 }
 
+// serial is a number that neither this process nor an earlier one has given out.
+// It is noted before it is used; one that then stays unused is lost.
+func (e *Enforcer) serial() (uint64, error) {
+	var last uint64
+	if err := e.objects.Serials.Lookup(uint32(0), &last); err != nil {
+		return 0, fmt.Errorf("serials: %w", err)
+	}
+	last++
+	return last, e.objects.Serials.Put(uint32(0), last)
+}
+
 // write puts a program into free rows and then points the slot at them. On a
-// failure the slot keeps its old program.
-func (e *Enforcer) write(s *service, org uint32, program *policy.Program) error {
+// failure the slot keeps its old program. The old rows are given back when no
+// slot points at them any more.
+func (e *Enforcer) write(s *service, program *policy.Program) error {
 	rows, ok := e.free.rows.take(uint32(len(program.Rows) - 1))
 	if !ok {
 		return fmt.Errorf("%d path states do not fit", len(program.Rows))
@@ -120,17 +149,27 @@ func (e *Enforcer) write(s *service, org uint32, program *policy.Program) error 
 		e.free.rows.give(rows)
 		return fmt.Errorf("%d rule sets do not fit", len(program.Accepts))
 	}
-	if err := e.copyProgram(program, rows.from, accepts.from); err != nil {
+	if err := e.point(s, program, rows.from, accepts.from); err != nil {
 		e.free.rows.give(rows)
 		e.free.accepts.give(accepts)
 		return err
 	}
-	s.rows, s.accts, s.generation = rows, accepts, generations.Add(1)
-	slot := obj.EnforceSlot{Start: rows.from, Generation: s.generation, Org: org}
-	if len(program.Rows) < 2 {
-		slot.Start = 0 // no route at all: everything is refused
+	e.free.rows.give(s.rows)
+	e.free.accepts.give(s.accepts)
+	s.rows, s.accepts = rows, accepts
+	return nil
+}
+
+func (e *Enforcer) point(s *service, program *policy.Program, row, accept uint32) error {
+	if err := e.copyProgram(program, row, accept); err != nil {
+		return err
 	}
-	return e.objects.Slots.Put(s.slot, &slot)
+	serial, err := e.serial()
+	if err != nil {
+		return err
+	}
+	// A program without routes has no first row: row 0 leads nowhere.
+	return e.objects.Slots.Put(s.slot(), &obj.EnforceSlot{Place: s.place, Program: serial<<rowBits | uint64(row)})
 }
 
 // copyProgram moves the program's own numbers, which begin at 1, to where its
@@ -165,23 +204,29 @@ func (e *Enforcer) RemoveService(listen netip.AddrPort) error {
 	return e.remove(e.key(listen))
 }
 
+// remove takes the address away and then the place, and gives the rows back last.
+// The address's connections are ended: their place is nowhere.
 func (e *Enforcer) remove(key obj.EnforceServiceKey) error {
-	s, ok := e.services[key]
-	if !ok {
+	s, known := e.services[key]
+	if !known {
 		return nil
 	}
-	if err := e.objects.Services.Delete(&key); err != nil {
+	if err := ignoreMissing(e.objects.Services.Delete(&key)); err != nil {
+		return err
+	}
+	if err := e.objects.Slots.Put(s.slot(), &obj.EnforceSlot{}); err != nil {
 		return err
 	}
 	delete(e.services, key)
 	e.free.rows.give(s.rows)
-	e.free.accepts.give(s.accts)
-	return e.objects.Slots.Put(s.slot, &obj.EnforceSlot{})
+	e.free.accepts.give(s.accepts)
+	return e.endStale(map[uint16]bool{key.Port: true})
 }
 
-// RemoveUnconfirmed ends the enforcement of addresses that an earlier process
-// enforced and this one was not told of, once it knows all of them.
-func (e *Enforcer) RemoveUnconfirmed() error {
+// Settle ends the enforcement of addresses that this process was not told of
+// since Open or Reset, and connections that were left over from before. It is
+// called once all addresses are known.
+func (e *Enforcer) Settle() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for key, s := range e.services {
@@ -191,7 +236,7 @@ func (e *Enforcer) RemoveUnconfirmed() error {
 			}
 		}
 	}
-	return nil
+	return e.endStale(e.ports())
 }
 
 // PutToken and its siblings write one row.
@@ -219,8 +264,8 @@ func ignoreMissing(err error) error {
 }
 
 // allocator hands out rows and rule sets. Row and rule set 0 mean none. A span
-// may be given out again at once: a request that was read with the old rows
-// carries another generation and is refused.
+// may be given out again once no slot points at it: a request that was read with
+// the old rows has another program than its slot and is refused.
 type allocator struct{ rows, accepts spans }
 
 func newAllocator() allocator {

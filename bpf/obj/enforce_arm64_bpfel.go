@@ -62,14 +62,14 @@ type EnforceConn struct {
 		_ structs.HostLayout
 		B [1032]uint8
 	}
-	Since      uint64
-	Touched    uint64
-	Slot       uint32
-	Generation uint32
-	Mode       uint32
-	Requests   uint32
-	Subject    uint32
-	Pad        uint32
+	Since    uint64
+	Touched  uint64
+	Place    uint64
+	Program  uint64
+	Mode     uint32
+	Requests uint32
+	Subject  uint32
+	Pad      uint32
 }
 
 type EnforceControl struct {
@@ -113,11 +113,9 @@ type EnforceServiceKey struct {
 }
 
 type EnforceSlot struct {
-	_          structs.HostLayout
-	Start      uint32
-	Generation uint32
-	Org        uint32
-	Pad        uint32
+	_       structs.HostLayout
+	Place   uint64
+	Program uint64
 }
 
 type EnforceSubject struct {
@@ -161,6 +159,7 @@ const (
 	EnforceMapRefusals    = "refusals"
 	EnforceMapResponses   = "responses"
 	EnforceMapRows        = "rows"
+	EnforceMapSerials     = "serials"
 	EnforceMapServices    = "services"
 	EnforceMapSlots       = "slots"
 	EnforceMapSockets     = "sockets"
@@ -239,6 +238,7 @@ type EnforceMapSpecs struct {
 	Refusals    *ebpf.MapSpec `ebpf:"refusals"`
 	Responses   *ebpf.MapSpec `ebpf:"responses"`
 	Rows        *ebpf.MapSpec `ebpf:"rows"`
+	Serials     *ebpf.MapSpec `ebpf:"serials"`
 	Services    *ebpf.MapSpec `ebpf:"services"`
 	Slots       *ebpf.MapSpec `ebpf:"slots"`
 	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
@@ -285,6 +285,7 @@ type EnforceMaps struct {
 	Refusals    *ebpf.Map `ebpf:"refusals"`
 	Responses   *ebpf.Map `ebpf:"responses"`
 	Rows        *ebpf.Map `ebpf:"rows"`
+	Serials     *ebpf.Map `ebpf:"serials"`
 	Services    *ebpf.Map `ebpf:"services"`
 	Slots       *ebpf.Map `ebpf:"slots"`
 	Sockets     *ebpf.Map `ebpf:"sockets"`
@@ -306,6 +307,7 @@ func (m *EnforceMaps) Close() error {
 		m.Refusals,
 		m.Responses,
 		m.Rows,
+		m.Serials,
 		m.Services,
 		m.Slots,
 		m.Sockets,

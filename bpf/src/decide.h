@@ -58,16 +58,18 @@ static INLINE u32 check_token(struct conn *c, const struct rule *r)
 	return check_rights(r, s);
 }
 
-static INLINE u32 decide(struct conn *c)
+static INLINE struct slot *slot_of(const struct conn *c)
+{
+	u32 slot = c->place & ((1 << SLOT_BITS) - 1);
+
+	return bpf_map_lookup_elem(&slots, &slot);
+}
+
+static INLINE u32 ask(struct conn *c)
 {
 	struct http *h = &c->http;
-	u32 slot = c->slot;
-	struct slot *s = bpf_map_lookup_elem(&slots, &slot);
-
-	/* The rows that the path was read with must still be the service's. */
-	if (!s || !s->start || s->generation != c->generation)
-		return NO_LEASE;
 	const struct rule *r = rule_of(h);
+
 	if (!r || r->action == DENY)
 		return NO_ROUTE;
 	if (h->flags & HAS_UPGRADE) /* the kernel gate cannot see the 101 */
@@ -77,4 +79,18 @@ static INLINE u32 decide(struct conn *c)
 	if (r->action == PUBLIC)
 		return PUBLIC_ROUTE;
 	return check_token(c, r);
+}
+
+/* A word is never written twice: one that is the same afterwards stood all the
+ * while, place since the connection was enrolled and program since the request
+ * began, and whatever was read in between was theirs. */
+static INLINE u32 decide(struct conn *c)
+{
+	struct slot *s = slot_of(c);
+	u32 reason = ask(c);
+
+	BARRIER();
+	if (!s || !c->place || !c->program || READ_ONCE(s->program) != c->program || READ_ONCE(s->place) != c->place)
+		return NO_LEASE;
+	return reason;
 }

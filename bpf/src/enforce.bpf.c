@@ -17,6 +17,10 @@ typedef __u64 u64;
 #define INLINE __always_inline
 #define STEP __noinline
 #define BOUND(i) asm volatile("%0 &= 1023" : "+r"(i))
+/* For what the daemon may be writing meanwhile: one load, and none moved over
+ * another. */
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define BARRIER() asm volatile("" ::: "memory")
 #define CHECK_ARGS \
 	if (!h || !in) \
 		return i; \
@@ -99,14 +103,12 @@ struct reading {
  * reaches the next request of every open connection. */
 static INLINE void begin_request(struct conn *c)
 {
-	u32 slot = c->slot;
-	struct slot *s = bpf_map_lookup_elem(&slots, &slot);
+	struct slot *s = slot_of(c);
+	u64 program = s ? READ_ONCE(s->program) : 0;
 
-	if (!s)
-		return;
-	c->generation = s->generation;
-	c->http.start = s->start;
-	c->http.path = s->start;
+	c->program = program;
+	c->http.start = program & ((1 << ROW_BITS) - 1);
+	c->http.path = c->http.start;
 }
 
 static INLINE int load(struct reading *r)
@@ -212,7 +214,7 @@ static INLINE void report(struct conn *c, u32 reason)
 	f->time = bpf_ktime_get_boot_ns();
 	f->h0 = c->http.h0;
 	f->h1 = c->http.h1;
-	f->slot = c->slot;
+	f->slot = c->place & ((1 << SLOT_BITS) - 1);
 	f->subject = c->subject;
 	f->reason = reason;
 	f->method = c->http.method;
@@ -295,12 +297,12 @@ int verdict(struct __sk_buff *skb)
 
 /* ---- scope ---- */
 
-static INLINE u32 *find(struct service_key *key)
+static INLINE u64 *find(struct service_key *key)
 {
-	u32 *slot = bpf_map_lookup_elem(&services, key);
+	u64 *place = bpf_map_lookup_elem(&services, key);
 
-	if (slot)
-		return slot;
+	if (place)
+		return place;
 	__builtin_memset(key->address, 0, sizeof(key->address));
 	return bpf_map_lookup_elem(&services, key);
 }
@@ -315,8 +317,8 @@ SEC("sockops")
 int enrol(struct bpf_sock_ops *ops)
 {
 	struct service_key key = {};
-	u64 cookie;
-	u32 zero = 0, *slot, part;
+	u64 cookie, *found, place;
+	u32 zero = 0, part;
 
 	if (ops->op == BPF_SOCK_OPS_STATE_CB) {
 		if (ops->args[1] == BPF_TCP_CLOSE) {
@@ -342,21 +344,21 @@ int enrol(struct bpf_sock_ops *ops)
 		part = ops->local_ip6[3];
 		__builtin_memcpy(key.address + 12, &part, 4);
 	}
-	slot = find(&key);
-	if (!slot)
+	found = find(&key);
+	if (!found)
 		return 1;
-	struct conn *template = bpf_map_lookup_elem(&blank, &zero);
-	if (!template)
-		return 1;
+	place = READ_ONCE(*found);
 	cookie = bpf_get_socket_cookie(ops);
-	if (bpf_map_update_elem(&conns, &cookie, template, BPF_ANY)) {
+	struct conn *template = bpf_map_lookup_elem(&blank, &zero);
+	if (!template || bpf_map_update_elem(&conns, &cookie, template, BPF_ANY)) {
 		count(N_ENROL_FAILED); /* guard_in drops its payload */
 		return 1;
 	}
 	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
-	if (!c)
+	if (!c) {
+		count(N_ENROL_FAILED);
 		return 1;
-	c->slot = *slot;
+	}
 	c->since = c->touched = bpf_ktime_get_boot_ns();
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	if (bpf_sock_hash_update(ops, &sockets, &cookie, BPF_ANY)) {
@@ -364,13 +366,16 @@ int enrol(struct bpf_sock_ops *ops)
 		count(N_ENROL_FAILED);
 		return 1;
 	}
+	/* Last: guard_in lets nothing in until the verdict is in its way. */
+	BARRIER();
+	c->place = place;
 	count(N_ENROLLED);
 	return 1;
 }
 
-/* The protected service that a packet's socket belongs to, or none. A packet
- * without a full socket has no listener or is of a closed connection. */
-static INLINE u32 *service_of(struct __sk_buff *skb)
+/* The place of the protected address that a packet's socket has, or none. A
+ * packet without a full socket has no listener or is of a closed connection. */
+static INLINE u64 *place_of(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 	struct service_key key = {};
@@ -419,18 +424,21 @@ static INLINE int payload(struct __sk_buff *skb)
 	return at < skb->len ? (int)at : 0;
 }
 
-/* Payload reaches a protected service on an enrolled connection only. */
+/* Payload reaches a protected address only on a connection that was enrolled
+ * under the place that the address has now. One from before, or from when a
+ * wider address stood for this one, is as one that was never enrolled. */
 SEC("cgroup_skb/ingress")
 int guard_in(struct __sk_buff *skb)
 {
-	u64 cookie;
+	u64 *place = place_of(skb), cookie;
 
-	if (!service_of(skb))
+	if (!place)
 		return 1;
 	if (payload(skb) == 0)
 		return 1;
 	cookie = bpf_get_socket_cookie(skb);
-	if (bpf_map_lookup_elem(&conns, &cookie))
+	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
+	if (c && c->place == READ_ONCE(*place))
 		return 1;
 	count(N_GUARD_DROPPED);
 	return 0;
@@ -446,7 +454,7 @@ int guard_out(struct __sk_buff *skb)
 	int at;
 	u8 status;
 
-	if (!service_of(skb))
+	if (!place_of(skb))
 		return 1;
 	cookie = bpf_get_socket_cookie(skb);
 	c = bpf_map_lookup_elem(&conns, &cookie);

@@ -14,6 +14,14 @@ enum {
 	HISTOGRAM_MAX = 1024, /* buckets of 50 ns */
 };
 
+/* The low bits of a place are its slot, those of a program its first row. */
+enum {
+	SLOT_BITS = 8,
+	ROW_BITS = 16,
+};
+_Static_assert(SERVICES_MAX <= 1 << SLOT_BITS, "a slot has too few bits");
+_Static_assert(ROWS_MAX <= 1 << ROW_BITS, "a row has too few bits");
+
 struct rule {
 	u8 action, mfa;
 	u16 flags;
@@ -38,12 +46,11 @@ struct service_key {
 	u16 pad[3];
 };
 
-/* slot of a service: one write of it swaps the whole policy */
+/* Two words that are never written twice, by whichever process: each has a
+ * serial in its high bits. One write of the second swaps the whole policy. */
 struct slot {
-	u32 start;      /* first row of the program, 0: refuse everything */
-	u32 generation; /* of the program; a request that began under another is refused */
-	u32 org;
-	u32 pad;
+	u64 place;   /* the time for which an address has this slot, 0: free */
+	u64 program; /* the rows that decide now, 0: none, refuse everything */
 };
 
 struct token_key {
@@ -80,7 +87,8 @@ struct conn {
 	struct chunk chunk; /* per connection: a verdict may be preempted by another on its CPU */
 	u64 since;          /* of the enrolment, CLOCK_BOOTTIME ns */
 	u64 touched;        /* of the last byte */
-	u32 slot, generation;
+	u64 place;          /* under which it was enrolled, 0: not yet */
+	u64 program;        /* with which the request under way is read */
 	u32 mode, requests; /* requests that were let through */
 	u32 subject;        /* of the last request with a token */
 	u32 pad;
@@ -116,7 +124,8 @@ enum count {
 	} name SEC(".maps")
 
 TABLE(controls, ARRAY, 1, u32, struct control);
-HASH(services, SERVICES_MAX, struct service_key, u32); /* → slot */
+TABLE(serials, ARRAY, 1, u32, u64);                    /* the last one given out; the daemon's */
+HASH(services, SERVICES_MAX, struct service_key, u64); /* → place */
 TABLE(slots, ARRAY, SERVICES_MAX, u32, struct slot);
 TABLE(rows, ARRAY, ROWS_MAX, u32, struct row);
 TABLE(accepts, ARRAY, ACCEPTS_MAX, u32, struct accept);

@@ -29,13 +29,14 @@ func OpenKernel(cfg bpf.Config) (*Kernel, error) {
 	return &Kernel{e, cfg.Logger}, nil
 }
 
-// SetService implements Table; the kernel needs no upstream.
-func (k *Kernel) SetService(listen, _ string, org uint32, program *policy.Program) error {
+// SetService implements Table; the kernel needs no upstream, and the program
+// knows its organization.
+func (k *Kernel) SetService(listen, _ string, _ uint32, program *policy.Program) error {
 	address, err := netip.ParseAddrPort(listen)
 	if err != nil {
 		return fmt.Errorf("address of a service: %w", err)
 	}
-	return k.Enforcer.SetService(address, org, program)
+	return k.Enforcer.SetService(address, program)
 }
 
 // RemoveService implements Table.
@@ -57,7 +58,7 @@ func (k *Kernel) Sweep(subject uint32) {
 }
 
 // Settled implements Gate.
-func (k *Kernel) Settled() error { return k.RemoveUnconfirmed() }
+func (k *Kernel) Settled() error { return k.Settle() }
 
 // BootNow implements Gate.
 func (k *Kernel) BootNow() uint64 { return bpf.BootNow() }

@@ -1,0 +1,254 @@
+package bpf
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfi/authfi/bpf/obj"
+	"github.com/authfi/authfi/bpf/policy"
+	"github.com/cilium/ebpf"
+)
+
+// The test binary is its own daemon: started with these, it opens the gate,
+// fills it, says so, and waits for its death.
+const (
+	envPins    = "AUTHFI_TEST_GATE_PINS"
+	envAddress = "AUTHFI_TEST_GATE_ADDRESS"
+	envOpenAll = "AUTHFI_TEST_GATE_OPEN_ALL"
+
+	daemonLease = 1500 * time.Millisecond
+)
+
+// openAll is a policy of which no row may decide about a request that was begun
+// under theRoutes.
+var openAll = []policy.Route{{Path: "/**", Public: true}}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(envPins) == "" {
+		os.Exit(m.Run())
+	}
+	if err := daemon(); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("ready")
+	io.Copy(io.Discard, os.Stdin)
+}
+
+func daemon() error {
+	address, err := netip.ParseAddrPort(os.Getenv(envAddress))
+	if err != nil {
+		return err
+	}
+	gate, err := Open(configAt(os.Getenv(envPins)))
+	if err != nil {
+		return err
+	}
+	routes := theRoutes
+	if os.Getenv(envOpenAll) != "" {
+		routes = openAll
+	}
+	r := &rig{Enforcer: gate, address: address, numbers: policy.NewNumbering(theRoutes)}
+	return r.set(routes, daemonLease)
+}
+
+// start runs a daemon until it is ready; the result kills it with SIGKILL.
+func (r *rig) start(t *testing.T, pinDir string, extra ...string) (kill func()) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), append(extra, envPins+"="+pinDir, envAddress+"="+r.address.String())...)
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+	t.Cleanup(kill)
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("daemon: %q, %v", line, err)
+	}
+	return kill
+}
+
+func TestKilledDaemonLeavesTheDoorShut(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r, dir := serve(t, "127.0.0.1:0"), pins(t, "")
+	kill := r.start(t, dir)
+	open := r.dial(t)
+	if got := exchange(t, open, get("/api/patients/7", tokenDoctor)); got != "200 GET /api/patients/7 0" {
+		t.Fatalf("with a daemon: %s", got)
+	}
+	kill()
+	ask := func(token string) string { return exchange(t, r.dial(t), get("/api/patients/7", token)) }
+	if got := ask(""); got != "401 no_token" {
+		t.Errorf("killed, without a token: %s", got)
+	}
+	if got := ask(tokenDoctor); got != "200 GET /api/patients/7 0" {
+		t.Errorf("killed, within the lease: %s", got)
+	}
+	deadline := time.Now().Add(daemonLease + 5*time.Second)
+	got := ask(tokenDoctor)
+	for ; strings.HasPrefix(got, "200") && time.Now().Before(deadline); got = ask(tokenDoctor) {
+	}
+	if got != "503 enforcement_unavailable" {
+		t.Errorf("killed, after the lease: %s", got)
+	}
+	if got := exchange(t, open, get("/api/patients/7", tokenDoctor)); got != "503 enforcement_unavailable" {
+		t.Errorf("killed, after the lease, on an open connection: %s", got)
+	}
+	if got := ask(""); got != "401 no_token" {
+		t.Errorf("killed, after the lease, without a token: %s", got)
+	}
+	r.adopt(t, dir)
+}
+
+// adopt lets this process take over what the killed one left.
+func (r *rig) adopt(t *testing.T, dir string) {
+	t.Helper()
+	var err error
+	if r.Enforcer, err = Open(configAt(dir)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	for _, request := range []string{get("/api/patients/7", tokenDoctor), get("/health", "")} {
+		if got := exchange(t, r.dial(t), request); got != "503 enforcement_unavailable" {
+			t.Errorf("adopted and not filled: %s", got)
+		}
+	}
+	r.fill(t)
+	if got := exchange(t, r.dial(t), get("/api/patients/7", tokenDoctor)); got != "200 GET /api/patients/7 0" {
+		t.Errorf("adopted and filled: %s", got)
+	}
+}
+
+// A new process counted programs from one again, so that a request that was
+// begun under the dead process's program was decided by rows of another.
+func TestRequestBegunUnderADeadDaemonIsRefused(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	for _, listen := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(listen, func(t *testing.T) { begunUnderADeadDaemon(t, listen) })
+	}
+}
+
+func begunUnderADeadDaemon(t *testing.T, listen string) {
+	r, dir := serve(t, listen), pins(t, "")
+	kill := r.start(t, dir)
+	c := r.dial(t)
+	whole := get("/api/patients/7", "")
+	io.WriteString(c, whole[:len(whole)-2])
+	r.inHeader(t, dir)
+	kill()
+	r.start(t, dir, envOpenAll+"=1")
+	if got := exchange(t, c, whole[len(whole)-2:]); got != "503 enforcement_unavailable" || r.served.Load() != 0 {
+		t.Errorf("%s, %d served", got, r.served.Load())
+	}
+	if got := exchange(t, r.dial(t), whole); got != "200 GET /api/patients/7 0" {
+		t.Errorf("a request begun under the new program: %s", got)
+	}
+}
+
+// An address that only the dead process knew is let go once the new one knows all
+// of its own, and another may have its slot.
+func TestAddressOfADeadDaemonIsLetGo(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r, dir := serve(t, "127.0.0.1:0"), pins(t, "")
+	kill := r.start(t, dir)
+	left := r.dial(t)
+	if got := exchange(t, left, get("/health", "")); got != "200 GET /health 0" {
+		t.Fatal(got)
+	}
+	kill()
+	other := serve(t, "127.0.0.1:0")
+	other.open(t, dir)
+	if got := exchange(t, r.dial(t), get("/health", "")); got != "503 enforcement_unavailable" {
+		t.Errorf("before: %s", got)
+	}
+	if err := other.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(left); len(b) > 0 || isTimeout(err) {
+		t.Errorf("its connection is still open: %q, %v", b, err)
+	}
+	if got := exchange(t, r.dial(t), get("/anything", "")); got != "200 GET /anything 0" {
+		t.Errorf("let go: %s", got)
+	}
+	if got := exchange(t, other.dial(t), get("/anything", "")); got != "403 no_route" {
+		t.Errorf("the other address: %s", got)
+	}
+}
+
+func TestRequestBegunBeforeASwapIsRefused(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r := newRig(t, "127.0.0.1:0")
+	c, idle := r.dial(t), r.dial(t)
+	whole := get("/api/patients/7", "")
+	io.WriteString(c, whole[:len(whole)-2])
+	r.inHeader(t, r.cfg.PinDir)
+	if err := r.set(openAll, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := exchange(t, c, whole[len(whole)-2:]); got != "503 enforcement_unavailable" || r.served.Load() != 0 {
+		t.Errorf("begun before the swap: %s, %d served", got, r.served.Load())
+	}
+	if got := exchange(t, idle, whole); got != "200 GET /api/patients/7 0" {
+		t.Errorf("begun after the swap: %s", got)
+	}
+}
+
+// inHeader waits until the kernel has read the beginning of a request.
+func (r *rig) inHeader(t *testing.T, dir string) {
+	t.Helper()
+	conns := pinnedConns(t, dir)
+	defer conns.Close()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		var cookie uint64
+		var c obj.EnforceConn
+		for it := conns.Iterate(); it.Next(&cookie, &c); {
+			if c.Http.HeaderBytes > 0 {
+				return
+			}
+		}
+	}
+	t.Fatal("no connection has begun a request")
+}
+
+func pinnedConns(t *testing.T, dir string) *ebpf.Map {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "v*", "map_conns"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("pinned connections: %v, %v", files, err)
+	}
+	m, err := ebpf.LoadPinnedMap(files[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
