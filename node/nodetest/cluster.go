@@ -100,6 +100,20 @@ func (c *Cluster) must(err error) {
 // Dir is the data directory of node i, counted from 0.
 func (c *Cluster) Dir(i int) string { return c.members[i].cfg.Dir }
 
+// URL is where node i serves.
+func (c *Cluster) URL(i int) string { return "https://" + c.members[i].cfg.API }
+
+// Token is the operator's.
+func (c *Cluster) Token() string { return c.token }
+
+// CA is the file of the CA that signed the certificates of the API.
+func (c *Cluster) CA() string { return filepath.Join(c.members[0].cfg.Dir, "ca.pem") }
+
+// TLS trusts the cluster.
+func (c *Cluster) TLS() *tls.Config {
+	return c.client.Transport.(*http.Transport).TLSClientConfig.Clone()
+}
+
 // Start starts node i, which was stopped, and waits until it may serve.
 func (c *Cluster) Start(i int) {
 	c.t.Helper()
