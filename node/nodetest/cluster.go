@@ -243,14 +243,5 @@ func (c *Cluster) Status(i int, atLeast uint64) (s Status) {
 	return s
 }
 
-// URL is the address of the API of node i.
-func (c *Cluster) URL(i int) string { return "https://" + c.members[i].cfg.API }
-
-// CA is the file of the CA that signed the certificates of the API.
-func (c *Cluster) CA() string { return filepath.Join(c.members[0].cfg.Dir, "ca.pem") }
-
 // Transport trusts the nodes.
 func (c *Cluster) Transport() http.RoundTripper { return c.client.Transport }
-
-// Token is the operator's.
-func (c *Cluster) Token() string { return c.token }
