@@ -165,10 +165,7 @@ func (p *Pass) Pin() { p.gate.pins.add(p.view.Applied(), p.view, p.gate.now()) }
 // the newest state. The handle may say a smaller index than the asked one: the
 // last that had an effect.
 func (p *Pass) At(index directory.Index) (*state.Org, error) {
-	if index == p.view.Applied() {
-		return p.view, nil
-	}
-	if view, ok := p.gate.pins.find(p.Org(), index, p.gate.now()); ok {
+	if view, ok := p.pinned(index); ok {
 		return view, nil
 	}
 	view, ok := p.kept(index)
@@ -178,6 +175,22 @@ func (p *Pass) At(index directory.Index) (*state.Org, error) {
 	// The list began on another node; its reader may come here again.
 	p.gate.pins.add(index, view, p.gate.now())
 	return view, nil
+}
+
+// Kept is At for a question that is asked once: nothing is pinned for it.
+func (p *Pass) Kept(index directory.Index) (*state.Org, bool) {
+	if view, ok := p.pinned(index); ok {
+		return view, true
+	}
+	return p.kept(index)
+}
+
+// pinned is the view of the pass itself or one that a list in progress holds.
+func (p *Pass) pinned(index directory.Index) (*state.Org, bool) {
+	if index == p.view.Applied() {
+		return p.view, true
+	}
+	return p.gate.pins.find(p.Org(), index, p.gate.now())
 }
 
 // kept looks among the newest roots.

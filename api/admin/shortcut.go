@@ -116,7 +116,7 @@ func (a *api) appendPermissions(ctx context.Context, b []byte, user string) ([]b
 		}
 	}
 	b = append(b, `],"source":{`...)
-	if b, err = (waysJSON{sources{org, id}, map[effective.Source]span{}}).appendAll(b, grants); err != nil {
+	if b, err = (waysJSON{sources{org: org, user: id}, map[effective.Source]span{}}).appendAll(b, grants); err != nil {
 		return nil, err
 	}
 	b = append(b, `},"index":`...)

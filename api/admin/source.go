@@ -13,6 +13,18 @@ import (
 type sources struct {
 	org  *state.Org
 	user directory.UserID
+	// told is the index of an earlier moment whose state is not kept, from the log;
+	// nil: org's. Roles and groups are called what they are called now, then, and
+	// which assignment it was is not known.
+	told *effective.Index
+}
+
+// permissions is the index that the ways are of.
+func (s sources) permissions() *effective.Index {
+	if s.told != nil {
+		return s.told
+	}
+	return s.org.Permissions()
 }
 
 // of lists every way of one permission.
@@ -28,11 +40,11 @@ func (s sources) source(way effective.Source) *authfiv1.GrantSource {
 	holder := s.user
 	if !way.Group.IsZero() {
 		holder = directory.UserID{}
-		grant.Path = convert(s.org.Permissions().Path(way.Member, way.Group), s.step)
+		grant.Path = convert(s.permissions().Path(way.Member, way.Group), s.step)
 		via := s.step(way.Group)
 		grant.Via, grant.ViaId = via.Name, via.Id
 	}
-	if a, ok := s.org.AssignmentOf(way.Role, holder, way.Group); ok {
+	if a, ok := s.org.AssignmentOf(way.Role, holder, way.Group); ok && s.told == nil {
 		grant.AssignmentId, grant.By = a.ID.String(), a.By.String()
 		grant.Since, grant.Expires = timestamp(a.Created), timestamp(a.Expires)
 	}
