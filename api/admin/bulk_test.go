@@ -69,7 +69,7 @@ func TestOperationsStandAlone(t *testing.T) {
 	if header.Get("X-Authfi-Index") != fmt.Sprint(highest) {
 		t.Errorf("index %s, highest %d", header.Get("X-Authfi-Index"), highest)
 	}
-	if id := results[2].text(t, "id"); id != "" && !strings.HasPrefix(id, "asg-") {
+	if id := results[2].text(t, "id"); !strings.HasPrefix(id, "asg-") {
 		t.Errorf("assignment %v", results[2])
 	}
 	if all, _, _ := s.bulk(false, times(3, `{"delete_user":{"id":"usr-1"}}`)); fmt.Sprint(statuses(all)) != "[failed failed failed]" {

@@ -520,7 +520,7 @@ func (x *BulkResponse) GetSkipped() int32 {
 type BulkResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Status        string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`    // "ok", "failed" or "skipped"
-	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`            // of the object that was made or changed
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`            // of the object that was made or changed; empty for a role that was taken away
 	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`     // of the entry
 	Version       uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"` // of the object, where it has one
 	Problem       *Problem               `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`  // of a failure

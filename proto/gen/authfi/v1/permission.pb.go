@@ -656,9 +656,11 @@ type ExplainResponse struct {
 	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"` // one line for people
 	// Every way in which the permission reaches the user; of a user who is inactive,
 	// the ways that would count again.
-	Source        []*GrantSource   `protobuf:"bytes,5,rep,name=source,proto3" json:"source,omitempty"`
-	Closest       []*PossibleGrant `protobuf:"bytes,6,rep,name=closest,proto3" json:"closest,omitempty"` // what would allow it, the least privilege first
-	More          bool             `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"`      // there are further ones
+	Source []*GrantSource `protobuf:"bytes,5,rep,name=source,proto3" json:"source,omitempty"`
+	// What would allow it, the least privilege first. Who asks about themselves without
+	// read:directory is told none.
+	Closest       []*PossibleGrant `protobuf:"bytes,6,rep,name=closest,proto3" json:"closest,omitempty"`
+	More          bool             `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"` // there are further ones
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -893,7 +895,7 @@ type PreviewPermissionsResponse struct {
 	UsersChanged  int32                  `protobuf:"varint,2,opt,name=users_changed,json=usersChanged,proto3" json:"users_changed,omitempty"`
 	Gained        int64                  `protobuf:"varint,3,opt,name=gained,proto3" json:"gained,omitempty"` // pairs of user and permission
 	Lost          int64                  `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
-	Permissions   []*PermissionChange    `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"` // by permission
+	Permissions   []*PermissionChange    `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"` // by permission; a wildcard is one
 	Users         []*UserChange          `protobuf:"bytes,6,rep,name=users,proto3" json:"users,omitempty"`             // in id order, at most limit
 	More          bool                   `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"`              // users_changed is above limit
 	unknownFields protoimpl.UnknownFields
@@ -1168,13 +1170,15 @@ func (x *DiffPermissionsRequest) GetTo() uint64 {
 }
 
 type DiffPermissionsResponse struct {
-	state         protoimpl.MessageState   `protogen:"open.v1"`
-	From          uint64                   `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
-	To            uint64                   `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
-	Gained        []string                 `protobuf:"bytes,3,rep,name=gained,proto3" json:"gained,omitempty"`                                                                           // sorted
-	Lost          []string                 `protobuf:"bytes,4,rep,name=lost,proto3" json:"lost,omitempty"`                                                                               // sorted
-	Kept          []string                 `protobuf:"bytes,5,rep,name=kept,proto3" json:"kept,omitempty"`                                                                               // sorted
-	Source        map[string]*GrantSources `protobuf:"bytes,6,rep,name=source,proto3" json:"source,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of what was gained, as of to, and of what was lost, as of from
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	From   uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To     uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Gained []string               `protobuf:"bytes,3,rep,name=gained,proto3" json:"gained,omitempty"` // sorted
+	Lost   []string               `protobuf:"bytes,4,rep,name=lost,proto3" json:"lost,omitempty"`     // sorted
+	Kept   []string               `protobuf:"bytes,5,rep,name=kept,proto3" json:"kept,omitempty"`     // sorted
+	// Of what was gained, as of to, and of what was lost, as of from. Told from the log,
+	// a source has no assignment, and the names of today.
+	Source        map[string]*GrantSources `protobuf:"bytes,6,rep,name=source,proto3" json:"source,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

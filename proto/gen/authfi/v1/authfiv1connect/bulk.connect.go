@@ -41,8 +41,9 @@ const (
 
 // BulkServiceClient is a client for the authfi.v1.BulkService service.
 type BulkServiceClient interface {
-	// Bulk answers with one result for each operation, in their order. A repeat with
-	// the same Idempotency-Key repeats no change.
+	// Bulk answers with one result for each operation, in their order, also when all
+	// of them fail. A repeat with the same Idempotency-Key, of at most 251 bytes,
+	// repeats no change. The body may have 8 MiB.
 	Bulk(context.Context, *v1.BulkRequest) (*v1.BulkResponse, error)
 }
 
@@ -82,8 +83,9 @@ func (c *bulkServiceClient) Bulk(ctx context.Context, req *v1.BulkRequest) (*v1.
 
 // BulkServiceHandler is an implementation of the authfi.v1.BulkService service.
 type BulkServiceHandler interface {
-	// Bulk answers with one result for each operation, in their order. A repeat with
-	// the same Idempotency-Key repeats no change.
+	// Bulk answers with one result for each operation, in their order, also when all
+	// of them fail. A repeat with the same Idempotency-Key, of at most 251 bytes,
+	// repeats no change. The body may have 8 MiB.
 	Bulk(context.Context, *v1.BulkRequest) (*v1.BulkResponse, error)
 }
 

@@ -65,6 +65,9 @@ type PermissionServiceClient interface {
 	ListPermissions(context.Context, *v1.ListPermissionsRequest) (*v1.ListPermissionsResponse, error)
 	// Check answers one question, or several at one index.
 	Check(context.Context, *v1.CheckRequest) (*v1.CheckResponse, error)
+	// ListPermissionUsers names who holds a permission. All pages are of the index of
+	// the first, on every node: who takes more than ten minutes, or more lists at once
+	// than a node keeps states for, is told cursor_expired and begins anew.
 	ListPermissionUsers(context.Context, *v1.ListPermissionUsersRequest) (*v1.ListPermissionUsersResponse, error)
 	// Explain says why a user holds a permission, or why not and which grants would
 	// change that.
@@ -72,7 +75,9 @@ type PermissionServiceClient interface {
 	// PreviewPermissions says who would gain and lose what by changes, and makes
 	// none of them. It needs the right to make each of them.
 	PreviewPermissions(context.Context, *v1.PreviewPermissionsRequest) (*v1.PreviewPermissionsResponse, error)
-	// DiffPermissions compares a user's permissions at two applied indexes.
+	// DiffPermissions compares a user's permissions at two applied indexes. Of an index
+	// whose state is no longer kept the audit log tells; what it does not hold is
+	// refused and named, never guessed.
 	DiffPermissions(context.Context, *v1.DiffPermissionsRequest) (*v1.DiffPermissionsResponse, error)
 	// ListDefinedPermissions names the permissions that a role grants or that are
 	// described.
@@ -241,6 +246,9 @@ type PermissionServiceHandler interface {
 	ListPermissions(context.Context, *v1.ListPermissionsRequest) (*v1.ListPermissionsResponse, error)
 	// Check answers one question, or several at one index.
 	Check(context.Context, *v1.CheckRequest) (*v1.CheckResponse, error)
+	// ListPermissionUsers names who holds a permission. All pages are of the index of
+	// the first, on every node: who takes more than ten minutes, or more lists at once
+	// than a node keeps states for, is told cursor_expired and begins anew.
 	ListPermissionUsers(context.Context, *v1.ListPermissionUsersRequest) (*v1.ListPermissionUsersResponse, error)
 	// Explain says why a user holds a permission, or why not and which grants would
 	// change that.
@@ -248,7 +256,9 @@ type PermissionServiceHandler interface {
 	// PreviewPermissions says who would gain and lose what by changes, and makes
 	// none of them. It needs the right to make each of them.
 	PreviewPermissions(context.Context, *v1.PreviewPermissionsRequest) (*v1.PreviewPermissionsResponse, error)
-	// DiffPermissions compares a user's permissions at two applied indexes.
+	// DiffPermissions compares a user's permissions at two applied indexes. Of an index
+	// whose state is no longer kept the audit log tells; what it does not hold is
+	// refused and named, never guessed.
 	DiffPermissions(context.Context, *v1.DiffPermissionsRequest) (*v1.DiffPermissionsResponse, error)
 	// ListDefinedPermissions names the permissions that a role grants or that are
 	// described.
