@@ -25,28 +25,37 @@ const (
 // follower reads the change feed and goes on where a broken connection ended.
 type follower struct {
 	*options
-	org   string
-	after uint64 // the index to start behind
-	last  string // id of the last event seen
-	// event gets each one in order, exactly once.
-	event func(body []byte) error
-	// resync gets the index of the state when the events asked for are no longer
-	// kept; it ends the following or says that it may go on from there.
-	resync func(index uint64) error
-	say    func(format string, args ...any) // talk for people
+	from   url.Values // what to ask for; run changes where it begins
+	last   string     // id of the last message that had one
+	silent time.Duration
+	// message gets each in order, exactly once, but for heartbeats. The answer to
+	// a resync may be errSkip.
+	message func(typ string, body []byte) error
+	say     func(format string, args ...any) // talk for people
 }
 
-// errStop ends a follower from within.
-var errStop = errors.New("stop")
+var (
+	// errStop ends a follower from within.
+	errStop = errors.New("stop")
+	// errSkip leaves out the rows of a resync: the follower goes on behind them.
+	errSkip = errors.New("skip")
+	// errSilent means a connection on which not even a heartbeat came.
+	errSilent = fmt.Errorf("nothing was heard for %s", silenceMax)
+)
 
 // run follows until the context ends, which is no failure.
 func (f *follower) run(ctx context.Context) error {
+	if f.silent == 0 {
+		f.silent = silenceMax
+	}
 	wait := waitMin
 	for first := true; ; first = false {
 		moved, err := f.connection(ctx)
 		switch {
 		case ctx.Err() != nil || errors.Is(err, errStop):
 			return nil
+		case errors.Is(err, errSkip):
+			continue
 		case !retryable(err) || first && !moved:
 			return err
 		}
@@ -68,29 +77,29 @@ type fatal struct{ error }
 
 func (e fatal) Unwrap() error { return e.error }
 
-// retryable: the node is gone or not ready. A refusal stays one.
+// retryable: the node is gone, is not ready, or has as many streams as it may. A
+// refusal stays one.
 func retryable(err error) bool {
 	var p *Problem
 	if errors.As(err, &p) {
-		return p.Status >= http.StatusInternalServerError
+		return p.Status >= http.StatusInternalServerError || p.Status == http.StatusTooManyRequests
 	}
 	return !errors.As(err, &fatal{}) && !errors.Is(err, ErrUsage)
 }
 
 // connection reads one stream to its end and reports whether anything came.
 func (f *follower) connection(ctx context.Context) (moved bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	silence := time.AfterFunc(silenceMax, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(f.silent, func() { cancel(errSilent) })
 	defer silence.Stop()
-	query := url.Values{orgField: {f.org}, "after": {strconv.FormatUint(f.after, 10)}}
 	header := map[string]string{"Accept": "text/event-stream"}
 	if f.last != "" {
 		header["Last-Event-ID"] = f.last
 	}
-	res, err := f.send(ctx, request{method: http.MethodGet, path: "/api/v1/events?" + query.Encode(), header: header})
+	res, err := f.send(ctx, request{method: http.MethodGet, path: "/api/v1/events?" + f.from.Encode(), header: header})
 	if err != nil {
-		return false, err
+		return false, cause(ctx, err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
@@ -101,7 +110,7 @@ func (f *follower) connection(ctx context.Context) (moved bool, err error) {
 	lines.Buffer(nil, eventMax)
 	var m message
 	for lines.Scan() {
-		silence.Reset(silenceMax)
+		silence.Reset(f.silent)
 		moved = true
 		if !m.line(lines.Text()) {
 			continue
@@ -111,14 +120,25 @@ func (f *follower) connection(ctx context.Context) (moved bool, err error) {
 		}
 		m = message{}
 	}
-	if err := lines.Err(); err != nil {
-		return moved, err
+	if err = lines.Err(); err == nil {
+		err = io.ErrUnexpectedEOF // a node says why when it ends a stream
 	}
-	return moved, io.EOF
+	return moved, cause(ctx, err)
+}
+
+// cause is why we have ended the context, if we have.
+func cause(ctx context.Context, err error) error {
+	if why := context.Cause(ctx); why != nil {
+		return why
+	}
+	return err
 }
 
 // message is one server-sent event.
-type message struct{ id, event, data string }
+type message struct {
+	id, event, data string
+	named           bool // id is given; an empty one takes back the last
+}
 
 // line reads one line and reports that the message is whole.
 func (m *message) line(text string) bool {
@@ -129,7 +149,7 @@ func (m *message) line(text string) bool {
 	value = strings.TrimPrefix(value, " ")
 	switch name {
 	case "id":
-		m.id = value
+		m.id, m.named = value, true
 	case "event":
 		m.event = value
 	case "data":
@@ -141,26 +161,54 @@ func (m *message) line(text string) bool {
 func (f *follower) take(m message) error {
 	switch m.event {
 	case "heartbeat":
-		return nil
 	case "closed":
-		return fatal{&Problem{Status: http.StatusForbidden, Code: "permission_denied", Detail: "the caller may no longer watch"}}
+		return closed(m.data)
 	case "resync":
-		var at struct{ Index uint64 }
-		if err := json.Unmarshal([]byte(m.data), &at); err != nil {
-			return fatal{fmt.Errorf("reading the feed: %w", err)}
-		}
-		if err := f.resync(at.Index); err != nil {
-			return fatal{err}
-		}
-		f.after, f.last = at.Index, ""
-		return io.EOF
-	}
-	if err := f.event([]byte(m.data)); err != nil {
-		if errors.Is(err, errStop) {
+		if err := f.resync(m); err != nil {
 			return err
 		}
-		return fatal{err}
+	default:
+		if err := f.pass(m); err != nil {
+			return err
+		}
 	}
-	f.last = m.id
+	if m.named {
+		f.last = m.id
+	}
 	return nil
+}
+
+func (f *follower) pass(m message) error {
+	err := f.message(m.event, []byte(m.data))
+	if err == nil || errors.Is(err, errStop) || errors.Is(err, errSkip) {
+		return err
+	}
+	return fatal{err}
+}
+
+// resync: when the connection breaks among the rows they have to come again.
+func (f *follower) resync(m message) error {
+	var at struct{ Index uint64 }
+	if err := json.Unmarshal([]byte(m.data), &at); err != nil {
+		return fatal{fmt.Errorf("reading the feed: %w", err)}
+	}
+	f.from.Del("after")
+	f.from.Set("snapshot", "true")
+	err := f.pass(m)
+	if errors.Is(err, errSkip) {
+		f.from.Del("snapshot")
+		f.from.Set("after", strconv.FormatUint(at.Index, 10))
+		f.last = ""
+	}
+	return err
+}
+
+// closed is why the node has ended the stream.
+func closed(data string) error {
+	p := problemOf(http.StatusBadGateway, []byte(data))
+	var said struct{ Status int }
+	if json.Unmarshal([]byte(data), &said) == nil && said.Status != 0 {
+		p.Status = said.Status
+	}
+	return p
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,10 +18,13 @@ const tailDefault = 20
 // watch is the state of events watch and log tail.
 type watch struct {
 	*options
-	after  uint64
-	count  int
-	follow bool
-	p      *printer
+	after    uint64
+	snapshot bool
+	types    []string
+	object   string
+	count    int
+	follow   bool
+	p        *printer
 }
 
 func (o *options) eventsCommand() *cobra.Command {
@@ -27,20 +32,21 @@ func (o *options) eventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Short: "Print every event after an index, in order, and wait for more",
 		Long: "Print every event after an index, in order, and wait for more until Ctrl-C.\n\n" +
-			"A broken connection is made again and goes on after the last event printed.\nWhen the events asked for are no longer kept the command fails with out_of_range\nand names the index to start again from. With -o json or jsonl each event is one line.",
+			"A broken connection is made again and goes on after the last event printed.\nWhen the events asked for are no longer kept there is a line of type resync, a line\nof type row for every user, group, role and assignment, one of type synced, and\nthen the events after them; rows that a synced follows have its index. With\n-o json or jsonl each line is one message of the feed.",
 		Example: "  authfi events watch --org city-clinic --after 1200 -o jsonl", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := w.begin(cmd); err != nil {
 				return err
 			}
-			return w.run(cmd, func(index uint64) error {
-				return &Problem{Status: 400, Code: "out_of_range", Field: "after",
-					Detail: fmt.Sprintf("events after %d are no longer kept; read the state anew and watch after %d", w.after, index)}
-			})
+			return w.run(cmd, func(uint64) error { return nil })
 		},
 	}
-	cmd.Flags().Uint64Var(&w.after, "after", 0, "the last index already seen; 0: from the oldest event that is kept")
-	cmd.Flags().IntVar(&w.count, "count", 0, "end after so many events; 0: never")
+	f := cmd.Flags()
+	f.Uint64Var(&w.after, "after", 0, "the last index already seen; 0: from the oldest event that is kept")
+	f.BoolVar(&w.snapshot, "snapshot", false, "begin with the rows of what there is now")
+	f.StringArrayVar(&w.types, "type", nil, "only events of this type, or with a dot at its end of all that begin so; may be repeated")
+	f.StringVar(&w.object, "object", "", "only events and rows of the object with this id")
+	f.IntVar(&w.count, "count", 0, "end after so many events; 0: never")
 	return cmd
 }
 
@@ -60,7 +66,7 @@ func (o *options) tailCommand() *cobra.Command {
 			}
 			return w.run(cmd, func(index uint64) error {
 				fmt.Fprintf(cmd.ErrOrStderr(), "authfi: entries are missing here: the log has moved on to index %d\n", index)
-				return nil
+				return errSkip
 			})
 		},
 	}
@@ -82,19 +88,33 @@ func (w *watch) begin(cmd *cobra.Command) (err error) {
 	return nil
 }
 
-func (w *watch) run(cmd *cobra.Command, resync func(uint64) error) error {
+// run prints what the feed says. resync decides what to do about rows that come
+// in place of events.
+func (w *watch) run(cmd *cobra.Command, resync func(index uint64) error) error {
 	org, err := w.orgID(cmd.Context())
 	if err != nil {
 		return err
 	}
-	seen := 0
-	f := &follower{options: w.options, org: org, after: w.after, resync: resync}
+	f := &follower{options: w.options, from: w.query(org)}
 	f.say = func(format string, args ...any) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "authfi:", printable(fmt.Sprintf(format, args...)))
 	}
-	f.event = func(body []byte) error {
+	seen := 0
+	f.message = func(typ string, body []byte) error {
+		if typ == "resync" {
+			var at struct{ Index uint64 }
+			if err := json.Unmarshal(body, &at); err != nil {
+				return err
+			}
+			if err := resync(at.Index); err != nil {
+				return err
+			}
+		}
 		if err := w.entry(body); err != nil {
 			return err
+		}
+		if typ == "resync" || typ == "row" || typ == "synced" {
+			return nil
 		}
 		if seen++; seen == w.count {
 			return errStop
@@ -102,6 +122,21 @@ func (w *watch) run(cmd *cobra.Command, resync func(uint64) error) error {
 		return nil
 	}
 	return f.run(cmd.Context())
+}
+
+// query is what the feed is asked for.
+func (w *watch) query(org string) url.Values {
+	query := url.Values{orgField: {org}, "type": w.types}
+	if w.after != 0 {
+		query.Set("after", strconv.FormatUint(w.after, 10))
+	}
+	if w.snapshot {
+		query.Set("snapshot", "true")
+	}
+	if w.object != "" {
+		query.Set("object", w.object)
+	}
+	return query
 }
 
 // newest prints the last entries and leaves the index behind which to follow.
@@ -144,11 +179,17 @@ func (w *watch) entry(body []byte) error {
 	if !w.p.table() {
 		return w.p.object(body)
 	}
-	var e struct{ Time, Source, Event, Type, Detail, Status string }
+	var e struct {
+		Time, Source, Event, Type, Row, Detail, Status string
+		Index                                          uint64
+	}
 	if err := json.Unmarshal(body, &e); err != nil {
 		return err
 	}
-	line := fmt.Sprintf("%-24s  %-8s  %-24s  %s", e.Time, e.Source, e.Event+e.Type, e.Detail)
+	if e.Type == "resync" || e.Type == "synced" {
+		e.Detail = fmt.Sprintf("index %d", e.Index)
+	}
+	line := fmt.Sprintf("%-24s  %-8s  %-24s  %s", e.Time, e.Source, strings.TrimSpace(e.Event+e.Type+" "+e.Row), e.Detail)
 	if e.Status != "" && e.Status != "ok" {
 		line += "  (" + e.Status + ")"
 	}
