@@ -22,9 +22,13 @@
 //   - refresh token: the rotating secret that renews a session; stored as a
 //     hash; reuse ends the session.
 //   - connection: an identity provider's right to provision one organization.
+//   - API key: a program's credential; does what it names and its owner still holds.
+//   - service account: a user that is no person and acts for its owner.
+//   - domain: a mail domain that an organization claims, and has once it has proved it.
+//   - challenge: what a claimed domain must hold in the DNS to be proved.
 //   - service: a protected HTTP service of one organization.
 //   - route policy: what a request on a route needs: roles, permissions, MFA.
-//   - caller: who is asking: a user's session, a connection, an operator.
+//   - caller: who is asking: a user's session, an API key, a connection, an operator.
 //   - operator: who runs the instance; not a user of any organization.
 //   - operation: a thing the API can be asked to do; a row of the access table.
 //   - pass: proof that one caller may perform one operation in one organization.

@@ -176,6 +176,26 @@ func TestDomainProvedTwiceInOneEntry(t *testing.T) {
 	s.holds("two proofs in one entry", second)
 }
 
+// TestForkProvesNothing: whoever tries a change out cannot ask the instance, and so
+// hears neither that a domain is free nor that it is not.
+func TestForkProvesNothing(t *testing.T) {
+	s := newStreet(t)
+	for range 2 {
+		fork, ok := fsm.NewFork(s.m.Root(), id[directory.OrgID](second))
+		if !ok {
+			t.Fatal("no fork")
+		}
+		if _, err := fork.Apply(s.prove(second)); directory.KindOf(err) != directory.KindPrecondition {
+			t.Errorf("a fork proves a domain: %v", err)
+		}
+		if _, err := fork.Apply(&fsm.Envelope{Org: id[directory.OrgID](second), Actor: operator, Command: &fsm.UpdateOrganization{SetDomains: true}}); err != nil {
+			t.Errorf("a fork gives a domain up: %v", err)
+		}
+		s.must(first, &fsm.VerifyDomain{Name: domain})
+		s.holds("after a fork", first)
+	}
+}
+
 // TestRefusedProofTellsNothing of the organization that has the domain, neither in
 // its answer nor in what the second's log keeps of it.
 func TestRefusedProofTellsNothing(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 // ListDefinedPermissions implements PermissionService. A page looks at every role:
-// 200 of them with 2,000 permissions each take some 15 ms.
+// 200 of them with 2,000 permissions each take some 20 ms.
 func (a *api) ListDefinedPermissions(ctx context.Context, r *authfiv1.ListDefinedPermissionsRequest) (*authfiv1.ListDefinedPermissionsResponse, error) {
 	c, err := a.begin(ctx)
 	if err != nil {
