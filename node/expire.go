@@ -33,3 +33,29 @@ func (n *Node) expireSessions(ctx context.Context) {
 		return ctx.Err() == nil
 	})
 }
+
+// expireGrants proposes, per organization, the assignments and API keys whose end
+// has come. The machine looks at each again. A grant outlives its end by at most
+// expireEvery and the time of a write, or by the time without a leader.
+func (n *Node) expireGrants(ctx context.Context) {
+	n.machine.Root().EachOrg(directory.OrgID{}, func(org *state.Org) bool {
+		now := directory.TimeOf(time.Now())
+		for ctx.Err() == nil {
+			assignments, keys := org.Expired(now, expireBatch)
+			if len(assignments)+len(keys) == 0 {
+				break
+			}
+			result, err := n.gate.ProposeAsNode(ctx, org.ID(), &fsm.ExpireGrants{Assignments: assignments, APIKeys: keys})
+			if err != nil {
+				n.log.Warn("could not end what has expired", "organization", org.ID(), "error", err)
+				break
+			}
+			newer, ok := n.machine.Root().Org(org.ID())
+			if !ok || !result.Outcome.Changed {
+				break // there is nothing left of these, or the next tick finds out why
+			}
+			org = newer
+		}
+		return ctx.Err() == nil
+	})
+}

@@ -84,19 +84,23 @@ func (n *Node) admitJoin(ctx context.Context, tokenID string, secret []byte, nod
 }
 
 // sweep is the node's timer: it lets go of what lists in progress have pinned, and
-// the leader proposes to forget sessions that are dead.
+// the leader proposes to forget sessions that are dead and to end what has expired.
 func (n *Node) sweep(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
+	sessions, grants := time.NewTicker(sweepEvery), time.NewTicker(expireEvery)
+	defer sessions.Stop()
+	defer grants.Stop()
 	for {
+		expire := n.expireGrants
 		select {
-		case <-ticker.C:
+		case <-sessions.C:
 			n.gate.ForgetPins()
-			if n.cluster.IsLeader() {
-				n.expireSessions(ctx)
-			}
+			expire = n.expireSessions
+		case <-grants.C:
 		case <-ctx.Done():
 			return
+		}
+		if n.cluster.IsLeader() {
+			expire(ctx)
 		}
 	}
 }
