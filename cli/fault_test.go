@@ -57,7 +57,7 @@ func (f *forwarder) flags() []string { return []string{"--url", f.url, "--cacert
 func testLostAnswers(o *organizations) {
 	file := newRandomFile(7)
 	file.Connections = []*archive.Connection{{Provider: "okta"}}
-	want := written(o.t, file)
+	want := fileText(o.t, file)
 	quiet, lossy := o.fresh(), o.fresh()
 	o.into(quiet, want)
 

@@ -67,7 +67,7 @@ func (o *organizations) export(slug string) string {
 	return o.run("export", "--org", slug)
 }
 
-func written(t *testing.T, file *archive.File) string {
+func fileText(t *testing.T, file *archive.File) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := file.Write(&b); err != nil {
@@ -84,7 +84,7 @@ func testRoundTrip(o *organizations) {
 	for range 3 {
 		seed := rand.Uint64()
 		file := newRandomFile(seed)
-		want := written(t, file)
+		want := fileText(t, file)
 		first, second := o.fresh(), o.fresh()
 		if dry := o.into(first, want, "--dry-run"); dry == "0" || strings.Contains(o.export(first), `{"user":`) {
 			t.Fatalf("seed %d: a dry run that changed something, or found nothing to change (%s)", seed, dry)
@@ -123,7 +123,7 @@ func (o *organizations) differs(seed uint64, want string, services []*archive.Se
 		}
 		other.Services = append(other.Services, &fewer)
 	}
-	o.into(third, written(o.t, other))
+	o.into(third, fileText(o.t, other))
 	o.into(third, want)
 	held := map[string]bool{}
 	got := o.export(third)
