@@ -40,7 +40,7 @@ func directoryBench(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Stop()) }()
-	users, err := importAll(ctx, b.report, c)
+	users, err := importAll(ctx, b, c)
 	if err != nil {
 		return fmt.Errorf("import: %w", err)
 	}
@@ -149,29 +149,6 @@ func listTime(index *effective.Index, questions []question) float64 {
 		took[i] = micros(time.Since(began))
 	}
 	return quantile(took, 0.5)
-}
-
-// importAll is timed once a benchmark: it takes minutes, not moments.
-func importAll(ctx context.Context, r *report, c *cluster) ([]string, error) {
-	began := time.Now()
-	users, err := c.importUsers(ctx, people)
-	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
-	}
-	usersTook := time.Since(began)
-	groups, err := c.importGroups(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("groups: %w", err)
-	}
-	membersBegan := time.Now()
-	if err := c.addMembers(ctx, groups, membersOf(users)); err != nil {
-		return nil, fmt.Errorf("members: %w", err)
-	}
-	how := fmt.Sprintf("%d users one POST each, %d groups with %d roles each, %d memberships in one POST a group, over HTTPS with %d connections to the three nodes in turn, nodes and client on the same CPUs; one run only.", people, peopleGroups, rolesPerGroup, people*groupsPerUser, importers)
-	r.add("import_100k_s", "s", how, []float64{time.Since(began).Seconds()})
-	r.add("import_100k_users_s", "s", "The part of import_100k_s that creates the users.", []float64{usersTook.Seconds()})
-	r.add("import_100k_members_s", "s", "The part of import_100k_s that adds the memberships.", []float64{time.Since(membersBegan).Seconds()})
-	return users, nil
 }
 
 // floor is what any answer over HTTPS costs on this machine.

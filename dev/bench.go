@@ -29,6 +29,9 @@ func StartProgram(ctx context.Context, program string, opts Options) (*Cluster, 
 // OperatorToken is the token of the operator that the cluster was made with.
 func (c *Cluster) OperatorToken() string { return c.token }
 
+// CA is the file of the CA of the API certificates.
+func (c *Cluster) CA() string { return c.file("ca.pem") }
+
 // Transport trusts the cluster's CA and nothing else.
 func (c *Cluster) Transport() (*http.Transport, error) { return newTransport(c.file("ca.pem")) }
 
