@@ -44,8 +44,11 @@ func unpackable(value []byte) (any, error) {
 
 // encodeRow is a record as it is stored.
 func encodeRow(record any) []byte {
-	if packed, ok := record.(packedEvent); ok {
+	switch packed := record.(type) {
+	case packedEvent:
 		return packed
+	case packedUser:
+		return []byte(packed)
 	}
 	return codec.Encode(record)
 }

@@ -139,6 +139,8 @@ func fieldsOf(record any) (f fields) {
 	switch r := record.(type) {
 	case *directory.User:
 		f.user(r)
+	case packedUser:
+		f.user(r.user())
 	case *directory.Organization:
 		f.organization(r)
 	case *directory.Group:

@@ -66,8 +66,19 @@ func (r *rows) Record() *directory.Organization {
 
 // User and its siblings return the record; callers must not modify it.
 func (r *rows) User(id directory.UserID) (*directory.User, bool) {
-	return get[directory.User](r, idKey(tableUser, id))
+	v, ok := r.tree.Get(idKey(tableUser, id))
+	if !ok {
+		return nil, false
+	}
+	return v.(packedUser).user(), true
 }
+
+// HasUser is User for those who only want to know.
+func (r *rows) HasUser(id directory.UserID) bool {
+	_, ok := r.tree.Get(idKey(tableUser, id))
+	return ok
+}
+
 func (r *rows) Group(id directory.GroupID) (*directory.Group, bool) {
 	return get[directory.Group](r, idKey(tableGroup, id))
 }
@@ -151,7 +162,10 @@ func each[T any](r *rows, table byte, after string, yield func(*T) bool) {
 // EachUser and its siblings walk in id order, which is the order of creation;
 // after is exclusive and may be zero.
 func (r *rows) EachUser(after directory.UserID, yield func(*directory.User) bool) {
-	each(r, tableUser, idKey(tableUser, after), yield)
+	pivot := idKey(tableUser, after)
+	r.scan(string(rune(tableUser)), pivot, func(key string, v any) bool {
+		return key == pivot || yield(v.(packedUser).user())
+	})
 }
 func (r *rows) EachGroup(after directory.GroupID, yield func(*directory.Group) bool) {
 	each(r, tableGroup, idKey(tableGroup, after), yield)

@@ -2,7 +2,6 @@ package state
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/effective"
@@ -32,8 +31,8 @@ func (tx *OrgTx) Edges() *effective.Editor { return tx.editor }
 
 // put stores a record under a stored key and keeps counts, sum and undo.
 func (tx *OrgTx) put(key string, record any) {
-	old, had := tx.tree.Set(key, record)
 	value := encodeRow(record)
+	old, had := tx.tree.Set(key, kept(record, value))
 	tx.changes.row(key, old, record)
 	before := tx.sum
 	tx.sum = tx.sum.add(rowHash(key, value))
@@ -149,7 +148,6 @@ func (tx *OrgTx) PutOrganization(o *directory.Organization) {
 
 // PutUser creates or replaces a user; the caller has decided uniqueness.
 func (tx *OrgTx) PutUser(u *directory.User) error {
-	shareTexts(u)
 	old, ok := tx.User(u.ID)
 	if !ok {
 		if err := tx.editor.PutUser(u.ID); err != nil {
@@ -159,20 +157,6 @@ func (tx *OrgTx) PutUser(u *directory.User) error {
 	tx.put(idKey(tableUser, u.ID), u)
 	tx.deriveUser(old, u)
 	return tx.editor.SetActive(u.ID, u.Active)
-}
-
-// shareTexts lets equal texts of a new record be one in memory: of most people the
-// user name is the e-mail address and the display name holds the others. It is
-// 60 bytes for each user.
-func shareTexts(u *directory.User) {
-	if u.Email == u.UserName {
-		u.Email = u.UserName
-	}
-	for _, name := range []*string{&u.GivenName, &u.FamilyName} {
-		if i := strings.Index(u.DisplayName, *name); i >= 0 {
-			*name = u.DisplayName[i : i+len(*name)]
-		}
-	}
 }
 
 // deriveUser brings the derived rows of a user from one record to the next; either

@@ -114,7 +114,7 @@ func decodeRow(key string, value []byte) (any, error) {
 	case tableOrganization:
 		return into(new(directory.Organization))
 	case tableUser:
-		return into(new(directory.User))
+		return unpackableUser(value)
 	case tableGroup:
 		return into(new(directory.Group))
 	case tableRole:
