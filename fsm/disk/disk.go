@@ -70,36 +70,88 @@ func open(dir string) (*badger.DB, error) {
 		WithLogger(nil))
 }
 
-// Load implements state.Storage. A panic of the engine over its own files is
-// damage like any other: the caller drops the copy and fills it again.
+// Load implements state.Storage. The engine reads ahead while the caller works on
+// the rows before. A panic of the engine over its own files is damage like any
+// other: the caller drops the copy and fills it again.
 func (s *Store) Load(row func(key, value []byte) error) (meta state.Meta, err error) {
+	l := loading{batches: make(chan []state.Write, batchesAhead), stop: make(chan struct{})}
+	go l.read(s.db)
+	for batch := range l.batches {
+		for _, r := range batch {
+			if err == nil {
+				err = load(&meta, r, row)
+			}
+		}
+		if err != nil {
+			close(l.stop)
+			for range l.batches { // until the reader has seen it
+			}
+			return meta, err
+		}
+	}
+	return meta, l.err
+}
+
+func load(meta *state.Meta, r state.Write, row func(key, value []byte) error) error {
+	if len(r.Key) == len(metaKey) {
+		return codec.Decode(r.Value, meta)
+	}
+	return row(r.Key, r.Value)
+}
+
+// Sizes of reading ahead: a batch is handed over seldom enough that it costs
+// nothing, and what waits is a few hundred kilobytes.
+const (
+	batchRows    = 1_000
+	batchesAhead = 4
+)
+
+// loading is one read of the whole store.
+type loading struct {
+	batches chan []state.Write // closed at the end
+	stop    chan struct{}      // closed when the caller wants no more
+	err     error              // valid once batches is closed
+}
+
+func (l *loading) read(db *badger.DB) {
+	defer close(l.batches)
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("read store: %v", p)
+			l.err = fmt.Errorf("read store: %v", p)
 		}
 	}()
-	err = s.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.DefaultIteratorOptions)
+	l.err = db.View(func(txn *badger.Txn) error {
+		options := badger.DefaultIteratorOptions
+		options.PrefetchValues = false // values are beside their keys: there is nothing to fetch
+		it := txn.NewIterator(options)
 		defer it.Close()
+		batch := make([]state.Write, 0, batchRows)
 		for it.Rewind(); it.Valid(); it.Next() {
 			value, err := it.Item().ValueCopy(nil)
 			if err != nil {
 				return err
 			}
-			key := it.Item().KeyCopy(nil)
-			if len(key) == len(metaKey) {
-				if err := codec.Decode(value, &meta); err != nil {
-					return err
+			batch = append(batch, state.Write{Key: it.Item().KeyCopy(nil), Value: value})
+			if len(batch) == batchRows {
+				if !l.hand(batch) {
+					return nil
 				}
-				continue
-			}
-			if err := row(key, value); err != nil {
-				return err
+				batch = make([]state.Write, 0, batchRows)
 			}
 		}
+		l.hand(batch)
 		return nil
 	})
-	return meta, err
+}
+
+// hand reports false when the caller wants no more.
+func (l *loading) hand(batch []state.Write) bool {
+	select {
+	case l.batches <- batch:
+		return true
+	case <-l.stop:
+		return false
+	}
 }
 
 // Commit implements state.Storage. A batch above the engine's transaction
