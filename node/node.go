@@ -65,14 +65,17 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	if n.ring, err = keyring.Load(filepath.Join(cfg.Dir, keyringFile)); err != nil {
 		return n, err
 	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = stop
+	if os.Getenv("GOGC") == "" { // who sets it has decided
+		n.background.Go(func() { watchHeap(background) })
+	}
 	// 2. The state, as it was stored; damaged state starts empty and is filled
 	// again from the log and the snapshots.
 	if err = n.openMachine(); err != nil {
 		return n, err
 	}
 	// 3. The enforcer, before anything can be applied that it must follow.
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n.stop = stop
 	n.feed, n.timing = feed.New(n.machine.Applied()), feed.NewTiming()
 	n.timing.Applied(n.machine.Applied(), time.Now())
 	if n.enforcer, err = openEnforcer(cfg, n.machine, n.ring, log); err != nil {
