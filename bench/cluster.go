@@ -61,19 +61,31 @@ func lastLines(file string) string {
 	return string(text[max(0, len(text)-300):])
 }
 
-// api is one node's API with one credential. Requests go to the nodes in turn,
-// as through a load balancer.
+// api is the API with one credential. Requests go to the bases in turn, as
+// through a load balancer.
 type api struct {
 	http  *http.Client
 	bases []string
 	token string
-	turn  atomic.Uint64
+	index string // demanded of every answer; empty: none
+	turn  *atomic.Uint64
+}
+
+// headerIndex tells which index an answer is from, and in a request, which one it
+// must at least be from.
+const headerIndex = "X-Authfi-Index"
+
+func newAPI(client *http.Client, token string, bases ...string) *api {
+	return &api{http: client, bases: bases, token: token, turn: new(atomic.Uint64)}
 }
 
 func (c *cluster) operator() *api { return c.api("", c.OperatorToken()) }
 
+// node is the operator's API of node i, counted from 0.
+func (c *cluster) node(i int) *api { return newAPI(c.http, c.OperatorToken(), c.API(i)) }
+
 func (c *cluster) api(path, token string) *api {
-	a := &api{http: c.http, token: token}
+	a := newAPI(c.http, token)
 	for i := range dev.Nodes {
 		a.bases = append(a.bases, c.API(i)+path)
 	}
@@ -91,43 +103,53 @@ func (c *cluster) provisioner(ctx context.Context) (*api, error) {
 }
 
 func (a *api) do(ctx context.Context, method, path string, in, out any) error {
+	_, err := a.send(ctx, method, path, in, out)
+	return err
+}
+
+// send is do, and gives the index of the answer.
+func (a *api) send(ctx context.Context, method, path string, in, out any) (index string, err error) {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return "", err
 		}
 		body = bytes.NewReader(text)
 	}
 	base := a.bases[a.turn.Add(1)%uint64(len(a.bases))]
 	req, err := http.NewRequestWithContext(ctx, method, base+path, body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	req.Header.Set("Authorization", "Bearer "+a.token)
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if a.index != "" {
+		req.Header.Set(headerIndex, a.index)
+	}
 	res, err := a.http.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if res.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %d: %.300s", method, path, res.StatusCode, text)
+		return "", fmt.Errorf("%s %s: %d: %.300s", method, path, res.StatusCode, text)
 	}
+	index = res.Header.Get(headerIndex)
 	switch out := out.(type) {
 	case nil:
-		return nil
+		return index, nil
 	case *[]byte: // not decoded, so that the client's JSON is in nobody's figure
 		*out = text
-		return nil
+		return index, nil
 	}
-	return json.Unmarshal(text, out)
+	return index, json.Unmarshal(text, out)
 }
 
 type object struct {

@@ -2,171 +2,166 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
+
+	"github.com/authfi/authfi/bench/dataset"
 )
 
-// Shape of the hospital that is imported: the directory of the in-process
-// benchmark, through the API.
+// How directories are put into the product.
 const (
-	people        = 100_000
-	groupsPerUser = 5
-	peopleGroups  = 2_000
-	roleCount     = 100
-	rolesPerGroup = 3
-	importers     = 128
-	membersBatch  = 1_000 // the API's limit
+	importers    = 128   // of single requests
+	membersBatch = 1_000 // the API's limit
+	bulkBatch    = 1_000 // the API's limit
+	bulkWriters  = 6
 )
 
-// importUsers creates so many users; ids are in the order of their numbers.
-func (c *cluster) importUsers(ctx context.Context, n int) ([]string, error) {
-	operator, ids := c.operator(), make([]string, n)
-	err := forEach(ctx, importers, n, func(ctx context.Context, i int) (err error) {
-		name := fmt.Sprintf("person-%06d", i)
-		ids[i], err = operator.create(ctx, "/api/v1/users", map[string]any{
-			"org_id": c.org, "user_name": name, "email": name + "@bench.example", "display_name": name,
-		})
-		return err
+// imported is a directory in an organization of the product: ids by number.
+type imported struct {
+	org                  string
+	users, groups, roles []string
+	took                 importTimes
+}
+
+// importTimes are the parts of an import.
+type importTimes struct{ users, groups, members, userRoles time.Duration }
+
+// importDirectory makes an organization of a directory, in bulk.
+func importDirectory(ctx context.Context, operator *api, d *dataset.Directory) (*imported, error) {
+	in := &imported{}
+	var err error
+	in.org, err = operator.create(ctx, "/api/v1/organizations", map[string]any{"slug": "bench", "name": "Bench", "user_quota": len(d.UserGroups)})
+	if err != nil {
+		return nil, fmt.Errorf("organization: %w", err)
+	}
+	for _, part := range []struct {
+		name string
+		took *time.Duration
+		run  func(context.Context, *api, *dataset.Directory) error
+	}{
+		{"users", &in.took.users, in.importUsers},
+		{"roles and groups", &in.took.groups, in.importGroups},
+		{"members", &in.took.members, in.importMembers},
+		{"roles of users", &in.took.userRoles, in.importUserRoles},
+	} {
+		began := time.Now()
+		if err := part.run(ctx, operator, d); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
+		}
+		*part.took = time.Since(began)
+		fmt.Printf("imported %s in %.1f s\n", part.name, part.took.Seconds())
+	}
+	return in, nil
+}
+
+// change is one operation of a bulk request.
+type change map[string]any
+
+// bulk makes n changes, as many in a request as it takes, and gives the ids of
+// what they made.
+func bulk(ctx context.Context, operator *api, n int, make1 func(i int) change) ([]string, error) {
+	ids := make([]string, n)
+	batches := (n + bulkBatch - 1) / bulkBatch
+	err := forEach(ctx, bulkWriters, batches, func(ctx context.Context, batch int) error {
+		from := batch * bulkBatch
+		var operations []change
+		for i := from; i < min(from+bulkBatch, n); i++ {
+			operations = append(operations, make1(i))
+		}
+		var answer struct {
+			Results []struct{ Status, ID, Detail string }
+		}
+		if err := operator.do(ctx, http.MethodPost, "/api/v1/bulk", map[string]any{"operations": operations}, &answer); err != nil {
+			return err
+		}
+		for i, result := range answer.Results {
+			if result.Status != "ok" {
+				return errors.New(result.Detail)
+			}
+			ids[from+i] = result.ID
+		}
+		return nil
 	})
 	return ids, err
 }
 
-// importAll is timed once a benchmark: it takes minutes, not moments. It is what an
-// administrator does: a CSV file of users and their groups, then an organization
-// file of roles and who has them. The users are in the order of their numbers.
-func importAll(ctx context.Context, b *bench, c *cluster) ([]string, error) {
-	users, roles, err := b.files()
-	if err != nil {
-		return nil, err
-	}
-	first, err := b.runImport(ctx, c, users, "--create-groups")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := b.runImport(ctx, c, roles); err != nil {
-		return nil, err
-	}
-	again, err := b.runImport(ctx, c, users, "--create-groups")
-	if err != nil {
-		return nil, err
-	}
-	if first.Changes != people+peopleGroups+people*groupsPerUser || again.Changes != 0 {
-		return nil, fmt.Errorf("the first import made %d changes, the second %d", first.Changes, again.Changes)
-	}
-	how := fmt.Sprintf("authfi import of a CSV file of %d users in %d of %d groups each, as a process, to one of three nodes on the same CPUs: ", people, groupsPerUser, peopleGroups)
-	b.report.add("import_100k_s", "s", how+"from the start of the command to its end; one run only.", []float64{first.took.Seconds()})
-	b.report.add("import_100k_again_s", "s", how+"the same again, which reads and compares everything and changes nothing; one run only.", []float64{again.took.Seconds()})
-	return c.userIDs(ctx)
+func userNamed(org string, i int) map[string]any {
+	name := fmt.Sprintf("person-%07d", i)
+	return map[string]any{"org_id": org, "user_name": name, "email": name + "@bench.example", "display_name": name}
 }
 
-// files are what is imported: users with their groups, and roles with who has them.
-func (b *bench) files() (users, roles string, err error) {
-	users, roles = filepath.Join(b.dir, "people.csv"), filepath.Join(b.dir, "roles.jsonl")
-	var text strings.Builder
-	text.WriteString("user_name,email,display_name,groups\n")
-	for i := range people {
-		var groups []string
-		for _, g := range groupsOf(i) {
-			groups = append(groups, fmt.Sprintf("group-%d", g))
-		}
-		name := fmt.Sprintf("person-%06d", i)
-		fmt.Fprintf(&text, "%s,%s@bench.example,%s,%s\n", name, name, name, strings.Join(groups, ";"))
-	}
-	if err := os.WriteFile(users, []byte(text.String()), 0o600); err != nil {
-		return "", "", err
-	}
-	text.Reset()
-	text.WriteString(`{"format":"authfi-organization","version":1}` + "\n")
-	for i := range roleCount {
+func (in *imported) importUsers(ctx context.Context, operator *api, d *dataset.Directory) (err error) {
+	in.users, err = bulk(ctx, operator, len(d.UserGroups), func(i int) change {
+		return change{"create_user": userNamed(in.org, i)}
+	})
+	return err
+}
+
+func (in *imported) importGroups(ctx context.Context, operator *api, d *dataset.Directory) (err error) {
+	in.roles, err = bulk(ctx, operator, len(d.RolePermissions), func(i int) change {
 		var permissions []string
-		for p := range 10 {
-			permissions = append(permissions, strconv.Quote(permissionName((i*37+p*101)%permissionCount)))
+		for _, permission := range d.RolePermissions[i] {
+			permissions = append(permissions, dataset.Permission(permission))
 		}
-		fmt.Fprintf(&text, `{"role":{"name":"role-%d","permissions":[%s]}}`+"\n", i, strings.Join(permissions, ","))
-	}
-	for g := range peopleGroups {
-		for r := range rolesPerGroup {
-			fmt.Fprintf(&text, `{"assignment":{"role":"role-%d","group":"group-%d"}}`+"\n", (g*13+r*29)%roleCount, g)
-		}
-	}
-	return users, roles, os.WriteFile(roles, []byte(text.String()), 0o600)
-}
-
-// imported is what the command says about an import.
-type imported struct {
-	Changes int `json:"changes"`
-	took    time.Duration
-}
-
-func (b *bench) runImport(ctx context.Context, c *cluster, file string, flags ...string) (done imported, err error) {
-	cmd := exec.CommandContext(ctx, b.program, append([]string{"import", file, "--org", c.org, "-o", "json"}, flags...)...)
-	cmd.Env = append(os.Environ(), "AUTHFI_URL="+c.API(0), "AUTHFI_TOKEN="+c.OperatorToken(), "AUTHFI_CACERT="+c.CA())
-	cmd.Stderr = os.Stderr
-	began := time.Now()
-	answer, err := cmd.Output()
-	done.took = time.Since(began)
+		return change{"create_role": map[string]any{"org_id": in.org, "name": fmt.Sprintf("role-%d", i), "permissions": permissions}}
+	})
 	if err != nil {
-		return done, fmt.Errorf("authfi import: %w", err)
+		return err
 	}
-	return done, json.Unmarshal(answer, &done)
+	in.groups, err = bulk(ctx, operator, len(d.GroupRoles), func(i int) change {
+		return change{"create_group": map[string]any{"org_id": in.org, "name": fmt.Sprintf("group-%d", i)}}
+	})
+	if err != nil {
+		return err
+	}
+	_, err = bulk(ctx, operator, len(d.GroupRoles)*dataset.RolesPerGroup, func(i int) change {
+		group, place := i/dataset.RolesPerGroup, i%dataset.RolesPerGroup
+		return change{"assign_group_role": map[string]any{"group_id": in.groups[group], "role_id": in.roles[d.GroupRoles[group][place]]}}
+	})
+	return err
 }
 
-// userIDs reads all users, whose ids are in the order of their user names then.
-func (c *cluster) userIDs(ctx context.Context) ([]string, error) {
-	ids := make([]string, people)
-	operator, cursor := c.operator(), ""
-	for {
-		var page struct {
-			Users []struct {
-				ID       string `json:"id"`
-				UserName string `json:"user_name"`
-			} `json:"users"`
-			Cursor string `json:"cursor"`
+// importMembers fills the groups, each in one request or, when it is large, in
+// several.
+func (in *imported) importMembers(ctx context.Context, operator *api, d *dataset.Directory) error {
+	members := d.Members()
+	return forEach(ctx, importers, len(members), func(ctx context.Context, i int) error {
+		ids := make([]string, len(members[i]))
+		for k, user := range members[i] {
+			ids[k] = in.users[user]
 		}
-		path := fmt.Sprintf("/api/v1/users?org_id=%s&limit=1000&cursor=%s", c.org, url.QueryEscape(cursor))
-		if err := operator.do(ctx, http.MethodGet, path, nil, &page); err != nil {
-			return nil, err
-		}
-		for _, u := range page.Users {
-			var number int
-			if _, err := fmt.Sscanf(u.UserName, "person-%d", &number); err == nil {
-				ids[number] = u.ID
-			}
-		}
-		if cursor = page.Cursor; cursor == "" {
-			return ids, nil
-		}
-	}
-}
-
-// addMembers fills the groups, each in batches of the API's limit.
-func (c *cluster) addMembers(ctx context.Context, groups []string, members [][]string) error {
-	operator := c.operator()
-	return forEach(ctx, importers, len(groups), func(ctx context.Context, i int) error {
-		for at := 0; at < len(members[i]); at += membersBatch {
-			batch := members[i][at:min(at+membersBatch, len(members[i]))]
-			body := map[string]any{"user_ids": batch}
-			if err := operator.do(ctx, http.MethodPost, "/api/v1/groups/"+groups[i]+"/members", body, nil); err != nil {
-				return err
-			}
-		}
-		return nil
+		return addMembers(ctx, operator, in.groups[i], ids)
 	})
 }
 
-// groupsOf are the five groups of a user, the same on every run. Strides that
-// differ in every quotient, so that the five differ.
-func groupsOf(user int) (groups []int) {
-	for k := range groupsPerUser {
-		groups = append(groups, (user+k*(peopleGroups/groupsPerUser)+k*(user/peopleGroups))%peopleGroups)
+func (in *imported) importUserRoles(ctx context.Context, operator *api, d *dataset.Directory) error {
+	_, err := bulk(ctx, operator, len(d.UserRole), func(i int) change {
+		return change{"assign_user_role": map[string]any{"user_id": in.users[i], "role_id": in.roles[d.UserRole[i]]}}
+	})
+	return err
+}
+
+// addMembers adds users to a group, in batches of the API's limit.
+func addMembers(ctx context.Context, operator *api, group string, users []string) error {
+	for batch := range slices.Chunk(users, membersBatch) {
+		body := map[string]any{"user_ids": batch}
+		if err := operator.do(ctx, http.MethodPost, "/api/v1/groups/"+group+"/members", body, nil); err != nil {
+			return err
+		}
 	}
-	return groups
+	return nil
+}
+
+// importPeople creates so many users in the demo's hospital, whose quota is raised
+// for them.
+func (c *cluster) importPeople(ctx context.Context, n int) ([]string, error) {
+	operator := c.operator()
+	quota := map[string]any{"user_quota": 2 * n}
+	if err := operator.do(ctx, http.MethodPatch, "/api/v1/organizations/"+c.org+"/limits", quota, nil); err != nil {
+		return nil, err
+	}
+	return bulk(ctx, operator, n, func(i int) change { return change{"create_user": userNamed(c.org, i)} })
 }

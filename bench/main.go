@@ -28,8 +28,17 @@ var benchmarks = []benchmark{
 	{"scim", scim},
 }
 
+// Users of the directories that are measured. The metrics' names say so.
+const (
+	people = 100_000
+	many   = 1_000_000
+)
+
+type sizes struct{ people, many int }
+
 // bench is one benchmark under way.
 type bench struct {
+	sizes
 	program string // the authfi binary that is measured
 	dir     string // scratch, removed at the end
 	report  *report
@@ -38,17 +47,20 @@ type bench struct {
 func main() {
 	name := flag.String("name", "", "run this benchmark only")
 	out := flag.String("out", "bench/out", "directory of the reports")
+	size := sizes{}
+	flag.IntVar(&size.people, "people", people, "users of most benchmarks; another number is for trying them and writes no report")
+	flag.IntVar(&size.many, "many", many, "users of what is measured at scale; the same")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *name, *out); err != nil {
+	if err := run(ctx, *name, *out, size); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, name, out string) error {
+func run(ctx context.Context, name, out string, size sizes) error {
 	chosen := benchmarks
 	if name != "" {
 		i := slices.IndexFunc(benchmarks, func(b benchmark) bool { return b.name == name })
@@ -58,26 +70,26 @@ func run(ctx context.Context, name, out string) error {
 		chosen = benchmarks[i : i+1]
 	}
 	for _, b := range chosen {
-		if err := b.measure(ctx, out); err != nil {
+		if err := b.measure(ctx, out, size); err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 	}
 	return nil
 }
 
-func (b benchmark) measure(ctx context.Context, out string) error {
+func (b benchmark) measure(ctx context.Context, out string, size sizes) error {
 	dir, err := os.MkdirTemp("", "authfi-bench-")
 	if err != nil {
 		return err
 	}
-	if err := b.measureIn(ctx, dir, out); err != nil {
+	if err := b.measureIn(ctx, dir, out, size); err != nil {
 		return fmt.Errorf("%w (logs in %s)", err, dir)
 	}
 	return os.RemoveAll(dir)
 }
 
 // measureIn uses a directory for the program, the data and the logs.
-func (b benchmark) measureIn(ctx context.Context, dir, out string) error {
+func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes) error {
 	program := filepath.Join(dir, "authfi")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/authfi")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -88,8 +100,12 @@ func (b benchmark) measureIn(ctx context.Context, dir, out string) error {
 	if err != nil {
 		return err
 	}
-	if err := b.run(ctx, &bench{program: program, dir: dir, report: report}); err != nil {
+	if err := b.run(ctx, &bench{program: program, dir: dir, report: report, sizes: size}); err != nil {
 		return err
+	}
+	if size != (sizes{people, many}) {
+		fmt.Printf("%s: no report is written of %d and %d users\n", b.name, size.people, size.many)
+		return nil
 	}
 	return report.write(out)
 }

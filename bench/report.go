@@ -34,13 +34,14 @@ type machine struct {
 	Load      float64 `json:"load_1m"` // when the benchmark began
 }
 
+// metric is null where nothing could be measured, and How then says why.
 type metric struct {
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-	Runs  int     `json:"runs"`
-	Min   float64 `json:"min"`
-	Max   float64 `json:"max"`
-	How   string  `json:"how"`
+	Value *float64 `json:"value"`
+	Unit  string   `json:"unit"`
+	Runs  int      `json:"runs"`
+	Min   *float64 `json:"min"`
+	Max   *float64 `json:"max"`
+	How   string   `json:"how"`
 }
 
 func newReport(name string) (*report, error) {
@@ -95,9 +96,19 @@ func (r *report) add(name, unit, how string, runs []float64) {
 
 // put records a value that was worked out of runs in another way.
 func (r *report) put(name, unit, how string, value float64, runs []float64) {
-	m := metric{Value: value, Unit: unit, Runs: len(runs), Min: slices.Min(runs), Max: slices.Max(runs), How: how}
-	r.Metrics[name] = m
-	fmt.Printf("%s %s = %.6g %s (min %.6g, max %.6g, %d runs)\n", r.Name, name, m.Value, m.Unit, m.Min, m.Max, m.Runs)
+	low, high := slices.Min(runs), slices.Max(runs)
+	r.Metrics[name] = metric{Value: &value, Unit: unit, Runs: len(runs), Min: &low, Max: &high, How: how}
+	fmt.Printf("%s %s = %.6g %s (min %.6g, max %.6g, %d runs)\n", r.Name, name, value, unit, low, high, len(runs))
+}
+
+// addOr is add, or says why there is nothing to add.
+func (r *report) addOr(name, unit, how string, runs []float64, missing string) {
+	if missing == "" && len(runs) > 0 {
+		r.add(name, unit, how, runs)
+		return
+	}
+	r.Metrics[name] = metric{Unit: unit, How: "Not measured: " + missing}
+	fmt.Printf("%s %s is missing: %s\n", r.Name, name, missing)
 }
 
 func (r *report) write(dir string) error {
@@ -122,7 +133,15 @@ func (r *report) write(dir string) error {
 // Names are the metrics in the order of the page.
 func (r *report) Names() []string { return slices.Sorted(maps.Keys(r.Metrics)) }
 
-var page = template.Must(template.New("page").Parse(`<!doctype html>
+// digits shows a number of the page.
+func digits(v *float64) string {
+	if v == nil {
+		return "missing"
+	}
+	return fmt.Sprintf("%.5g", *v)
+}
+
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"digits": digits}).Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>AuthFI benchmark: {{.Name}}</title>
 <style>body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse}td,th{padding:.3em .8em;border-bottom:1px solid #ccc;text-align:left;vertical-align:top}
@@ -130,7 +149,7 @@ table{border-collapse:collapse}td,th{padding:.3em .8em;border-bottom:1px solid #
 <h1>{{.Name}}</h1>
 <p>Commit {{.Commit}}, {{.Time.Format "2006-01-02 15:04 MST"}}; Linux {{.Machine.Kernel}}, {{.Machine.CPUs}} CPUs, {{.Machine.MemoryMiB}} MiB, load {{printf "%.2f" .Machine.Load}} at the start.</p>
 <table><tr><th>metric<th class="n">value<th>unit<th class="n">runs<th class="n">min<th class="n">max<th>how
-{{range $name := .Names}}{{with index $.Metrics $name}}<tr><td>{{$name}}<td class="n">{{printf "%.5g" .Value}}<td>{{.Unit}}<td class="n">{{.Runs}}<td class="n">{{printf "%.5g" .Min}}<td class="n">{{printf "%.5g" .Max}}<td>{{.How}}
+{{range $name := .Names}}{{with index $.Metrics $name}}<tr><td>{{$name}}<td class="n">{{digits .Value}}<td>{{.Unit}}<td class="n">{{.Runs}}<td class="n">{{digits .Min}}<td class="n">{{digits .Max}}<td>{{.How}}
 {{end}}{{end}}</table></html>
 `))
 

@@ -33,7 +33,10 @@ func (c *Cluster) OperatorToken() string { return c.token }
 func (c *Cluster) CA() string { return c.file("ca.pem") }
 
 // Transport trusts the cluster's CA and nothing else.
-func (c *Cluster) Transport() (*http.Transport, error) { return newTransport(c.file("ca.pem")) }
+func (c *Cluster) Transport() (*http.Transport, error) { return NewTransport(c.file("ca.pem")) }
+
+// NewTransport trusts the CA of a file and nothing else.
+func NewTransport(caFile string) (*http.Transport, error) { return newTransport(caFile) }
 
 // PID is the process of node i, counted from 0.
 func (c *Cluster) PID(i int) int { return c.nodes[i].cmd.Process.Pid }
