@@ -16,13 +16,14 @@ import (
 type EnforceAccept struct {
 	_     structs.HostLayout
 	Rules [8]struct {
-		_      structs.HostLayout
-		Action uint8
-		Mfa    uint8
-		Flags  uint16
-		Org    uint32
-		Any    [4]uint64
-		All    [4]uint64
+		_         structs.HostLayout
+		Action    uint8
+		Mfa       uint8
+		Flags     uint16
+		Org       uint32
+		Any       [4]uint64
+		All       [4]uint64
+		Numbering uint64
 	}
 }
 
@@ -119,10 +120,11 @@ type EnforceSlot struct {
 }
 
 type EnforceSubject struct {
-	_        structs.HostLayout
-	Disabled uint32
-	Org      uint32
-	Rights   [4]uint64
+	_         structs.HostLayout
+	Disabled  uint32
+	Org       uint32
+	Rights    [4]uint64
+	Numbering uint64
 }
 
 type EnforceToken struct {

@@ -136,10 +136,13 @@ func ruleOf(org uint32, r *Route, numbers *Numbering) (rule Rule, err error) {
 	if r.GetBody {
 		rule.Flags |= FlagGetBody
 	}
-	if rule.Any, err = numbers.rights(r.Roles, RoleName); err != nil {
+	if len(r.Roles)+len(r.Permissions) > 0 {
+		rule.Numbering = numbers.id
+	}
+	if rule.Any, err = numbers.mask(r.Roles, RoleName); err != nil {
 		return rule, err
 	}
-	rule.All, err = numbers.rights(r.Permissions, PermissionName)
+	rule.All, err = numbers.mask(r.Permissions, PermissionName)
 	return rule, err
 }
 

@@ -9,15 +9,36 @@ import (
 
 func TestLayoutIsTheKernels(t *testing.T) {
 	for name, sizes := range map[string][2]uintptr{
-		"rule":    {unsafe.Sizeof(Rule{}), 72},
-		"accept":  {unsafe.Sizeof(Accept{}), 576},
+		"rule":    {unsafe.Sizeof(Rule{}), 80},
+		"accept":  {unsafe.Sizeof(Accept{}), 640},
 		"row":     {unsafe.Sizeof(Row{}), 520},
 		"token":   {unsafe.Sizeof(TokenEntry{}), 32},
-		"subject": {unsafe.Sizeof(SubjectEntry{}), 40},
+		"subject": {unsafe.Sizeof(SubjectEntry{}), 48},
 	} {
 		if sizes[0] != sizes[1] {
 			t.Errorf("%s has %d bytes, src/maps.h %d", name, sizes[0], sizes[1])
 		}
+	}
+}
+
+func TestNumberingIsKnownByWhatItNumbers(t *testing.T) {
+	id := func(roles, permissions []string) uint64 {
+		return NewNumbering([]Route{{Roles: roles, Permissions: permissions}}).id
+	}
+	first := id([]string{"a", "b"}, []string{"read:x"})
+	if again := id([]string{"b", "a", "a"}, []string{"read:x"}); again != first {
+		t.Error("the same names in another order have another id")
+	}
+	for _, other := range []uint64{
+		id([]string{"a", "b"}, nil), id([]string{"a", "b", "c"}, []string{"read:x"}), id([]string{"ab"}, []string{"read:x"}),
+		id([]string{"a", "b", "read:x"}, nil), id(nil, nil),
+	} {
+		if other == first || other == 0 {
+			t.Errorf("id %d, the first's is %d", other, first)
+		}
+	}
+	if r := new(Numbering).With(Rights{}, RoleName("a")); r != (Rights{}) {
+		t.Errorf("no numbering gives %v", r)
 	}
 }
 
@@ -102,7 +123,7 @@ func TestAutomatonAgreesWithTheObviousMatcher(t *testing.T) {
 			if want == nil {
 				continue
 			}
-			any, _ := numbers.rights(want.Roles, RoleName)
+			any, _ := numbers.mask(want.Roles, RoleName)
 			if got.Any != any || (got.Action == Public) != want.Public {
 				t.Fatalf("seed %d: %s %s: rule %+v, route %+v", seed, methodNames[method], path, got, want)
 			}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,7 +114,10 @@ func (r *Route) methods() (ms []int) {
 
 // Numbering gives the roles and permissions that routes name their bits. The
 // zero value numbers nothing.
-type Numbering struct{ bits map[string]int }
+type Numbering struct {
+	bits map[string]int
+	id   uint64
+}
 
 // RoleName and PermissionName keep a role from meeting a permission of the same
 // text.
@@ -131,29 +136,42 @@ func NewNumbering(routes []Route) *Numbering {
 		}
 	}
 	slices.Sort(names)
-	n := &Numbering{bits: map[string]int{}}
-	for i, name := range slices.Compact(names) {
+	names = slices.Compact(names)
+	n := &Numbering{bits: map[string]int{}, id: numberingID(names)}
+	for i, name := range names {
 		n.bits[name] = i
 	}
 	return n
 }
 
+// numberingID is a digest of the names, so that two numberings have the same id
+// where every bit has the same meaning, whichever process made them. It is
+// never zero.
+func numberingID(names []string) uint64 {
+	sum := sha256.New()
+	for _, name := range names {
+		fmt.Fprintf(sum, "%d %s", len(name), name)
+	}
+	return max(1, binary.BigEndian.Uint64(sum.Sum(nil)))
+}
+
 // With adds the bit of a name, if routes name it.
 func (n *Numbering) With(r Rights, name string) Rights {
+	r.Numbering = n.id
 	if bit, ok := n.bits[name]; ok && bit < RightsMax {
-		r[bit/64] |= 1 << (bit % 64)
+		r.Mask[bit/64] |= 1 << (bit % 64)
 	}
 	return r
 }
 
-// rights are the bits of names, all of which must have one.
-func (n *Numbering) rights(names []string, kind func(string) string) (r Rights, err error) {
+// mask is the bits of names, all of which must have one.
+func (n *Numbering) mask(names []string, kind func(string) string) (m Mask, err error) {
 	for _, name := range names {
 		bit, ok := n.bits[kind(name)]
 		if !ok || bit >= RightsMax {
-			return r, directory.Exhausted("policies", "the organization's routes name more than %d roles and permissions", RightsMax)
+			return m, directory.Exhausted("policies", "the organization's routes name more than %d roles and permissions", RightsMax)
 		}
-		r[bit/64] |= 1 << (bit % 64)
+		m[bit/64] |= 1 << (bit % 64)
 	}
-	return r, nil
+	return m, nil
 }

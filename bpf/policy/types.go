@@ -1,12 +1,19 @@
 package policy
 
-// Words is the number of 64-bit words in a rights mask: the roles and
-// permissions that an organization's routes name are numbered 0…255.
+// Words is the number of 64-bit words in a mask: the roles and permissions that
+// an organization's routes name are numbered 0…255.
 const Words = 4
 
-// Rights is a set of numbered roles and permissions of one organization.
-// The numbers are local to a node and mean nothing outside its tables.
-type Rights [Words]uint64
+// Mask is a set of numbered roles and permissions.
+type Mask [Words]uint64
+
+// Rights are the roles and permissions that a user has of those that routes
+// name. The same bit is another right in another Numbering, so the rights say
+// which one is theirs; zero is of a user who has none at all.
+type Rights struct {
+	Mask      Mask
+	Numbering uint64
+}
 
 // Action is what a rule does with a request; zero refuses.
 type Action uint8
@@ -30,8 +37,10 @@ type Rule struct {
 	MFA    uint8 // 1: the token's session passed a second factor
 	Flags  uint16
 	Org    uint32 // ordinal of the owning organization on this node; never 0 for Token
-	Any    Rights // at least one of these, unless all words are zero
-	All    Rights // every one of these
+	Any    Mask   // at least one of these, unless all words are zero
+	All    Mask   // every one of these
+	// Numbering is that of Any and All.
+	Numbering uint64
 }
 
 // Methods, in the order of the rules of an Accept.

@@ -59,21 +59,30 @@ func checkToken(rule *Rule, f Flow, t Tables, nowNs uint64) Reason {
 		return ReasonOrganization
 	case rule.MFA != 0 && token.MFA == 0:
 		return ReasonMFA
-	case !rule.satisfied(subject.Rights):
+	}
+	return rule.checkRights(subject.Rights)
+}
+
+// checkRights asks for one of Any, unless Any is empty, and every one of All.
+func (r *Rule) checkRights(held Rights) Reason {
+	var any, oneOf, allOf, missing uint64
+	for i, bits := range held.Mask {
+		oneOf |= r.Any[i]
+		allOf |= r.All[i]
+		any |= r.Any[i] & bits
+		missing |= r.All[i] &^ bits
+	}
+	switch {
+	case oneOf == 0 && allOf == 0:
+		return ReasonAllowed
+	case held.Numbering == 0:
+		return ReasonRights
+	case held.Numbering != r.Numbering:
+		return ReasonLease // until the user's rights are written in the new numbering
+	case oneOf != 0 && any == 0, missing != 0:
 		return ReasonRights
 	}
 	return ReasonAllowed
-}
-
-// satisfied: one of Any, unless Any is empty, and every one of All.
-func (r *Rule) satisfied(held Rights) bool {
-	var wanted, any, missing uint64
-	for i := range held {
-		wanted |= r.Any[i]
-		any |= r.Any[i] & held[i]
-		missing |= r.All[i] &^ held[i]
-	}
-	return (wanted == 0 || any != 0) && missing == 0
 }
 
 // rule is the rule for a flow, nil when no route accepts.

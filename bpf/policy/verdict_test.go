@@ -79,6 +79,8 @@ func TestVerdict(t *testing.T) {
 			r.tables.subject.Rights = numbers.With(r.tables.subject.Rights, policy.PermissionName("write:charts"))
 		}, policy.ReasonAllowed},
 		{"no role", "/role", func(r *request) { r.tables.subject.Rights = policy.Rights{} }, policy.ReasonRights},
+		{"the role's bit in another numbering", "/role", func(r *request) { r.tables.subject.Rights.Numbering++ }, policy.ReasonLease},
+		{"another numbering where no right is asked for", "/any", func(r *request) { r.tables.subject.Rights.Numbering++ }, policy.ReasonAllowed},
 	} {
 		rights := numbers.With(numbers.With(policy.Rights{}, policy.RoleName("nurse")), policy.PermissionName("read:charts"))
 		r := request{

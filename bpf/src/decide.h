@@ -15,14 +15,22 @@ static INLINE const struct rule *rule_of(const struct http *h)
 
 static INLINE u32 check_rights(const struct rule *r, const struct subject *s)
 {
-	u64 any = 0, wanted = 0, missing = 0;
+	u64 any = 0, one_of = 0, all_of = 0, missing = 0;
 
 	for (int i = 0; i < 4; i++) {
-		wanted |= r->any[i];
+		one_of |= r->any[i];
+		all_of |= r->all[i];
 		any |= r->any[i] & s->rights[i];
 		missing |= r->all[i] & ~s->rights[i];
 	}
-	return (wanted && !any) || missing ? NEEDS_RIGHTS : ALLOWED;
+	if (!one_of && !all_of)
+		return ALLOWED;
+	if (!s->numbering)
+		return NEEDS_RIGHTS;
+	/* The same bit is another right in another numbering. */
+	if (s->numbering != r->numbering)
+		return NO_LEASE;
+	return (one_of && !any) || missing ? NEEDS_RIGHTS : ALLOWED;
 }
 
 static INLINE u32 check_token(struct conn *c, const struct rule *r)

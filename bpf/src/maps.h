@@ -27,6 +27,7 @@ struct rule {
 	u16 flags;
 	u32 org;
 	u64 any[4], all[4];
+	u64 numbering; /* in which the bits have their meaning */
 };
 
 struct accept {
@@ -67,6 +68,7 @@ struct token {
 struct subject {
 	u32 disabled, org;
 	u64 rights[4];
+	u64 numbering; /* of rights, 0: the user has none */
 };
 
 struct response {
