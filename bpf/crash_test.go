@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -169,6 +170,37 @@ func begunUnderADeadDaemon(t *testing.T, listen string) {
 	if got := exchange(t, r.dial(t), whole); got != "200 GET /api/patients/7 0" {
 		t.Errorf("a request begun under the new program: %s", got)
 	}
+}
+
+// What a dead process left goes on in the next one: an open connection is served,
+// and whoever used it is known.
+func TestConnectionOutlivesItsDaemonUntilItsUserIsSwept(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r, dir := serve(t, "127.0.0.1:0"), pins(t, "")
+	kill := r.start(t, dir)
+	ofDoctor, ofNurse := r.dial(t), r.dial(t)
+	check := func(c net.Conn, token string) {
+		t.Helper()
+		if got := exchange(t, c, get("/api/patients/7", token)); got != "200 GET /api/patients/7 0" {
+			t.Fatal(got)
+		}
+	}
+	check(ofDoctor, tokenDoctor)
+	check(ofNurse, tokenNurse)
+	kill()
+	r.open(t, dir)
+	if err := r.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Sweep(doctor); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(ofDoctor); len(b) > 0 || isTimeout(err) {
+		t.Errorf("the doctor's is still open: %q, %v", b, err)
+	}
+	check(ofNurse, tokenNurse)
 }
 
 // An address that only the dead process knew is let go once the new one knows all

@@ -238,7 +238,7 @@ func (e *Enforcer) Reset() error {
 	if err := clearMap[obj.EnforceTokenKey, obj.EnforceToken](e.objects.Tokens); err != nil {
 		return err
 	}
-	return clearMap[uint32, obj.EnforceSubject](e.objects.Subjects)
+	return clearMap[obj.EnforceSubjectKey, obj.EnforceSubject](e.objects.Subjects)
 }
 
 // clearSlots takes the program out of every slot, also of one that a dying

@@ -51,6 +51,8 @@ const (
 	theOrg      = 1
 )
 
+var doctor, nurse = policy.Subject{1}, policy.Subject{2}
+
 var theRoutes = []policy.Route{
 	{Methods: []string{"POST"}, Path: "/api/patients/*", Roles: []string{"doctor"}, MFA: true},
 	{Methods: []string{"GET", "HEAD"}, Path: "/api/patients/*", Permissions: []string{"read:patients"}},
@@ -130,10 +132,10 @@ func (r *rig) set(routes []policy.Route, lease time.Duration) error {
 	return errors.Join(
 		r.SetKey(secret0, secret1),
 		r.SetService(r.address, program),
-		r.PutSubject(1, policy.SubjectEntry{Org: theOrg, Rights: r.rights(policy.RoleName("doctor"), policy.PermissionName("read:patients"))}),
-		r.PutSubject(2, policy.SubjectEntry{Org: theOrg, Rights: r.rights(policy.PermissionName("read:patients"))}),
+		r.PutSubject(doctor, policy.SubjectEntry{Org: theOrg, Rights: r.rights(policy.RoleName("doctor"), policy.PermissionName("read:patients"))}),
+		r.PutSubject(nurse, policy.SubjectEntry{Org: theOrg, Rights: r.rights(policy.PermissionName("read:patients"))}),
 		r.token(tokenDoctor, func(*policy.TokenEntry) {}),
-		r.token(tokenNurse, func(e *policy.TokenEntry) { e.Subject = 2 }),
+		r.token(tokenNurse, func(e *policy.TokenEntry) { e.Subject = nurse }),
 		r.ExtendLease(BootNow()+uint64(lease)),
 	)
 }
@@ -146,7 +148,7 @@ func (r *rig) rights(names ...string) (rights policy.Rights) {
 }
 
 func (r *rig) token(token string, change func(*policy.TokenEntry)) error {
-	e := policy.TokenEntry{ExpiresNs: BootNow() + uint64(time.Hour), Subject: 1, Org: theOrg, Length: uint32(len(token)), MFA: 1}
+	e := policy.TokenEntry{ExpiresNs: BootNow() + uint64(time.Hour), Subject: doctor, Org: theOrg, Length: uint32(len(token)), MFA: 1}
 	change(&e)
 	return r.PutToken(policy.SipHash128(secret0, secret1, []byte(token)), e)
 }
@@ -293,12 +295,12 @@ func TestKernelRefusesWhateverItCannotProve(t *testing.T) {
 		{"a key of another token's length", func() error { return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Length++ }) }, "401 unknown_token"},
 		{"a token of another organization", func() error { return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Org = 2 }) }, "403 wrong_organization"},
 		{"a token without its user", func() error {
-			return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Subject = 99 })
+			return r.token(tokenDoctor, func(e *policy.TokenEntry) { e.Subject = policy.Subject{99} })
 		}, "401 user_inactive"},
 		{"the token as it was", func() error { return r.token(tokenDoctor, func(*policy.TokenEntry) {}) }, "200 GET /api/patients/7 0"},
-		{"a deactivated user", func() error { return r.PutSubject(1, policy.SubjectEntry{Disabled: 1, Org: theOrg}) }, "401 user_inactive"},
-		{"a user without rights", func() error { return r.PutSubject(1, policy.SubjectEntry{Org: theOrg}) }, "403 insufficient_permission"},
-		{"the user as it was", func() error { return r.PutSubject(1, entry) }, "200 GET /api/patients/7 0"},
+		{"a deactivated user", func() error { return r.PutSubject(doctor, policy.SubjectEntry{Disabled: 1, Org: theOrg}) }, "401 user_inactive"},
+		{"a user without rights", func() error { return r.PutSubject(doctor, policy.SubjectEntry{Org: theOrg}) }, "403 insufficient_permission"},
+		{"the user as it was", func() error { return r.PutSubject(doctor, entry) }, "200 GET /api/patients/7 0"},
 		{"a reset", r.Reset, "503 enforcement_unavailable"},
 	} {
 		if err := c.change(); err != nil {
@@ -380,7 +382,7 @@ func TestOpenConnectionOfARevokedUserIsRefusedAndThenEnded(t *testing.T) {
 	defer active.Close()
 	idle, idleIn := dial()
 	defer idle.Close()
-	if err := r.PutSubject(1, policy.SubjectEntry{Disabled: 1, Org: theOrg}); err != nil {
+	if err := r.PutSubject(doctor, policy.SubjectEntry{Disabled: 1, Org: theOrg}); err != nil {
 		t.Fatal(err)
 	}
 	io.WriteString(active, get("/api/patients/7", tokenDoctor))
@@ -388,7 +390,7 @@ func TestOpenConnectionOfARevokedUserIsRefusedAndThenEnded(t *testing.T) {
 	if err != nil || res.StatusCode != 401 {
 		t.Fatalf("the next request of the open connection: %v %v", res, err)
 	}
-	if err := r.Sweep(1); err != nil {
+	if err := r.Sweep(doctor); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := idleIn.ReadByte(); err == nil || os.IsTimeout(err) {

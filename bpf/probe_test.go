@@ -21,7 +21,7 @@ const (
 type oracle struct {
 	program  *policy.Program
 	tokens   map[policy.TokenKey]policy.TokenEntry
-	subjects map[uint32]policy.SubjectEntry
+	subjects map[policy.Subject]policy.SubjectEntry
 	lease    uint64
 }
 
@@ -30,7 +30,7 @@ func (o *oracle) Token(k policy.TokenKey) (policy.TokenEntry, bool) {
 	return e, ok
 }
 
-func (o *oracle) Subject(id uint32) (policy.SubjectEntry, bool) {
+func (o *oracle) Subject(id policy.Subject) (policy.SubjectEntry, bool) {
 	e, ok := o.subjects[id]
 	return e, ok
 }
@@ -149,8 +149,9 @@ func (r *rig) world(t testing.TB, rng *rand.Rand) (o *oracle, tokens []string, p
 	if err != nil {
 		t.Fatal(err)
 	}
-	o = &oracle{program, map[policy.TokenKey]policy.TokenEntry{}, map[uint32]policy.SubjectEntry{}, lease}
-	for id := uint32(1); id <= 20; id++ {
+	o = &oracle{program, map[policy.TokenKey]policy.TokenEntry{}, map[policy.Subject]policy.SubjectEntry{}, lease}
+	for n := byte(1); n <= 20; n++ {
+		id := policy.Subject{15: n}
 		s := policy.SubjectEntry{Org: theOrg + uint32(rng.Intn(8)/7), Disabled: uint32(rng.Intn(8) / 7)}
 		for _, route := range routes {
 			for _, role := range route.Roles {
@@ -176,7 +177,7 @@ func (r *rig) world(t testing.TB, rng *rand.Rand) (o *oracle, tokens []string, p
 		token := randomToken(rng, length*length/20+1)
 		tokens = append(tokens, token)
 		e := policy.TokenEntry{
-			ExpiresNs: BootNow() + uint64(time.Hour), Subject: 1 + uint32(rng.Intn(22)),
+			ExpiresNs: BootNow() + uint64(time.Hour), Subject: policy.Subject{15: byte(1 + rng.Intn(22))},
 			Org: theOrg + uint32(rng.Intn(9)/8), Length: uint32(len(token)), MFA: uint8(rng.Intn(2)),
 		}
 		switch rng.Intn(12) {

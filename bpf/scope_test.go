@@ -42,7 +42,7 @@ func TestTwoGatesOnOneCgroup(t *testing.T) {
 	first := newRig(t, "127.0.0.1:0")
 	second := serve(t, "127.0.0.1:0")
 	second.open(t, pins(t, "-second"))
-	if err := first.PutSubject(1, policy.SubjectEntry{Disabled: 1, Org: theOrg}); err != nil {
+	if err := first.PutSubject(doctor, policy.SubjectEntry{Disabled: 1, Org: theOrg}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

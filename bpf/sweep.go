@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/bpf/obj"
+	"github.com/authfi/authfi/bpf/policy"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,10 +69,11 @@ func (e *Enforcer) placeOf(address netip.AddrPort) (place uint64, guarded bool) 
 
 // Sweep ends the open connections of a subject, streams included. One that was
 // refused meanwhile is left to read its answer; Reap ends it.
-func (e *Enforcer) Sweep(subject uint32) error {
+func (e *Enforcer) Sweep(subject policy.Subject) error {
+	key := subjectKey(subject)
 	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
-		return ok && c.Subject == subject && c.Mode == modeActive
+		return ok && c.Subject == key && c.Mode == modeActive
 	})
 }
 

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -241,19 +242,32 @@ func (e *Enforcer) Settle() error {
 
 // PutToken and its siblings write one row.
 func (e *Enforcer) PutToken(key policy.TokenKey, entry policy.TokenEntry) error {
-	return e.objects.Tokens.Put(&key, &entry)
+	return e.objects.Tokens.Put(&key, &obj.EnforceToken{
+		Own: key.H0, Expires: entry.ExpiresNs, NotBefore: entry.NotBeforeNs, Subject: subjectKey(entry.Subject),
+		Org: entry.Org, Length: entry.Length, Mfa: entry.MFA, Revoked: entry.Revoked,
+	})
 }
 
 func (e *Enforcer) DeleteToken(key policy.TokenKey) error {
 	return ignoreMissing(e.objects.Tokens.Delete(&key))
 }
 
-func (e *Enforcer) PutSubject(subject uint32, entry policy.SubjectEntry) error {
-	return e.objects.Subjects.Put(subject, &entry)
+func (e *Enforcer) PutSubject(subject policy.Subject, entry policy.SubjectEntry) error {
+	key := subjectKey(subject)
+	return e.objects.Subjects.Put(&key, &obj.EnforceSubject{
+		Own: key, Disabled: entry.Disabled, Org: entry.Org,
+		Rights: entry.Rights.Mask, Numbering: entry.Rights.Numbering,
+	})
 }
 
-func (e *Enforcer) DeleteSubject(subject uint32) error {
-	return ignoreMissing(e.objects.Subjects.Delete(subject))
+func (e *Enforcer) DeleteSubject(subject policy.Subject) error {
+	key := subjectKey(subject)
+	return ignoreMissing(e.objects.Subjects.Delete(&key))
+}
+
+func subjectKey(s policy.Subject) (key obj.EnforceSubjectKey) {
+	key.Id[0], key.Id[1] = binary.NativeEndian.Uint64(s[:8]), binary.NativeEndian.Uint64(s[8:])
+	return key
 }
 
 func ignoreMissing(err error) error {

@@ -34,7 +34,7 @@ type conn struct {
 
 	mu       sync.Mutex
 	upstream net.Conn
-	subjects map[uint32]struct{} // whose requests were let through
+	subjects map[policy.Subject]struct{} // whose requests were let through
 	closed   bool
 }
 
@@ -261,16 +261,16 @@ func (c *conn) drain(limit time.Duration) bool {
 }
 
 // carry notes whose request goes through; false if the connection was ended.
-func (c *conn) carry(subject uint32) bool {
+func (c *conn) carry(subject policy.Subject) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if subject != 0 {
+	if subject != (policy.Subject{}) {
 		c.subjects[subject] = struct{}{}
 	}
 	return !c.closed
 }
 
-func (c *conn) carries(subject uint32) bool {
+func (c *conn) carries(subject policy.Subject) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_, ok := c.subjects[subject]

@@ -27,8 +27,8 @@ type Config struct {
 	Listen   string
 	Upstream string
 	// Decide gives the verdict on a request, under the program that its path
-	// was read with, and the ordinal of its user, 0 if there is none.
-	Decide func(*policy.Program, policy.Flow) (reason policy.Reason, subject uint32)
+	// was read with, and the user, zero if there is none.
+	Decide func(*policy.Program, policy.Flow) (reason policy.Reason, subject policy.Subject)
 	// Program is the service's program now; nil refuses everything.
 	Program func() *policy.Program
 	Keys    func() (k0, k1 uint64)
@@ -118,7 +118,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 func (g *Gate) start(ctx context.Context, client net.Conn) {
-	c := &conn{gate: g, client: client, machine: policy.NewMachine(), subjects: map[uint32]struct{}{}}
+	c := &conn{gate: g, client: client, machine: policy.NewMachine(), subjects: map[policy.Subject]struct{}{}}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed || len(g.conns) >= connectionsMax {
@@ -158,7 +158,7 @@ func (g *Gate) Close() error {
 
 // Sweep ends the open connections on which a request of the subject was let
 // through: nothing already allowed goes on after the subject lost access.
-func (g *Gate) Sweep(subject uint32) {
+func (g *Gate) Sweep(subject policy.Subject) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for c := range g.conns {

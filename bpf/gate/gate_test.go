@@ -18,10 +18,9 @@ import (
 	"github.com/authfi/authfi/bpf/policy"
 )
 
-const (
-	token   = "the-token"
-	subject = 5
-)
+const token = "the-token"
+
+var subject = policy.Subject{5}
 
 // fixture is a gate in front of a service that counts what reaches it.
 type fixture struct {
@@ -40,14 +39,14 @@ func (f *fixture) Token(key policy.TokenKey) (policy.TokenEntry, bool) {
 	return entry, key == policy.SipHash128(1, 2, []byte(token))
 }
 
-func (f *fixture) Subject(id uint32) (policy.SubjectEntry, bool) {
+func (f *fixture) Subject(id policy.Subject) (policy.SubjectEntry, bool) {
 	return policy.SubjectEntry{Org: 1}, id == subject
 }
 
-func (f *fixture) decide(program *policy.Program, flow policy.Flow) (policy.Reason, uint32) {
+func (f *fixture) decide(program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
 	reason := policy.Verdict(program, flow, f, 10, 20)
 	if reason != policy.ReasonAllowed {
-		return reason, 0
+		return reason, policy.Subject{}
 	}
 	return reason, subject
 }

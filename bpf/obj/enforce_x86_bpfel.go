@@ -69,8 +69,7 @@ type EnforceConn struct {
 	Program  uint64
 	Mode     uint32
 	Requests uint32
-	Subject  uint32
-	Pad      uint32
+	Subject  EnforceSubjectKey
 }
 
 type EnforceControl struct {
@@ -121,22 +120,29 @@ type EnforceSlot struct {
 
 type EnforceSubject struct {
 	_         structs.HostLayout
+	Own       EnforceSubjectKey
 	Disabled  uint32
 	Org       uint32
 	Rights    [4]uint64
 	Numbering uint64
 }
 
+type EnforceSubjectKey struct {
+	_  structs.HostLayout
+	Id [2]uint64
+}
+
 type EnforceToken struct {
 	_         structs.HostLayout
+	Own       uint64
 	Expires   uint64
 	NotBefore uint64
-	Subject   uint32
+	Subject   EnforceSubjectKey
 	Org       uint32
 	Length    uint32
 	Mfa       uint8
 	Revoked   uint8
-	Pad       uint16
+	Pad       [6]uint8
 }
 
 type EnforceTokenKey struct {

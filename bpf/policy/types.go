@@ -15,6 +15,10 @@ type Rights struct {
 	Numbering uint64
 }
 
+// Subject is the id of a user. Unlike a number that a process counts, it is
+// nobody else's in the next process, where connections of this one live on.
+type Subject [16]byte
+
 // Action is what a rule does with a request; zero refuses.
 type Action uint8
 
@@ -72,12 +76,11 @@ type TokenKey struct{ H0, H1 uint64 }
 type TokenEntry struct {
 	ExpiresNs   uint64 // CLOCK_BOOTTIME
 	NotBeforeNs uint64 // CLOCK_BOOTTIME
-	Subject     uint32 // ordinal of the user on this node, never 0
+	Subject     Subject
 	Org         uint32 // ordinal of the organization on this node, never 0
 	Length      uint32 // bytes of the token
 	MFA         uint8
 	Revoked     uint8 // marked, not deleted, until it expires
-	_           uint16
 }
 
 // SubjectEntry is what the verdict needs to know of one user: a changed role

@@ -14,7 +14,7 @@ type Flow struct {
 // Tables are the rows that a verdict looks up.
 type Tables interface {
 	Token(TokenKey) (TokenEntry, bool)
-	Subject(uint32) (SubjectEntry, bool)
+	Subject(Subject) (SubjectEntry, bool)
 }
 
 // Verdict decides one request. nowNs and leaseNs are on the boot clock; a lease

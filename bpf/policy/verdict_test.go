@@ -21,7 +21,9 @@ func (t tables) Token(key policy.TokenKey) (policy.TokenEntry, bool) {
 	return t.token, key == policy.TokenKey{H0: 1, H1: 2}
 }
 
-func (t tables) Subject(id uint32) (policy.SubjectEntry, bool) { return t.subject, id == 5 }
+func (t tables) Subject(id policy.Subject) (policy.SubjectEntry, bool) {
+	return t.subject, id == policy.Subject{5}
+}
 
 func walk(p *policy.Program, path string) uint16 {
 	state := p.Start()
@@ -68,7 +70,7 @@ func TestVerdict(t *testing.T) {
 		{"revoked before expired", "/any", func(r *request) { r.tables.token.Revoked, r.tables.token.ExpiresNs = 1, 1 }, policy.ReasonRevoked},
 		{"expires now", "/any", func(r *request) { r.tables.token.ExpiresNs = now }, policy.ReasonExpired},
 		{"not yet", "/any", func(r *request) { r.tables.token.NotBeforeNs = now + 1 }, policy.ReasonNotYetValid},
-		{"subject gone", "/any", func(r *request) { r.tables.token.Subject = 6 }, policy.ReasonInactive},
+		{"subject gone", "/any", func(r *request) { r.tables.token.Subject = policy.Subject{6} }, policy.ReasonInactive},
 		{"disabled before organization", "/any", func(r *request) { r.tables.subject = policy.SubjectEntry{Disabled: 1, Org: 4} }, policy.ReasonInactive},
 		{"token of another organization", "/any", func(r *request) { r.tables.token.Org = 4 }, policy.ReasonOrganization},
 		{"subject of another organization", "/any", func(r *request) { r.tables.subject.Org = 4 }, policy.ReasonOrganization},
@@ -86,7 +88,7 @@ func TestVerdict(t *testing.T) {
 		r := request{
 			flow: policy.Flow{State: walk(program, c.path), HasToken: true, Token: policy.TokenKey{H0: 1, H1: 2}, Length: 10},
 			tables: tables{
-				policy.TokenEntry{ExpiresNs: 5000, Subject: 5, Org: 3, Length: 10},
+				policy.TokenEntry{ExpiresNs: 5000, Subject: policy.Subject{5}, Org: 3, Length: 10},
 				policy.SubjectEntry{Org: 3, Rights: rights},
 			},
 			now: now, lease: lease,

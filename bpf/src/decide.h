@@ -38,7 +38,8 @@ static INLINE u32 check_token(struct conn *c, const struct rule *r)
 	struct http *h = &c->http;
 	struct token_key key = { h->h0, h->h1 };
 	u64 now = bpf_ktime_get_boot_ns();
-	u32 zero = 0, id;
+	struct subject_key id;
+	u32 zero = 0, reason;
 
 	if (!(h->flags & HAS_TOKEN) || !h->token_length)
 		return NO_TOKEN;
@@ -63,7 +64,11 @@ static INLINE u32 check_token(struct conn *c, const struct rule *r)
 		return OTHER_ORGANIZATION;
 	if (r->mfa && !t->mfa)
 		return NEEDS_MFA;
-	return check_rights(r, s);
+	reason = check_rights(r, s);
+	BARRIER();
+	if (reason == ALLOWED && (t->own != key.h0 || s->own.id[0] != id.id[0] || s->own.id[1] != id.id[1]))
+		return NO_LEASE;
+	return reason;
 }
 
 static INLINE struct slot *slot_of(const struct conn *c)

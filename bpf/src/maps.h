@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Dual MIT/GPL
  * The tables that the daemon fills and the programs read. Layouts of rule,
- * row, token and subject are those of package policy. */
+ * accept and row are those of package policy. */
 #pragma once
 
 enum {
@@ -58,14 +58,24 @@ struct token_key {
 	u64 h0, h1;
 };
 
+struct subject_key {
+	u64 id[2]; /* of the user */
+};
+
+/* An element of a hash may be filled with another row the moment it leaves its
+ * table, even while it is being read. So a row begins with its own key, and what
+ * was read of it counts if the key is still there afterwards. */
 struct token {
+	u64 own;                 /* h0 */
 	u64 expires, not_before; /* CLOCK_BOOTTIME, ns */
-	u32 subject, org, length;
+	struct subject_key subject;
+	u32 org, length;
 	u8 mfa, revoked;
-	u16 pad;
+	u8 pad[6];
 };
 
 struct subject {
+	struct subject_key own;
 	u32 disabled, org;
 	u64 rights[4];
 	u64 numbering; /* of rights, 0: the user has none */
@@ -92,15 +102,15 @@ struct conn {
 	u64 place;          /* under which it was enrolled, 0: not yet */
 	u64 program;        /* with which the request under way is read */
 	u32 mode, requests; /* requests that were let through */
-	u32 subject;        /* of the last request with a token */
-	u32 pad;
+	struct subject_key subject; /* of the last request with a token */
 };
 
 struct refusal {
 	u64 time, h0, h1;
-	u32 slot, subject;
+	struct subject_key subject;
+	u32 slot;
 	u8 reason, method;
-	u8 pad[6];
+	u8 pad[2];
 };
 
 enum count {
@@ -132,7 +142,7 @@ TABLE(slots, ARRAY, SERVICES_MAX, u32, struct slot);
 TABLE(rows, ARRAY, ROWS_MAX, u32, struct row);
 TABLE(accepts, ARRAY, ACCEPTS_MAX, u32, struct accept);
 HASH(tokens, TOKENS_MAX, struct token_key, struct token);
-HASH(subjects, SUBJECTS_MAX, u32, struct subject);
+HASH(subjects, SUBJECTS_MAX, struct subject_key, struct subject);
 HASH(conns, CONNS_MAX, u64, struct conn);       /* by socket cookie */
 TABLE(blank, ARRAY, 1, u32, struct conn);       /* template of a new connection */
 TABLE(sockets, SOCKHASH, CONNS_MAX, u64, u64);  /* by socket cookie; the verdict is attached here */

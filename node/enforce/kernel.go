@@ -49,7 +49,7 @@ func (k *Kernel) RemoveService(listen string) error {
 }
 
 // Sweep implements Table. The subject's row already refuses whatever comes next.
-func (k *Kernel) Sweep(subject uint32) {
+func (k *Kernel) Sweep(subject policy.Subject) {
 	time.AfterFunc(sweepGrace, func() {
 		if err := k.Enforcer.Sweep(subject); err != nil {
 			k.log.Warn("connections of a user could not be ended", "error", err)

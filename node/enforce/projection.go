@@ -17,12 +17,12 @@ type Table interface {
 	// SetService starts or replaces the enforcement of one address.
 	SetService(listen string, upstream string, org uint32, program *policy.Program) error
 	RemoveService(listen string) error
-	PutSubject(subject uint32, entry policy.SubjectEntry) error
-	DeleteSubject(subject uint32) error
+	PutSubject(subject policy.Subject, entry policy.SubjectEntry) error
+	DeleteSubject(subject policy.Subject) error
 	PutToken(key policy.TokenKey, entry policy.TokenEntry) error
 	DeleteToken(key policy.TokenKey) error
 	// Sweep ends the open connections of a subject after sweepGrace.
-	Sweep(subject uint32)
+	Sweep(subject policy.Subject)
 }
 
 // sweepGrace is what a client gets between losing access and losing its open
@@ -42,7 +42,6 @@ type projection struct {
 	sessions map[directory.SessionID]*session
 	services map[string]owner // by address
 	lastOrg  uint32
-	lastUser uint32
 }
 
 // Clock converts the log's wall time to the boot clock of the gates.
@@ -61,7 +60,6 @@ type org struct {
 }
 
 type subject struct {
-	ordinal  uint32
 	org      *org
 	orgID    directory.OrgID
 	sessions map[directory.SessionID]bool
@@ -187,12 +185,12 @@ func (p *projection) subject(view *state.Org, id directory.UserID, s *subject) e
 	if entry == s.entry {
 		return nil
 	}
-	if err := p.table.PutSubject(s.ordinal, entry); err != nil {
+	if err := p.table.PutSubject(policy.Subject(id), entry); err != nil {
 		return err
 	}
 	s.entry = entry
 	if entry.Disabled != 0 {
-		p.table.Sweep(s.ordinal)
+		p.table.Sweep(policy.Subject(id))
 	}
 	return nil
 }
@@ -245,7 +243,7 @@ func (p *projection) session(view *state.Org, id directory.SessionID) error {
 	}
 	known.tokens = wanted
 	if stored.Ended != 0 {
-		p.table.Sweep(s.ordinal)
+		p.table.Sweep(policy.Subject(stored.User))
 	}
 	return nil
 }
@@ -262,7 +260,7 @@ func (p *projection) tokens(stored *directory.Session, s *subject) map[policy.To
 		entry := policy.TokenEntry{
 			ExpiresNs:   p.clock.BootAt(t.Expires),
 			NotBeforeNs: p.clock.BootAt(t.NotBefore),
-			Subject:     s.ordinal,
+			Subject:     policy.Subject(stored.User),
 			Org:         s.org.ordinal,
 			Length:      t.Length,
 		}
@@ -282,10 +280,8 @@ func (p *projection) tokens(stored *directory.Session, s *subject) map[policy.To
 func (p *projection) subjectOf(view *state.Org, stored *directory.Session) (*subject, error) {
 	s, ok := p.subjects[stored.User]
 	if !ok {
-		p.lastUser++
 		s = &subject{
-			ordinal: p.lastUser, org: p.org(view.ID()), orgID: view.ID(),
-			sessions: map[directory.SessionID]bool{},
+			org: p.org(view.ID()), orgID: view.ID(), sessions: map[directory.SessionID]bool{},
 		}
 		p.subjects[stored.User] = s
 		s.org.subjects[stored.User] = s
@@ -311,14 +307,14 @@ func (p *projection) forget(id directory.SessionID) error {
 	if !ok {
 		return nil
 	}
-	p.table.Sweep(s.ordinal)
+	p.table.Sweep(policy.Subject(known.user))
 	delete(s.sessions, id)
 	if len(s.sessions) > 0 {
 		return nil
 	}
 	delete(p.subjects, known.user)
 	delete(s.org.subjects, known.user)
-	return p.table.DeleteSubject(s.ordinal)
+	return p.table.DeleteSubject(policy.Subject(known.user))
 }
 
 // compile brings the services of an organization up to the root. The numbers of

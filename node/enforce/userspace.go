@@ -23,9 +23,9 @@ type UserSpace struct {
 	key       atomic.Pointer[[2]uint64]
 
 	mu       sync.RWMutex
-	tokens   map[policy.TokenKey]policy.TokenEntry // guarded by mu
-	subjects map[uint32]policy.SubjectEntry        // guarded by mu
-	services map[string]*relayed                   // guarded by mu
+	tokens   map[policy.TokenKey]policy.TokenEntry  // guarded by mu
+	subjects map[policy.Subject]policy.SubjectEntry // guarded by mu
+	services map[string]*relayed                    // guarded by mu
 }
 
 type relayed struct {
@@ -46,7 +46,7 @@ func NewUserSpace(upstreams map[string]string, log *slog.Logger) *UserSpace {
 
 func (u *UserSpace) clear() {
 	u.tokens = map[policy.TokenKey]policy.TokenEntry{}
-	u.subjects = map[uint32]policy.SubjectEntry{}
+	u.subjects = map[policy.Subject]policy.SubjectEntry{}
 }
 
 // Reset implements Gate: no lease, no rows, no program; the addresses stay shut.
@@ -148,7 +148,7 @@ func (u *UserSpace) open(listen string, s *relayed) error {
 }
 
 // decide is the verdict on the rows as they are now.
-func (u *UserSpace) decide(program *policy.Program, flow policy.Flow) (policy.Reason, uint32) {
+func (u *UserSpace) decide(program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	reason := policy.Verdict(program, flow, rows{u}, bpf.BootNow(), u.lease.Load())
@@ -163,7 +163,7 @@ func (r rows) Token(k policy.TokenKey) (policy.TokenEntry, bool) {
 	return e, ok
 }
 
-func (r rows) Subject(s uint32) (policy.SubjectEntry, bool) {
+func (r rows) Subject(s policy.Subject) (policy.SubjectEntry, bool) {
 	e, ok := r.u.subjects[s]
 	return e, ok
 }
@@ -181,14 +181,14 @@ func (u *UserSpace) RemoveService(listen string) error {
 }
 
 // PutSubject and its siblings implement Table.
-func (u *UserSpace) PutSubject(subject uint32, entry policy.SubjectEntry) error {
+func (u *UserSpace) PutSubject(subject policy.Subject, entry policy.SubjectEntry) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.subjects[subject] = entry
 	return nil
 }
 
-func (u *UserSpace) DeleteSubject(subject uint32) error {
+func (u *UserSpace) DeleteSubject(subject policy.Subject) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.subjects, subject)
@@ -210,7 +210,7 @@ func (u *UserSpace) DeleteToken(key policy.TokenKey) error {
 }
 
 // Sweep implements Table.
-func (u *UserSpace) Sweep(subject uint32) {
+func (u *UserSpace) Sweep(subject policy.Subject) {
 	time.AfterFunc(sweepGrace, func() {
 		for _, g := range u.gates() {
 			g.Sweep(subject)
