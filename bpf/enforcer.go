@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -47,7 +48,13 @@ type Enforcer struct {
 type service struct {
 	place         uint64
 	rows, accepts span
-	confirmed     bool // set since Open or Reset
+	// listen is how the address was written when it was set since Open or
+	// Reset; the zero value is not set yet.
+	listen netip.AddrPort
+}
+
+func (s *service) setOtherwise(listen netip.AddrPort) bool {
+	return s.listen != (netip.AddrPort{}) && s.listen != listen
 }
 
 func (s *service) slot() uint32 { return uint32(s.place & (1<<slotBits - 1)) }

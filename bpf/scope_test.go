@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -230,6 +231,41 @@ func TestNarrowerAddressTakesItsConnectionsFromTheWider(t *testing.T) {
 	for _, c := range []net.Conn{kept, dial(t, narrow.String())} {
 		if got := exchange(t, c, health); got != "200 GET /health 0" {
 			t.Errorf("the wider address: %s", got)
+		}
+	}
+}
+
+// Two spellings of one address were two services to the daemon and one to the
+// kernel: the second's policy took the place of the first's.
+func TestAddressHasOneServiceHoweverItIsSpelt(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r := newRig(t, "127.0.0.1:0")
+	program, err := policy.Compile(theOrg, openAll, r.numbers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapped := netip.AddrPortFrom(netip.AddrFrom16(r.address.Addr().As16()), r.address.Port())
+	for what, err := range map[string]error{
+		"set": r.SetService(mapped, program), "remove": r.RemoveService(mapped),
+	} {
+		if !errors.Is(err, ErrOtherSpelling) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if got := exchange(t, r.dial(t), get("/admin", "")); got != "403 no_route" {
+		t.Errorf("after both: %s", got)
+	}
+	for _, spellings := range [][]string{
+		{"0.0.0.0:80", "[::]:80", "[::ffff:0.0.0.0]:80"},
+		{"10.0.0.1:80", "[::ffff:10.0.0.1]:80"},
+		{"[fe80::1]:80", "[fe80::1%eth0]:80"},
+	} {
+		for _, s := range spellings {
+			if first, other := netip.MustParseAddrPort(spellings[0]), netip.MustParseAddrPort(s); r.key(first) != r.key(other) {
+				t.Errorf("%s and %s are two addresses", first, other)
+			}
 		}
 	}
 }

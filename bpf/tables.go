@@ -56,13 +56,20 @@ func (e *Enforcer) LeaseUntil() (uint64, error) {
 	return c.Lease, err
 }
 
+// key is the address in the tables. All spellings of an address are one: an
+// IPv4 address may be written as one of IPv6, both families have the address
+// that stands for all, and the kernel knows no zones.
 func (e *Enforcer) key(listen netip.AddrPort) obj.EnforceServiceKey {
 	k := obj.EnforceServiceKey{Netns: e.netns, Port: listen.Port()}
-	if !listen.Addr().IsUnspecified() {
-		k.Address = listen.Addr().As16()
+	if address := listen.Addr().Unmap().WithZone(""); !address.IsUnspecified() {
+		k.Address = address.As16()
 	}
 	return k
 }
+
+// ErrOtherSpelling is the refusal to set or remove an address that is set under
+// another spelling: "0.0.0.0:80" and "[::]:80" cannot be of two services.
+var ErrOtherSpelling = errors.New("the address is set under another spelling")
 
 // SetService starts to enforce an address, or swaps its program. The address is
 // guarded before the program is in place; the swap is one write. When it fails,
@@ -73,6 +80,9 @@ func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) er
 	defer e.mu.Unlock()
 	key := e.key(listen)
 	s, known := e.services[key]
+	if known && s.setOtherwise(listen) {
+		return fmt.Errorf("%s: %w: %s", listen, ErrOtherSpelling, s.listen)
+	}
 	if !known {
 		var err error
 		if s, err = e.occupy(key); err != nil {
@@ -82,7 +92,7 @@ func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) er
 	if err := e.write(s, program); err != nil {
 		return fmt.Errorf("program of %s: %w", listen, err)
 	}
-	s.confirmed = true
+	s.listen = listen
 	if known {
 		return nil
 	}
@@ -202,7 +212,11 @@ func (e *Enforcer) copyProgram(program *policy.Program, row, accept uint32) erro
 func (e *Enforcer) RemoveService(listen netip.AddrPort) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.remove(e.key(listen))
+	key := e.key(listen)
+	if s, known := e.services[key]; known && s.setOtherwise(listen) {
+		return fmt.Errorf("%s: %w: %s", listen, ErrOtherSpelling, s.listen)
+	}
+	return e.remove(key)
 }
 
 // remove takes the address away and then the place, and gives the rows back last.
@@ -231,7 +245,7 @@ func (e *Enforcer) Settle() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for key, s := range e.services {
-		if !s.confirmed {
+		if s.listen == (netip.AddrPort{}) {
 			if err := e.remove(key); err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -36,7 +37,7 @@ func (k *Kernel) SetService(listen, _ string, _ uint32, program *policy.Program)
 	if err != nil {
 		return fmt.Errorf("address of a service: %w", err)
 	}
-	return k.Enforcer.SetService(address, program)
+	return k.firstSpelling(k.Enforcer.SetService(address, program))
 }
 
 // RemoveService implements Table.
@@ -45,7 +46,17 @@ func (k *Kernel) RemoveService(listen string) error {
 	if err != nil {
 		return fmt.Errorf("address of a service: %w", err)
 	}
-	return k.Enforcer.RemoveService(address)
+	return k.firstSpelling(k.Enforcer.RemoveService(address))
+}
+
+// firstSpelling leaves an address to the service that has it, so that the others
+// are not kept waiting for one that cannot have it.
+func (k *Kernel) firstSpelling(err error) error {
+	if !errors.Is(err, bpf.ErrOtherSpelling) {
+		return err
+	}
+	k.log.Error("a service is not enforced on an address of another", "error", err)
+	return nil
 }
 
 // Sweep implements Table. The subject's row already refuses whatever comes next.
