@@ -235,6 +235,88 @@ func TestAddressOfADeadDaemonIsLetGo(t *testing.T) {
 	}
 }
 
+// Another build's pins were taken away before the new gate knew an address, and
+// every service was open until the state had been read.
+func TestUpdateLeavesTheDoorShut(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r := newRig(t, "127.0.0.1:0")
+	dir := r.cfg.PinDir
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	current, err := r.versionDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(dir, "v0")
+	if err := os.Rename(current, other); err != nil { // as if another build had pinned it
+		t.Fatal(err)
+	}
+	old := r.dial(t)
+	if got := exchange(t, old, get("/health", "")); got != "200 GET /health 0" {
+		t.Fatalf("the other build: %s", got)
+	}
+	if r.Enforcer, err = Open(configAt(dir)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	if exists(other) || !exists(current) {
+		t.Errorf("the pins of the other build are still there, or this one's are not")
+	}
+	if b, err := io.ReadAll(old); len(b) > 0 || isTimeout(err) {
+		t.Errorf("a connection of the other build is still open: %q, %v", b, err)
+	}
+	r.served.Store(0)
+	for _, request := range []string{get("/anything", ""), get("/health", ""), get("/api/patients/7", tokenDoctor)} {
+		if got := exchange(t, r.dial(t), request); got != "503 enforcement_unavailable" || r.served.Load() != 0 {
+			t.Errorf("not filled yet: %s, %d served", got, r.served.Load())
+		}
+	}
+	r.fill(t)
+	if got := exchange(t, r.dial(t), get("/api/patients/7", tokenDoctor)); got != "200 GET /api/patients/7 0" {
+		t.Errorf("filled: %s", got)
+	}
+}
+
+func TestAddressesOfAnotherLayoutAreNotTakenOver(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	dir := pins(t, "")
+	other := filepath.Join(dir, "v0")
+	if err := os.MkdirAll(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: 4, MaxEntries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := m.Pin(filepath.Join(other, "map_services")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(configAt(dir)); err == nil || !exists(other) {
+		t.Errorf("opened: %v; the other gate is still there: %v", err, exists(other))
+	}
+}
+
+func TestVersionNamesTheTablesToo(t *testing.T) {
+	load := func() *ebpf.CollectionSpec {
+		spec, err := obj.LoadEnforce()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return spec
+	}
+	changed := load()
+	changed.Maps["serials"].MaxEntries++
+	if a, b := version(load()), version(load()); a != b || a == version(changed) {
+		t.Errorf("versions %s and %s, %s with another table", a, b, version(changed))
+	}
+}
+
 func TestRequestBegunBeforeASwapIsRefused(t *testing.T) {
 	if !kernelOrNothing(t) {
 		return

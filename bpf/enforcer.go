@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -100,13 +102,13 @@ func (e *Enforcer) open() error {
 	if err != nil {
 		return err
 	}
-	if err := e.removeOthers(filepath.Base(dir)); err != nil {
-		return err
-	}
 	if err := e.writeResponses(); err != nil {
 		return err
 	}
-	return e.Reset()
+	if err := e.Reset(); err != nil {
+		return err
+	}
+	return e.replaceOthers(filepath.Base(dir))
 }
 
 // versionDir is where this build's objects are pinned: another build's tables
@@ -116,11 +118,20 @@ func (e *Enforcer) versionDir() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read programs: %w", err)
 	}
+	return filepath.Join(e.cfg.PinDir, version(spec)), nil
+}
+
+// version names the programs together with their tables.
+func version(spec *ebpf.CollectionSpec) string {
 	sum := sha256.New()
 	for _, name := range []string{"verdict", "enrol", "guard_in", "guard_out"} {
 		fmt.Fprintf(sum, "%s\n%v\n", name, spec.Programs[name].Instructions)
 	}
-	return filepath.Join(e.cfg.PinDir, "v"+hex.EncodeToString(sum.Sum(nil))[:16]), nil
+	for _, name := range slices.Sorted(maps.Keys(spec.Maps)) {
+		m := spec.Maps[name]
+		fmt.Fprintln(sum, name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, m.Flags)
+	}
+	return "v" + hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
 // The cgroup programs in the order in which they are attached: enrolment before
@@ -214,21 +225,63 @@ func (e *Enforcer) eachMap(visit func(name string, m **ebpf.Map) error) error {
 	return nil
 }
 
-// removeOthers takes away what other builds pinned, now that this one is
-// attached. Between the two, both guards were in place: shut, never open.
-func (e *Enforcer) removeOthers(keep string) error {
+// replaceOthers takes over from other builds: their addresses are guarded here,
+// without a program yet, before their pins go. Between the two, both guards are in
+// place and nothing passes. Connections that they enrolled are ended.
+func (e *Enforcer) replaceOthers(keep string) error {
 	entries, err := os.ReadDir(e.cfg.PinDir)
 	if err != nil {
 		return err
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var others []string
 	for _, entry := range entries {
 		if entry.Name() != keep {
-			if err := removeDir(filepath.Join(e.cfg.PinDir, entry.Name())); err != nil {
-				return err
-			}
+			others = append(others, filepath.Join(e.cfg.PinDir, entry.Name()))
 		}
 	}
-	return nil
+	for _, dir := range others {
+		if err := e.takeAddresses(filepath.Join(dir, "map_services")); err != nil {
+			return fmt.Errorf("addresses of another build: %w", err)
+		}
+	}
+	for _, dir := range others {
+		if err := removeDir(dir); err != nil {
+			return err
+		}
+	}
+	if len(others) == 0 {
+		return nil
+	}
+	return e.endStale(e.ports())
+}
+
+// takeAddresses guards the addresses of a pinned table. Its keys are the one
+// layout that all builds share; where they differ nothing is taken over, and the
+// other build's gate stays shut in its place.
+func (e *Enforcer) takeAddresses(file string) error {
+	if !exists(file) {
+		return nil // an installation that was not completed guards nothing
+	}
+	m, err := ebpf.LoadPinnedMap(file, nil)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	var key obj.EnforceServiceKey
+	if size := e.objects.Services.KeySize(); m.KeySize() != size {
+		return fmt.Errorf("they have %d bytes and not %d: detach that build's gate first", m.KeySize(), size)
+	}
+	for err = m.NextKey(nil, &key); err == nil; err = m.NextKey(key, &key) {
+		if _, known := e.services[key]; known {
+			continue
+		}
+		if _, err := e.occupy(key); err != nil {
+			return err
+		}
+	}
+	return ignoreMissing(err)
 }
 
 // Reset shuts everything: no lease, no tokens, no program of any service. The
