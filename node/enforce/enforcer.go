@@ -21,8 +21,8 @@ type Gate interface {
 	BootNow() uint64
 	// Reset empties the table; nothing is let through until it is filled.
 	Reset() error
-	// Settled tells that every service is set; addresses that are not among
-	// them are let go.
+	// Settled tells that every service of a current state is set; addresses
+	// that are not among them are let go.
 	Settled() error
 	// Reap ends refused and stuck connections.
 	Reap() error
@@ -40,10 +40,15 @@ type Enforcer struct {
 	make func() *projection
 	log  *slog.Logger
 
+	// emptying keeps a lease that was proved for full tables from being given to
+	// empty ones. It is locked before mu.
+	emptying sync.Mutex
+
 	mu       sync.Mutex
 	queue    []directory.Delta // guarded by mu
 	reset    bool              // guarded by mu: rebuild instead
-	enforced directory.Index   // guarded by mu
+	enforced directory.Index   // guarded by mu; 0 while the tables are filled anew
+	proved   bool              // guarded by mu: the tables were current since they were filled
 	moved    chan struct{}     // guarded by mu; closed when enforced moves
 	wake     chan struct{}
 }
@@ -67,13 +72,18 @@ func (e *Enforcer) Changed(deltas []directory.Delta, reset bool) {
 		e.queue = append(e.queue, deltas...)
 	}
 	e.mu.Unlock()
+	e.signal()
+}
+
+func (e *Enforcer) signal() {
 	select {
 	case e.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Enforced is the last index that the tables reflect.
+// Enforced is the last index that the tables reflect, 0 while they are filled
+// anew.
 func (e *Enforcer) Enforced() directory.Index {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -104,6 +114,7 @@ const retryEvery = time.Second
 // Run follows the log until the context ends.
 func (e *Enforcer) Run(ctx context.Context) {
 	var p *projection
+	settled := false
 	for {
 		e.mu.Lock()
 		deltas, rebuild := e.queue, e.reset
@@ -111,9 +122,13 @@ func (e *Enforcer) Run(ctx context.Context) {
 		e.mu.Unlock()
 		var err error
 		if rebuild || p == nil {
+			settled = false
 			p, err = e.rebuild()
 		} else if len(deltas) > 0 {
 			err = e.follow(p, deltas)
+		}
+		if err == nil && !settled {
+			settled, err = e.settle()
 		}
 		if err != nil {
 			e.log.Error("enforcement tables are rebuilt", "error", err)
@@ -142,7 +157,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 func (e *Enforcer) rebuild() (*projection, error) {
-	if err := e.gate.Reset(); err != nil {
+	if err := e.empty(); err != nil {
 		return nil, err
 	}
 	root := e.root()
@@ -151,7 +166,28 @@ func (e *Enforcer) rebuild() (*projection, error) {
 		return nil, err
 	}
 	e.reached(root.Applied())
-	return p, e.gate.Settled()
+	return p, nil
+}
+
+func (e *Enforcer) empty() error {
+	e.emptying.Lock()
+	defer e.emptying.Unlock()
+	e.mu.Lock()
+	e.enforced, e.proved = 0, false
+	e.mu.Unlock()
+	return e.gate.Reset()
+}
+
+// settle lets addresses go that no service has, once it is proved that the state
+// is current: that of a node which was away, or lost its own, knows too few.
+func (e *Enforcer) settle() (settled bool, err error) {
+	e.mu.Lock()
+	proved := e.proved
+	e.mu.Unlock()
+	if !proved {
+		return false, nil
+	}
+	return true, e.gate.Settled()
 }
 
 // follow applies deltas against the newest root, which is at or beyond them:
@@ -181,8 +217,8 @@ func (e *Enforcer) reached(index directory.Index) {
 func (e *Enforcer) Lease(ctx context.Context, log Prover, life, every time.Duration) {
 	for {
 		asked := e.gate.BootNow()
-		if err := e.prove(ctx, log, every); err == nil {
-			if err := e.gate.ExtendLease(asked + uint64(life)); err != nil {
+		if index, err := e.prove(ctx, log, every); err == nil {
+			if err := e.extend(index, asked+uint64(life)); err != nil {
 				e.log.Error("the lease could not be extended", "error", err)
 			}
 		}
@@ -195,12 +231,32 @@ func (e *Enforcer) Lease(ctx context.Context, log Prover, life, every time.Durat
 	}
 }
 
-func (e *Enforcer) prove(ctx context.Context, log Prover, every time.Duration) error {
+func (e *Enforcer) prove(ctx context.Context, log Prover, every time.Duration) (directory.Index, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*every)
 	defer cancel()
 	index, err := log.ReadIndex(ctx)
 	if err != nil {
+		return 0, err
+	}
+	return directory.Index(index), e.Wait(ctx, directory.Index(index))
+}
+
+// extend gives the lease if the tables still are what was proved.
+func (e *Enforcer) extend(index directory.Index, untilNs uint64) error {
+	e.emptying.Lock()
+	defer e.emptying.Unlock()
+	if e.Enforced() < index {
+		return nil
+	}
+	if err := e.gate.ExtendLease(untilNs); err != nil {
 		return err
 	}
-	return e.Wait(ctx, directory.Index(index))
+	e.mu.Lock()
+	first := !e.proved
+	e.proved = true
+	e.mu.Unlock()
+	if first {
+		e.signal()
+	}
+	return nil
 }
