@@ -140,3 +140,42 @@ func (s settling) Settled() error {
 	defer func() { s.settled <- struct{}{} }()
 	return s.UserSpace.Settled()
 }
+
+// A request that was read with one program was decided with rights that had been
+// numbered for another.
+func TestUserSpaceRefusesWhatWasReadWithAnotherProgram(t *testing.T) {
+	u := NewUserSpace(nil, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() { u.Close() })
+	const listen = "127.0.0.1:0"
+	routes := []policy.Route{{Path: "/", Public: true}}
+	compile := func() *policy.Program {
+		p, err := policy.Compile(1, routes, policy.NewNumbering(routes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	first, second := compile(), compile()
+	if err := u.SetService(listen, "127.0.0.1:1", 1, first); err != nil {
+		t.Fatal(err)
+	}
+	s := u.services[listen]
+	flow := policy.Flow{State: first.Next(first.Start(), '/')}
+	check := func(why string, program *policy.Program, want policy.Reason) {
+		t.Helper()
+		if got, subject := u.decide(s, program, flow); got != want || subject != (policy.Subject{}) {
+			t.Errorf("%s: %v, want %v", why, got, want)
+		}
+	}
+	check("its own program", first, policy.ReasonPublic)
+	if err := u.SetService(listen, "127.0.0.1:1", 1, second); err != nil {
+		t.Fatal(err)
+	}
+	check("the one before", first, policy.ReasonLease)
+	check("the new one", second, policy.ReasonPublic)
+	if err := u.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	check("one before a reset", second, policy.ReasonLease)
+	check("none", nil, policy.ReasonLease)
+}

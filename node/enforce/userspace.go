@@ -137,7 +137,9 @@ func (u *UserSpace) open(listen string, s *relayed) error {
 		Listen: listen, Upstream: s.upstream, Logger: u.log,
 		Program: s.program.Load,
 		Keys:    func() (uint64, uint64) { k := u.key.Load(); return k[0], k[1] },
-		Decide:  u.decide,
+		Decide: func(program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
+			return u.decide(s, program, flow)
+		},
 	})
 	if err := g.Listen(); err != nil {
 		return err
@@ -147,10 +149,15 @@ func (u *UserSpace) open(listen string, s *relayed) error {
 	return nil
 }
 
-// decide is the verdict on the rows as they are now.
-func (u *UserSpace) decide(program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
+// decide is the verdict on the rows as they are now. The program that the path
+// was read with must still be the service's: another one, or none, is not a
+// reading of this policy. A pointer that is held is never another program's.
+func (u *UserSpace) decide(s *relayed, program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
+	if program == nil || program != s.program.Load() {
+		return policy.ReasonLease, policy.Subject{}
+	}
 	reason := policy.Verdict(program, flow, rows{u}, bpf.BootNow(), u.lease.Load())
 	return reason, u.tokens[flow.Token].Subject
 }
