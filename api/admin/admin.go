@@ -49,7 +49,6 @@ func (c Config) check() error {
 // api holds the handlers of all services.
 type api struct {
 	Config
-	pending
 	lookups *lookups
 }
 
