@@ -58,6 +58,7 @@ func (r *rights) all() (list []directory.Right) {
 
 // row tells of a stored row before and after; nil where there was none.
 func (r *rights) row(before, after any) {
+	before, after = unpacked(before), unpacked(after)
 	record := after
 	if record == nil {
 		record = before
@@ -87,6 +88,14 @@ func (r *rights) row(before, after any) {
 		}
 		r.add(one)
 	}
+}
+
+// unpacked reads a user whose row is kept as it is stored.
+func unpacked(record any) any {
+	if packed, ok := record.(packedUser); ok {
+		return packed.user()
+	}
+	return record
 }
 
 // begins and ends frame what there is of an object: undone backwards, it is there
