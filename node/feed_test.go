@@ -3,14 +3,11 @@ package node_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -90,13 +87,10 @@ func (c eventsClient) open(ctx context.Context, base string, ask *authfiv1.Watch
 // connectClient is connect-go.
 type connectClient struct {
 	http    *http.Client
-	token   string
 	options []connect.ClientOption
 }
 
 func (c connectClient) open(ctx context.Context, base string, ask *authfiv1.WatchRequest) (func() (*authfiv1.Event, error), error) {
-	ctx, info := connect.NewClientContext(ctx)
-	info.RequestHeader().Set("Authorization", "Bearer "+c.token)
 	stream, err := authfiv1connect.NewEventServiceClient(c.http, base, c.options...).Watch(ctx, ask)
 	if err != nil {
 		return nil, err
@@ -114,13 +108,13 @@ func (c connectClient) open(ctx context.Context, base string, ask *authfiv1.Watc
 
 // grpcClient is grpc-go.
 type grpcClient struct {
-	t     *testing.T
-	roots *x509.CertPool
-	token string
+	t      *testing.T
+	secure credentials.TransportCredentials
+	token  string
 }
 
 func (c grpcClient) open(ctx context.Context, base string, ask *authfiv1.WatchRequest) (func() (*authfiv1.Event, error), error) {
-	conn, err := grpc.NewClient(strings.TrimPrefix(base, "https://"), grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(c.roots, "")))
+	conn, err := grpc.NewClient(strings.TrimPrefix(base, "https://"), grpc.WithTransportCredentials(c.secure))
 	if err != nil {
 		return nil, err
 	}
@@ -221,18 +215,15 @@ func must(t *testing.T, err error) {
 // feedClients are clients of different makers.
 func feedClients(t *testing.T, c *nodetest.Cluster) map[string]feedClient {
 	t.Helper()
-	pem, err := os.ReadFile(c.CA())
-	must(t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: c.TLS(), ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
+	own := connect.WithInterceptors(bearer(c.Token()))
 	return map[string]feedClient{
 		"server-sent events":        eventsClient{client, c.Token()},
-		"connect-go":                connectClient{client, c.Token(), nil},
-		"connect-go, speaking gRPC": connectClient{client, c.Token(), []connect.ClientOption{connect.WithGRPC()}},
-		"grpc-go":                   grpcClient{t, roots, c.Token()},
+		"connect-go":                connectClient{client, []connect.ClientOption{own}},
+		"connect-go, speaking gRPC": connectClient{client, []connect.ClientOption{own, connect.WithGRPC()}},
+		"grpc-go":                   grpcClient{t, credentials.NewTLS(withH2(c.TLS())), c.Token()},
 	}
 }
 
