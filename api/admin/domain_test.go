@@ -182,7 +182,8 @@ func TestLookupsArePaced(t *testing.T) {
 func TestLookupsAtOnce(t *testing.T) {
 	s := newServer(t)
 	dns := nameServerOf(t)
-	dns.hold = make(chan struct{})
+	release := dns.hold()
+	defer release() // the server waits for its answers before it stops
 	org, _ := s.organization("clinic")
 	_, admin := s.admin(org, "alice", "manage:settings")
 	admin.claim(org, "clinic.example")
@@ -197,7 +198,7 @@ func TestLookupsAtOnce(t *testing.T) {
 		<-dns.seen
 	}
 	admin.problem(http.StatusServiceUnavailable, "unavailable", "", "POST", verifyPath(org, "clinic.example"), "{}")
-	close(dns.hold)
+	release()
 	for range 8 {
 		<-done
 	}

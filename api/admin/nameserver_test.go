@@ -13,12 +13,12 @@ import (
 // records over UDP and knows nothing else.
 type nameServer struct {
 	conn net.PacketConn
-	hold chan struct{} // not nil: what each question waits for
-	seen chan string   // the names that were asked for
+	seen chan string // the names that were asked for
 
 	mu    sync.Mutex
 	texts map[string][]string // guarded by mu; by name with its final dot
 	fails bool                // guarded by mu: every question is answered with SERVFAIL
+	held  chan struct{}       // guarded by mu; not nil: what every answer waits for
 }
 
 // nameServers are those of the running tests, one each.
@@ -67,6 +67,24 @@ func (s *nameServer) fail(fails bool) {
 	s.fails = fails
 }
 
+// hold keeps every answer back until it is released.
+func (s *nameServer) hold() (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := make(chan struct{})
+	s.held = held
+	return sync.OnceFunc(func() { close(held) })
+}
+
+func (s *nameServer) wait() {
+	s.mu.Lock()
+	held := s.held
+	s.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
 // asked are the names that were asked for since the last time.
 func (s *nameServer) asked() (names []string) {
 	for {
@@ -90,9 +108,7 @@ func (s *nameServer) serve() {
 		}
 		waiting.Go(func() {
 			answer := s.answer(b[:n])
-			if s.hold != nil {
-				<-s.hold
-			}
+			s.wait()
 			_, _ = s.conn.WriteTo(answer, from)
 		})
 	}
