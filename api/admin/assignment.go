@@ -99,6 +99,9 @@ func (c *call) chosenRole(pass *access.Pass, r roleChoice) (directory.RoleID, er
 	case r.GetRoleId() != "":
 		return directory.ParseRoleID(r.GetRoleId())
 	}
+	if err := directory.CheckText("role_name", r.GetRoleName(), directory.NameMax, true); err != nil {
+		return directory.RoleID{}, err
+	}
 	if found, ok := pass.View().RoleByName(r.GetRoleName()); ok {
 		return found.ID, nil
 	}
