@@ -43,6 +43,9 @@ func (c *CreateAPIKey) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 			return Outcome{}, directory.Invalid("permissions", "the owner does not hold %s", p)
 		}
 	}
+	if err := mayTouch(tx, env, k.Owner); err != nil {
+		return Outcome{}, err
+	}
 	if err := mayGive(tx, env, k.Permissions); err != nil {
 		return Outcome{}, err
 	}
@@ -73,10 +76,13 @@ func (c *RevokeAPIKey) concerns(tx *state.OrgTx) (owner directory.UserID) {
 	return owner
 }
 
-func (c *RevokeAPIKey) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome, error) {
+func (c *RevokeAPIKey) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	k, ok := tx.APIKey(c.ID)
 	if !ok {
 		return Outcome{}, directory.NotFound("API key")
+	}
+	if err := mayTouch(tx, env, k.Owner); err != nil {
+		return Outcome{}, err
 	}
 	revoke(tx, e, k, directory.APIKeyRevoked, "revoked")
 	return changed(k.ID)

@@ -25,10 +25,13 @@ func (c *AssignRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if c.Expires != 0 && c.Expires <= env.Now {
 		return Outcome{}, directory.Invalid("expires", "is in the past")
 	}
-	if err := mayGive(tx, env, r.Permissions); err != nil {
+	if err := mayGiveRole(tx, env, r.ID); err != nil {
 		return Outcome{}, err
 	}
 	if a, ok := tx.AssignmentOf(c.Role, c.User, c.Group); ok {
+		if err := mayTouch(tx, env, c.User); err != nil { // an end takes away
+			return Outcome{}, err
+		}
 		return c.extend(tx, e, a, r, holder)
 	}
 	if _, taken := tx.Assignment(c.ID); taken || c.ID.IsZero() {
@@ -101,7 +104,10 @@ func (c *UnassignRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := mayTouchRole(tx, env, r); err != nil {
+	if err := mayTakeRole(tx, env, r); err != nil {
+		return Outcome{}, err
+	}
+	if err := mayTouch(tx, env, c.User); err != nil {
 		return Outcome{}, err
 	}
 	a, ok := tx.AssignmentOf(c.Role, c.User, c.Group)

@@ -8,7 +8,9 @@ import (
 // ConnectionsMax bounds the connections of one organization.
 const ConnectionsMax = 32
 
-// CreateConnection gives an identity provider the right to provision.
+// CreateConnection gives an identity provider the right to provision. It can then
+// put anybody into any group that makes no owners, whatever roles the group has, so
+// among delegates only an owner makes one.
 type CreateConnection struct {
 	Connection directory.Connection `cbor:"1,keyasint"`
 }
@@ -19,6 +21,9 @@ func (c *CreateConnection) apply(tx *state.OrgTx, env *Envelope, e *effects) (Ou
 	con := c.Connection
 	if err := con.Provider.Check(); err != nil {
 		return Outcome{}, err
+	}
+	if !mayOwn(tx, env) {
+		return Outcome{}, directory.Denied("a connection can be made by an owner only: it may put people into any group")
 	}
 	if _, taken := tx.Connection(con.ID); taken || con.ID.IsZero() {
 		return Outcome{}, directory.Conflict("id", "is taken")

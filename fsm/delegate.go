@@ -10,8 +10,11 @@ import (
 // The rules of delegation. A delegated administrator, which is a user or an API
 // key, cannot give what they do not hold, whichever command would give it: an
 // assignment, a permission in a role, a member of a group, a nested group, a
-// session. They cannot touch an owner. An owner may give everything in the
-// organization; operators, connections and the node's timers are not delegated.
+// session, an account that comes back. What they hold is asked before the command
+// changes anything, since it could change that, too. They cannot touch an owner
+// (see owner.go). An owner may give everything in the organization; operators and
+// the node's timers are not delegated, and neither is a connection, which only an
+// owner or an operator makes.
 
 // delegate is the user behind a delegated administrator.
 func delegate(tx *state.OrgTx, env *Envelope) (directory.UserID, bool) {
@@ -53,66 +56,74 @@ func mayGive(tx *state.OrgTx, env *Envelope, permissions []directory.Permission)
 	return nil
 }
 
-// mayGiveGroup refuses to let somebody into a group whose roles, own and
-// inherited, grant what the delegate lacks.
+// mayGiveRole is mayGive for a role, which may open routes by its name as well.
+func mayGiveRole(tx *state.OrgTx, env *Envelope, role directory.RoleID) error {
+	r, ok := tx.Role(role)
+	if !ok {
+		return directory.NotFound("role")
+	}
+	if err := mayGive(tx, env, r.Permissions); err != nil {
+		return err
+	}
+	user, delegated := delegate(tx, env)
+	if delegated && env.Actor.Kind == directory.ActorUser && slices.Contains(tx.Edges().Roles(user), role) {
+		return nil
+	}
+	return mayName(tx, env, r.Name)
+}
+
+// mayName refuses to a delegate a role's name that a route policy asks for: to have
+// a role of that name is a right. Who may write the policies may give it.
+func mayName(tx *state.OrgTx, env *Envelope, name string) error {
+	user, delegated := delegate(tx, env)
+	if !delegated || !tx.AskedByPolicy(name) || holds(tx, env, user, directory.ManageSettings) ||
+		holds(tx, env, user, directory.ManageOrganization) {
+		return nil
+	}
+	return directory.Denied("route policies let in who has a role of the name %q, which the caller does not have", name)
+}
+
+// mayGiveGroup refuses to let somebody into a group whose roles, own and inherited,
+// give what the delegate lacks. A connection cannot make an owner.
 func mayGiveGroup(tx *state.OrgTx, env *Envelope, group directory.GroupID) error {
+	if env.Actor.Kind == directory.ActorConnection && groupConfers(tx, group) {
+		return directory.Denied("an identity provider cannot make anybody an owner")
+	}
 	if _, delegated := delegate(tx, env); !delegated {
 		return nil
 	}
 	for _, r := range tx.Edges().EffectiveGroupRoles(group) {
-		if err := mayGive(tx, env, tx.Edges().RolePermissions(r)); err != nil {
+		if err := mayGiveRole(tx, env, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mayTouch refuses a delegate who is no owner to change an owner.
-func mayTouch(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
+// administrative are the permissions that change an organization. Who has an
+// account of somebody who holds one, has it, too.
+var administrative = []directory.Permission{
+	directory.ManageUsers, directory.ManageGroups, directory.ManageRoles,
+	directory.ManageSettings, directory.ManageSessions, directory.ManageOrganization,
+}
+
+// mayAdminister refuses to change who an administrator is, or to let one come back,
+// to a delegate who administers less. An identity provider lets no owner come back.
+func mayAdminister(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
 	actor, delegated := delegate(tx, env)
-	if !delegated || actor == user || !tx.Edges().Has(user, directory.ManageOrganization) ||
-		holds(tx, env, actor, directory.ManageOrganization) {
+	if !delegated && env.Actor.Kind != directory.ActorConnection {
 		return nil
 	}
-	return directory.Denied("an owner can be changed by an owner only")
-}
-
-// mayTouchRole refuses a delegate who is no owner to take ownership away.
-func mayTouchRole(tx *state.OrgTx, env *Envelope, r *directory.Role) error {
-	actor, delegated := delegate(tx, env)
-	if !delegated || !slices.Contains(r.Permissions, directory.ManageOrganization) ||
-		holds(tx, env, actor, directory.ManageOrganization) {
+	if !delegated {
+		if owns(tx, user) {
+			return directory.Denied("an identity provider cannot make anybody an owner")
+		}
 		return nil
 	}
-	return directory.Denied("ownership can be taken by an owner only")
-}
-
-// owners counts the active users who own the organization.
-func owners(tx *state.OrgTx) int {
-	_, total := tx.Edges().Who(directory.ManageOrganization, directory.UserID{}, 0)
-	return total
-}
-
-// keepsOwner runs a command of a delegate and refuses it when it would leave an
-// organization that has owners without one. An identity provider's word counts
-// even then, and the operator can appoint another owner.
-func keepsOwner(tx *state.OrgTx, env *Envelope, apply func() (Outcome, error)) (Outcome, error) {
-	if _, delegated := delegate(tx, env); !delegated || !mayUnseat(env.Command.Kind()) || owners(tx) == 0 {
-		return apply()
+	for _, p := range administrative {
+		if len(tx.Edges().WhyIfActive(user, p)) > 0 && !holds(tx, env, actor, p) {
+			return directory.Denied("the user administers more than the caller: %s", p)
+		}
 	}
-	out, err := apply()
-	if err == nil && owners(tx) == 0 {
-		return Outcome{}, directory.Precondition("owner", "the organization would have no owner left")
-	}
-	return out, err
-}
-
-// mayUnseat names the commands that can take a permission from a user.
-func mayUnseat(kind Kind) bool {
-	switch kind {
-	case KindUpdateUser, KindSetUserActive, KindDeleteUser, KindChangeGroup, KindDeleteGroup,
-		KindUpdateRole, KindDeleteRole, KindUnassignRole, KindUnnestGroup:
-		return true
-	}
-	return false
+	return nil
 }

@@ -109,7 +109,7 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 // mayWriteGroup is mayWrite for groups: a provider sends the name and its id of
 // the group. Nobody but us has the description.
 func mayWriteGroup(tx *state.OrgTx, env *Envelope, old, g *directory.Group) error {
-	if env.Actor.Kind == directory.ActorConnection || !owned(tx, old.Connection) {
+	if !claimed(tx, env, old.Connection) {
 		return nil
 	}
 	if g.Name != old.Name {
@@ -126,7 +126,7 @@ func mayWriteGroup(tx *state.OrgTx, env *Envelope, old, g *directory.Group) erro
 // nested in, nor whether it is there at all: what takes rights away never has to
 // wait for the provider.
 func mayChangeMembers(tx *state.OrgTx, env *Envelope, g *directory.Group, field string) error {
-	if env.Actor.Kind == directory.ActorConnection || !owned(tx, g.Connection) {
+	if !claimed(tx, env, g.Connection) {
 		return nil
 	}
 	return directory.Conflict(field, "the group's members are owned by %s; change them there", g.Connection)
@@ -168,11 +168,6 @@ func (m *memberChange) apply(tx *state.OrgTx, e *effects) error {
 	}
 	for _, u := range m.add {
 		if err := m.join(tx, e, u); err != nil {
-			return err
-		}
-	}
-	if m.joined > 0 {
-		if err := mayGiveGroup(tx, m.env, m.group.ID); err != nil {
 			return err
 		}
 	}
@@ -219,6 +214,11 @@ func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) err
 		}
 		return directory.Invalid("members", "no such user %s", u)
 	}
+	if m.joined == 0 && !tx.Edges().IsMember(m.group.ID, u) {
+		if err := mayGiveGroup(tx, m.env, m.group.ID); err != nil { // before the actor could be in it
+			return err
+		}
+	}
 	joined, err := tx.AddMember(m.group.ID, u)
 	if joined {
 		m.joined++
@@ -228,7 +228,7 @@ func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) err
 }
 
 func (m *memberChange) drop(tx *state.OrgTx, e *effects, u directory.UserID) error {
-	if err := mayTouch(tx, m.env, u); err != nil {
+	if err := m.mayDrop(tx, u); err != nil {
 		return err
 	}
 	left, err := tx.RemoveMember(m.group.ID, u)
@@ -237,6 +237,15 @@ func (m *memberChange) drop(tx *state.OrgTx, e *effects, u directory.UserID) err
 		e.row(directory.RowMember, u)
 	}
 	return err
+}
+
+// mayDrop: a full push of a group that makes nobody an owner may leave out an owner
+// of whom the identity provider does not know.
+func (m *memberChange) mayDrop(tx *state.OrgTx, u directory.UserID) error {
+	if m.env.Actor.Kind == directory.ActorConnection && !groupConfers(tx, m.group.ID) {
+		return nil
+	}
+	return mayTouch(tx, m.env, u)
 }
 
 // DeleteGroup removes a group; its members stay, what it gave them is gone.
@@ -255,11 +264,16 @@ func (c *DeleteGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	if c.IfVersion != 0 && c.IfVersion != g.Version {
 		return Outcome{}, directory.Precondition("version", "the group has changed since it was read")
 	}
+	if err := mayTakeGroup(tx, env, g.ID); err != nil {
+		return Outcome{}, err
+	}
 	// The rows of the members are named one by one, because the group that
 	// would expand to them is gone from the root of this index.
 	var err error
 	tx.Edges().EachMember(g.ID, func(u directory.UserID) bool {
-		err = mayTouch(tx, env, u)
+		if env.Actor.Kind != directory.ActorConnection {
+			err = mayTouch(tx, env, u)
+		}
 		e.row(directory.RowMember, u)
 		return err == nil
 	})

@@ -49,6 +49,9 @@ func (c *UnnestGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := mayTakeGroup(tx, env, parent.ID); err != nil {
+		return Outcome{}, err
+	}
 	removed, err := tx.Unnest(parent.ID, child.ID)
 	if err != nil {
 		return Outcome{}, err

@@ -28,6 +28,9 @@ func (c *CreateRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if err := mayGive(tx, env, r.Permissions); err != nil {
 		return Outcome{}, err
 	}
+	if err := mayName(tx, env, r.Name); err != nil {
+		return Outcome{}, err
+	}
 	r.Builtin = false
 	r.Created, r.Modified, r.Version = env.Now, env.Now, e.index
 	if err := tx.PutRole(&r); err != nil {
@@ -72,11 +75,16 @@ func (c *UpdateRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if err := mayGive(tx, env, added(old.Permissions, r.Permissions)); err != nil {
 		return Outcome{}, err
 	}
-	if err := mayTouchRole(tx, env, old); err != nil {
+	if err := mayTakeRole(tx, env, old); err != nil {
 		return Outcome{}, err
 	}
 	if other, taken := tx.RoleByName(r.Name); taken && other.ID != r.ID {
 		return Outcome{}, directory.Conflict("name", "%q is taken", r.Name)
+	}
+	if r.Name != old.Name {
+		if err := mayName(tx, env, r.Name); err != nil {
+			return Outcome{}, err
+		}
 	}
 	if r.Name == old.Name && r.Description == old.Description && slices.Equal(r.Permissions, old.Permissions) {
 		return unchanged(r.ID)
@@ -137,7 +145,7 @@ func (c *DeleteRole) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if r.Builtin {
 		return Outcome{}, directory.Denied("%s is a built-in role", r.Name)
 	}
-	if err := mayTouchRole(tx, env, r); err != nil {
+	if err := mayTakeRole(tx, env, r); err != nil {
 		return Outcome{}, err
 	}
 	groups, users := tx.Edges().RoleHolders(r.ID)

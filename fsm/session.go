@@ -30,8 +30,10 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	if !u.Active {
 		return Outcome{}, directory.Precondition("user_id", "the user is deactivated")
 	}
-	if err := mayGive(tx, env, tx.Edges().Permissions(u.ID)); err != nil {
-		return Outcome{}, err
+	for _, r := range tx.Edges().Roles(u.ID) {
+		if err := mayGiveRole(tx, env, r); err != nil {
+			return Outcome{}, err
+		}
 	}
 	if settings := tx.Record().SignIn; settings.MFA && !(&directory.Session{Methods: c.Methods}).MFA() {
 		return Outcome{}, directory.Precondition("amr", "the organization asks for more than one factor")
@@ -166,6 +168,9 @@ func (c *EndSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if s.Ended != 0 {
 		return unchanged(s.ID)
 	}
+	if err := mayTouch(tx, env, s.User); err != nil {
+		return Outcome{}, err
+	}
 	endSession(tx, env, e, s, c.Reason)
 	return changed(s.ID)
 }
@@ -203,6 +208,9 @@ func (*EndUserSessions) Kind() Kind { return KindEndUserSessions }
 func (c *EndUserSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	if _, ok := tx.User(c.User); !ok {
 		return Outcome{}, directory.NotFound("user")
+	}
+	if err := mayTouch(tx, env, c.User); err != nil {
+		return Outcome{}, err
 	}
 	if endUserSessions(tx, env, e, c.User, c.Reason) == 0 {
 		return unchanged(c.User)

@@ -75,10 +75,40 @@ func (c *UpdateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if err := mayWrite(tx, env, old, &u); err != nil {
 		return Outcome{}, err
 	}
+	if err := mayBecome(tx, env, old, &u); err != nil {
+		return Outcome{}, err
+	}
 	if other, taken := tx.UserByName(u.UserName); taken && other.ID != u.ID {
 		return Outcome{}, directory.Conflict("user_name", "%q is taken", u.UserName)
 	}
 	return replaceUser(tx, env, e, old, &u)
+}
+
+// mayEnd: service accounts end with their owner.
+func mayEnd(tx *state.OrgTx, env *Envelope, owner directory.UserID) error {
+	for _, account := range ownedBy(tx, owner) {
+		if err := mayTouchAccount(tx, env, account.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayBecome looks at what decides whose an account is: whether it may be used at
+// all, and what people are known by where they sign in. A connection says by what
+// those that it provisioned are known.
+func mayBecome(tx *state.OrgTx, env *Envelope, old, u *directory.User) error {
+	known := u.UserName == old.UserName && u.Email == old.Email && u.ExternalID == old.ExternalID && u.Owner == old.Owner
+	activated := u.Active && !old.Active
+	if old.Active && !u.Active {
+		if err := mayEnd(tx, env, u.ID); err != nil {
+			return err
+		}
+	}
+	if activated || !known && env.Actor.Kind != directory.ActorConnection {
+		return mayAdminister(tx, env, u.ID)
+	}
+	return nil
 }
 
 func sameUser(a, b *directory.User) bool {
@@ -102,7 +132,7 @@ func related(tx *state.OrgTx, old, u *directory.User) (err error) {
 	if u.Service && (!ok || owner.Service) {
 		return directory.Invalid("owner_id", "is not a person of the organization")
 	}
-	return nil
+	return mayBeActive(tx, u)
 }
 
 // provided are the fields of a user that an identity provider sends, by their
@@ -136,6 +166,13 @@ func owned(in connections, by directory.ConnectionID) bool {
 	return ok
 }
 
+// claimed reports whether somebody else than the actor has that claim: another
+// connection has none.
+func claimed(tx *state.OrgTx, env *Envelope, by directory.ConnectionID) bool {
+	own := env.Actor.Kind == directory.ActorConnection && directory.ConnectionID(env.Actor.ID) == by
+	return !own && owned(tx, by)
+}
+
 // OwnedFields are the fields of a user that only the connection may change, by
 // their names in the API.
 func OwnedFields(in connections, u *directory.User) (names []string) {
@@ -153,7 +190,7 @@ func OwnedFields(in connections, u *directory.User) (names []string) {
 // provider, and may set what the provider does not send: the organization's own
 // attributes. When the connection is gone, so is its claim.
 func mayWrite(tx *state.OrgTx, env *Envelope, old, u *directory.User) error {
-	if env.Actor.Kind == directory.ActorConnection || !owned(tx, old.Connection) {
+	if !claimed(tx, env, old.Connection) {
 		return nil
 	}
 	for _, field := range provided {
@@ -230,18 +267,21 @@ func (c *SetUserActive) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outco
 	if err := mayTouch(tx, env, c.User); err != nil {
 		return Outcome{}, err
 	}
-	if err := mayActivate(tx, old, c.Active); err != nil {
-		return Outcome{}, err
-	}
 	u := *old
 	u.Active = c.Active
+	if err := mayBeActive(tx, &u); err != nil {
+		return Outcome{}, err
+	}
+	if err := mayBecome(tx, env, old, &u); err != nil {
+		return Outcome{}, err
+	}
 	return replaceUser(tx, env, e, old, &u)
 }
 
-// mayActivate: a service account acts for its owner, so it cannot be switched
-// on while the owner is off.
-func mayActivate(tx *state.OrgTx, u *directory.User, active bool) error {
-	if owner, ok := tx.User(u.Owner); active && u.Service && (!ok || !owner.Active) {
+// mayBeActive: a service account acts for its owner, so it is not on while the owner
+// is off.
+func mayBeActive(tx *state.OrgTx, u *directory.User) error {
+	if owner, ok := tx.User(u.Owner); u.Active && u.Service && (!ok || !owner.Active) {
 		return directory.Precondition("owner_id", "the owner of the service account is deactivated")
 	}
 	return nil
@@ -265,6 +305,9 @@ func (c *DeleteUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 		return Outcome{}, directory.Precondition("version", "the user has changed since it was read")
 	}
 	if err := mayTouch(tx, env, u.ID); err != nil {
+		return Outcome{}, err
+	}
+	if err := mayEnd(tx, env, u.ID); err != nil {
 		return Outcome{}, err
 	}
 	for _, account := range append(ownedBy(tx, u.ID), u) {

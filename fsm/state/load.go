@@ -202,7 +202,7 @@ func (e *edges) row(tx *OrgTx, key string, v any) {
 		tx.deriveAssignment(r)
 		e.assignments = append(e.assignments, r)
 	case *directory.Service:
-		tx.derive(textKey(derivedServiceName, directory.Fold(r.Name)), r.ID)
+		tx.deriveService(r)
 	case *Remembered:
 		tx.derive(placeKey(derivedRequestAge, r.Index, r.Ordinal), idAtEnd[directory.RequestID](key))
 	case *directory.Session:

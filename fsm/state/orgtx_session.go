@@ -23,15 +23,40 @@ func (tx *OrgTx) DeleteConnection(c *directory.Connection) { tx.remove(idKey(tab
 // PutService creates or replaces a service.
 func (tx *OrgTx) PutService(s *directory.Service) {
 	if old, ok := tx.Service(s.ID); ok {
-		tx.underive(textKey(derivedServiceName, directory.Fold(old.Name)))
+		tx.underiveService(old)
 	}
 	tx.put(idKey(tableService, s.ID), s)
+	tx.deriveService(s)
+}
+
+func (tx *OrgTx) deriveService(s *directory.Service) {
 	tx.derive(textKey(derivedServiceName, directory.Fold(s.Name)), s.ID)
+	eachPolicyRole(s, func(key string) { tx.derive(key, nil) })
+}
+
+func (tx *OrgTx) underiveService(s *directory.Service) {
+	tx.underive(textKey(derivedServiceName, directory.Fold(s.Name)))
+	eachPolicyRole(s, tx.underive)
+}
+
+func eachPolicyRole(s *directory.Service, yield func(key string)) {
+	for _, p := range s.Policies {
+		for _, role := range p.Roles {
+			yield(textIDKey(derivedPolicyRole, directory.Fold(role), s.ID))
+		}
+	}
+}
+
+// AskedByPolicy reports whether a route policy lets in who has a role of this name,
+// compared without case.
+func (r *rows) AskedByPolicy(role string) (asked bool) {
+	r.scan(textKey(derivedPolicyRole, directory.Fold(role))+"\x00", "", func(string, any) bool { asked = true; return false })
+	return asked
 }
 
 // DeleteService removes a service.
 func (tx *OrgTx) DeleteService(s *directory.Service) {
-	tx.underive(textKey(derivedServiceName, directory.Fold(s.Name)))
+	tx.underiveService(s)
 	tx.remove(idKey(tableService, s.ID))
 }
 

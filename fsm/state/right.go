@@ -58,19 +58,13 @@ func (r *rights) all() (list []directory.Right) {
 
 // row tells of a stored row before and after; nil where there was none.
 func (r *rights) row(before, after any) {
-	before, after = unpacked(before), unpacked(after)
 	record := after
 	if record == nil {
 		record = before
 	}
 	switch now := record.(type) {
-	case *directory.User:
-		r.begins(directory.RightUser, now.ID, before, after)
-		was, is := before != nil && before.(*directory.User).Active, after != nil && after.(*directory.User).Active
-		if was != is {
-			r.add(directory.Right{Kind: directory.RightActive, On: is, Of: now.ID})
-		}
-		r.ends(directory.RightUser, now.ID, after)
+	case *directory.User, packedUser:
+		r.user(userOf(before), userOf(after))
 	case *directory.Group:
 		r.begins(directory.RightGroup, now.ID, before, after)
 		r.ends(directory.RightGroup, now.ID, after)
@@ -90,12 +84,29 @@ func (r *rights) row(before, after any) {
 	}
 }
 
-// unpacked reads a user whose row is kept as it is stored.
-func unpacked(record any) any {
-	if packed, ok := record.(packedUser); ok {
-		return packed.user()
+func (r *rights) user(before, after *directory.User) {
+	was, is := before != nil && before.Active, after != nil && after.Active
+	switch {
+	case before == nil:
+		r.add(directory.Right{Kind: directory.RightUser, On: true, Of: after.ID})
+	case after == nil:
+		defer r.add(directory.Right{Kind: directory.RightUser, Of: before.ID})
+		after = before
 	}
-	return record
+	if was != is {
+		r.add(directory.Right{Kind: directory.RightActive, On: is, Of: after.ID})
+	}
+}
+
+// userOf is a user's record as it is put or as it is kept; nil where there is none.
+func userOf(record any) *directory.User {
+	switch u := record.(type) {
+	case *directory.User:
+		return u
+	case packedUser:
+		return u.user()
+	}
+	return nil
 }
 
 // begins and ends frame what there is of an object: undone backwards, it is there

@@ -42,6 +42,7 @@ const (
 	derivedAssignment  = 'A' // RoleID, holder kind, holder id → AssignmentID
 	derivedUserSession = 'S' // UserID SessionID → nothing
 	derivedServiceName = 'V' // folded name → ServiceID
+	derivedPolicyRole  = 'P' // folded name of a role that a route policy asks for, ServiceID → nothing
 	derivedRequestAge  = 'Q' // Index Ordinal → RequestID
 	derivedOwned       = 'O' // owner's UserID, service account's UserID → nothing
 	derivedUserAPIKey  = 'K' // UserID APIKeyID → nothing
