@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net"
+	"net/netip"
 	"strconv"
 
 	"github.com/authfi/authfi/api/access"
@@ -40,14 +41,21 @@ func (a *api) CreateService(ctx context.Context, r *authfiv1.CreateServiceReques
 
 func checkAddresses(r *authfiv1.CreateServiceRequest) error {
 	for _, address := range r.GetListen() {
-		if !isAddress(address) {
-			return directory.Invalid("listen", "%q is not of the form host:port", address)
+		if !isListenAddress(address) {
+			return directory.Invalid("listen", "%.64q is not an IP address and a port, as in 127.0.0.1:8641 or [::1]:8641", address)
 		}
 	}
 	if r.GetUpstream() != "" && !isAddress(r.GetUpstream()) {
 		return directory.Invalid("upstream", "is not of the form host:port")
 	}
 	return nil
+}
+
+// isListenAddress demands the one spelling of an IP address and a port: the gates
+// look nothing up, and two spellings of an address would be two services.
+func isListenAddress(s string) bool {
+	a, err := netip.ParseAddrPort(s)
+	return err == nil && a.Port() > 0 && a.Addr().Zone() == "" && !a.Addr().Is4In6() && a.String() == s
 }
 
 func isAddress(s string) bool {

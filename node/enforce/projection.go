@@ -1,8 +1,10 @@
 package enforce
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -56,6 +58,7 @@ type owner struct {
 type org struct {
 	ordinal  uint32
 	numbers  *policy.Numbering
+	asked    []directory.Permission        // by the routes of its services
 	subjects map[directory.UserID]*subject // users with live tokens
 }
 
@@ -180,7 +183,7 @@ func (p *projection) subject(view *state.Org, id directory.UserID, s *subject) e
 	user, ok := view.User(id)
 	if ok && user.Active && view.Record().Status == directory.OrganizationActive {
 		entry.Disabled = 0
-		entry.Rights = p.rights(view, id, s.org.numbers)
+		entry.Rights = rights(view, id, s.org)
 	}
 	if entry == s.entry {
 		return nil
@@ -197,15 +200,19 @@ func (p *projection) subject(view *state.Org, id directory.UserID, s *subject) e
 
 // rights are the numbered roles and permissions that routes of the
 // organization ask for and the user has.
-func (p *projection) rights(view *state.Org, id directory.UserID, numbers *policy.Numbering) (r policy.Rights) {
+func rights(view *state.Org, id directory.UserID, o *org) (r policy.Rights) {
 	index := view.Permissions()
 	for _, roleID := range index.Roles(id) {
 		if role, ok := view.Role(roleID); ok {
-			r = numbers.With(r, policy.RoleName(role.Name))
+			r = o.numbers.With(r, policy.RoleName(role.Name))
 		}
 	}
-	for _, permission := range index.Permissions(id) {
-		r = numbers.With(r, policy.PermissionName(string(permission)))
+	// What routes ask for is asked of the index, as a check does: a wildcard of
+	// the user's covers names that no role has.
+	for _, permission := range o.asked {
+		if index.Has(id, permission) {
+			r = o.numbers.With(r, policy.PermissionName(string(permission)))
+		}
 	}
 	return r
 }
@@ -325,7 +332,7 @@ func (p *projection) compile(view *state.Org) error {
 	var services []*directory.Service
 	view.EachService(func(s *directory.Service) bool { services = append(services, s); return true })
 	numbers := policy.NewNumbering(allRoutes(services))
-	o.numbers = numbers
+	o.numbers, o.asked = numbers, asked(services)
 	wanted := map[string]bool{}
 	for _, s := range services {
 		program, err := policy.Compile(o.ordinal, Routes(s.Policies), numbers)
@@ -337,7 +344,13 @@ func (p *projection) compile(view *state.Org) error {
 			}
 		}
 		for _, address := range s.Listen {
-			if !p.listen(address) || p.taken(view, address, s.ID) {
+			if !p.listen(address) {
+				continue
+			}
+			if won, err := p.claim(view, address, owner{view.ID(), s.ID}); err != nil || !won {
+				if err != nil {
+					return err
+				}
 				continue
 			}
 			wanted[address] = true
@@ -353,17 +366,46 @@ func (p *projection) compile(view *state.Org) error {
 	return p.everybody(view)
 }
 
-// taken: an address belongs to the service that had it first on this node.
-func (p *projection) taken(view *state.Org, address string, id directory.ServiceID) bool {
-	first, ok := p.services[address]
-	if !ok || first == (owner{view.ID(), id}) {
-		return false
+// claim gives an address to a service unless an older one has it, or one that it
+// overlaps with: another organization must never decide about what reaches a
+// listener. Ids are in the order of creation, so that it is the same service after
+// a restart; a younger one that came first gives way.
+func (p *projection) claim(view *state.Org, address string, by owner) (won bool, err error) {
+	for held, other := range p.services {
+		if other == by || !overlap(held, address) {
+			continue
+		}
+		if _, alive := view.Service(other.service); other.org == by.org && !alive {
+			continue // deleted, and about to be retired
+		}
+		if bytes.Compare(other.service[:], by.service[:]) < 0 {
+			return false, nil
+		}
 	}
-	if first.org != view.ID() {
-		return true
+	for held, other := range p.services {
+		if other != by && overlap(held, address) {
+			delete(p.services, held)
+			if held == address {
+				continue // the row is about to be written anew
+			}
+			if err := p.table.RemoveService(held); err != nil {
+				return false, err
+			}
+		}
 	}
-	_, alive := view.Service(first.service)
-	return alive
+	return true, nil
+}
+
+// overlap reports whether a connection can reach both addresses: they have one
+// port, and one IP address or one that means all.
+func overlap(a, b string) bool {
+	left, errA := netip.ParseAddrPort(a)
+	right, errB := netip.ParseAddrPort(b)
+	if errA != nil || errB != nil {
+		return a == b
+	}
+	return left.Port() == right.Port() && (left.Addr().Unmap() == right.Addr().Unmap() ||
+		left.Addr().IsUnspecified() || right.Addr().IsUnspecified())
 }
 
 // retire ends the enforcement of this organization's addresses whose service is
@@ -383,6 +425,17 @@ func (p *projection) retire(view *state.Org, wanted map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+// asked are the permissions that routes name, each once.
+func asked(services []*directory.Service) (permissions []directory.Permission) {
+	for _, s := range services {
+		for _, r := range s.Policies {
+			permissions = append(permissions, r.Permissions...)
+		}
+	}
+	slices.Sort(permissions)
+	return slices.Compact(permissions)
 }
 
 func allRoutes(services []*directory.Service) (routes []policy.Route) {
