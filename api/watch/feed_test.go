@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/admin"
@@ -247,4 +248,17 @@ func TestSameJSON(t *testing.T) {
 		}
 	}
 	t.Error("nothing was compared to the end")
+}
+
+// TestEventsWakeTheStream: they do not wait for the next look at the clock.
+func TestEventsWakeTheStream(t *testing.T) {
+	w := newWorld(t, func(b *bounds) { b.heartbeat, b.recheck = time.Hour, time.Hour })
+	org := w.orgs[0]
+	f := dialects[0].follow(t, w.server, w.token, &authfiv1.WatchRequest{OrgId: org.String()})
+	takeUntil(t, f, typeHeartbeat)
+	for i := range 3 {
+		w.change(w.orgs[1], newUser(fmt.Sprint("neighbour", i)))
+		w.change(org, newUser(fmt.Sprint("own", i)))
+		take(t, f, 1)
+	}
 }
