@@ -208,7 +208,7 @@ func (m *memberChange) replaceAll(tx *state.OrgTx, e *effects) error {
 }
 
 func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) error {
-	if _, ok := tx.User(u); !ok {
+	if !tx.HasUser(u) {
 		if m.skipUnknown {
 			return nil
 		}

@@ -206,7 +206,7 @@ type EndUserSessions struct {
 func (*EndUserSessions) Kind() Kind { return KindEndUserSessions }
 
 func (c *EndUserSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
-	if _, ok := tx.User(c.User); !ok {
+	if !tx.HasUser(c.User) {
 		return Outcome{}, directory.NotFound("user")
 	}
 	if err := mayTouch(tx, env, c.User); err != nil {

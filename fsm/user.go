@@ -19,7 +19,7 @@ func (c *CreateUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if err := u.Check(); err != nil {
 		return Outcome{}, err
 	}
-	if _, taken := tx.User(u.ID); taken {
+	if tx.HasUser(u.ID) {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
 	if _, taken := tx.UserByName(u.UserName); taken {
@@ -125,7 +125,7 @@ func related(tx *state.OrgTx, old, u *directory.User) (err error) {
 	if u.Custom, err = tx.Schema().Canonical(u.Custom); err != nil {
 		return err
 	}
-	if _, ok := tx.User(u.Manager); u.Manager != old.Manager && (!ok && !u.Manager.IsZero() || u.Manager == u.ID) {
+	if known := tx.HasUser(u.Manager); u.Manager != old.Manager && (!known && !u.Manager.IsZero() || u.Manager == u.ID) {
 		return directory.Invalid("manager_id", "is not another user of the organization")
 	}
 	owner, ok := tx.User(u.Owner)

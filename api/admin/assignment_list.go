@@ -70,7 +70,7 @@ func (of assignmentsOf) missing(org *state.Org) string {
 	if _, ok := org.Role(of.role); !ok && !of.role.IsZero() {
 		return "role"
 	}
-	if _, ok := org.User(of.holder.user); !ok && !of.holder.user.IsZero() {
+	if !of.holder.user.IsZero() && !org.HasUser(of.holder.user) {
 		return "user"
 	}
 	if _, ok := org.Group(of.holder.group); !ok && !of.holder.group.IsZero() {

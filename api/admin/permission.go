@@ -167,7 +167,7 @@ func ask(pass *access.Pass, asked *inquiry, i int) (*authfiv1.CheckResult, error
 		return nil, err
 	}
 	org := pass.View()
-	if _, ok := org.User(id); !ok {
+	if !org.HasUser(id) {
 		return nil, directory.NotFound("user")
 	}
 	source := sources{org: org, user: id}.of(permission)

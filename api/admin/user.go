@@ -50,7 +50,7 @@ func (c *call) atUser(field, text string) (*access.Pass, directory.UserID, error
 	if err != nil {
 		return nil, id, inField(field, err)
 	}
-	pass, err := c.at("user", func(o *state.Org) bool { _, ok := o.User(id); return ok })
+	pass, err := c.at("user", func(o *state.Org) bool { return o.HasUser(id) })
 	return pass, id, err
 }
 

@@ -201,7 +201,7 @@ func changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) boo
 		return false
 	}
 	for _, u := range c.Add {
-		if _, ok := view.User(u); ok && !view.Permissions().IsMember(g.ID, u) {
+		if view.HasUser(u) && !view.Permissions().IsMember(g.ID, u) {
 			return false
 		}
 	}
