@@ -21,7 +21,8 @@ func TestAPIKeyOfAServiceAccount(t *testing.T) {
 	s := newServer(t)
 	org, _ := s.organization("clinic")
 	owner, admin := s.admin(org, "alice", "manage:users", "read:directory")
-	bot := s.user(org, "bot")
+	person := s.user(org, "person")
+	bot := s.ok("POST", "/api/v1/service-accounts", `{"org_id":"`+org+`","user_name":"bot","owner_id":"`+person+`"}`).text(t, "id")
 	s.ok("POST", "/api/v1/users/"+bot+"/roles", `{"role_name":"auditor"}`)
 	end := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 	// The administrator lacks read:audit-logs, so their key for the account cannot
@@ -52,6 +53,14 @@ func TestAPIKeyOfAServiceAccount(t *testing.T) {
 	as.problem(http.StatusUnauthorized, "unauthenticated", "", "GET", "/api/v1/users?org_id="+org, "")
 	admin.problem(http.StatusNotFound, "not_found", "", "DELETE", "/api/v1/api-keys/"+id, "")
 	admin.problem(http.StatusNotFound, "not_found", "", "GET", "/api/v1/api-keys/"+id, "")
+	// The account's keys end with its owner, and do not come back with either.
+	_, last := admin.key(`{"org_id":"` + org + `","user_id":"` + bot + `","name":"last","permissions":["read:directory"]}`)
+	last.ok("GET", "/api/v1/users?org_id="+org, "")
+	s.ok("POST", "/api/v1/users/"+person+"/deactivate", "{}")
+	last.problem(http.StatusUnauthorized, "unauthenticated", "", "GET", "/api/v1/users?org_id="+org, "")
+	s.ok("POST", "/api/v1/users/"+person+"/activate", "{}")
+	s.ok("POST", "/api/v1/users/"+bot+"/activate", "{}")
+	last.problem(http.StatusUnauthorized, "unauthenticated", "", "GET", "/api/v1/users?org_id="+org, "")
 }
 
 // TestOwnAPIKeys: without any permission of the product a user makes, lists, sees
