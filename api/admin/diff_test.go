@@ -24,12 +24,9 @@ func changesOf(diff object) string {
 	return fmt.Sprint("gained ", diff["gained"], " lost ", diff["lost"], " kept ", diff["kept"])
 }
 
-// keeping is another node of the same state that keeps its newest roots, as real
-// ones do; the other tells the past from the log alone.
-func keeping(s *server) *server {
+// serving is another node of the same state.
+func (s *server) serving(config admin.Config) *server {
 	s.t.Helper()
-	config := configured(s.t, s.log, s.log.machine.Root, s.ring)
-	config.Gate.Keep(s.log.machine.RootAt)
 	handler, err := admin.New(config)
 	must(s.t, err)
 	web := httptest.NewServer(handler)
@@ -37,6 +34,15 @@ func keeping(s *server) *server {
 	other := *s
 	other.base = web.URL
 	return &other
+}
+
+// keeping is a node that keeps its newest roots, as real ones do; the others tell
+// the past from the log alone.
+func keeping(s *server) *server {
+	s.t.Helper()
+	config := configured(s.t, s.log, s.log.machine.Root, s.ring)
+	config.Gate.Keep(s.log.machine.RootAt)
+	return s.serving(config)
 }
 
 // TestDiff: what a user gained, lost and kept, with the sources of what moved, of

@@ -110,3 +110,41 @@ func TestCursorsOfWho(t *testing.T) {
 	}
 	s.problem(412, "cursor_expired", "cursor", "GET", list("read:charts", org, cursor), "")
 }
+
+// TestPageOfANodeThatIsBehind: a node that has not reached the list's index waits
+// for it, answers from the root that it keeps of it, and says so when it has none.
+func TestPageOfANodeThatIsBehind(t *testing.T) {
+	s, d, org := newDirect(t)
+	behind := &laggingLog{memoryLog: s.log}
+	behind.root.Store(s.log.machine.Root()) // from before there was anybody
+	follower := func(keeps bool) *server {
+		config := configured(t, behind, behind.root.Load, s.ring)
+		if keeps {
+			config.Gate.Keep(s.log.machine.RootAt)
+		}
+		return s.serving(config)
+	}
+	with, without := follower(true), follower(false)
+	reader := d.role("reader", "read:charts")
+	var want []string
+	for i := range 4 {
+		user := d.user(fmt.Sprintf("user-%d", i))
+		d.give(reader, user)
+		want = append(want, user.String())
+	}
+	slices.Sort(want)
+	path := "/api/v1/permissions/read:charts/users?limit=3&org_id=" + org + "&cursor="
+	first := s.ok("GET", path, "")
+	cursor := first.text(t, "cursor")
+	d.do(&fsm.DeleteRole{Role: reader})
+
+	second := with.ok("GET", path+cursor, "")
+	if last := one(t, second["users"]); last["id"] != want[3] || last["user_name"] == "" || second["index"] != first["index"] {
+		t.Errorf("the second page %v after the first %v", second, first)
+	}
+	without.problem(412, "cursor_expired", "cursor", "GET", path+cursor, "")
+	// What the first page came from is pinned where it was asked for.
+	if again := s.ok("GET", path+cursor, ""); fmt.Sprint(again) != fmt.Sprint(second) {
+		t.Errorf("the node that began the list says %v, another %v", again, second)
+	}
+}
