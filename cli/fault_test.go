@@ -94,6 +94,48 @@ func testLostAnswers(o *organizations) {
 	}
 }
 
+// testLateAnswer loses an answer that comes last of many: the others wait, so that
+// the node still knows what it answered.
+func testLateAnswer(o *organizations) {
+	const users, underWay = 5_500, 8 // of 11 batches
+	slug := o.fresh()
+	o.run("organizations", "limits", "set", slug, "--user-quota", "10000")
+	name := o.write("people.csv", people(users))
+	f := o.forwarder(o.t)
+	answered := make(chan struct{}, users)
+	var first atomic.Bool
+	var began time.Time
+	late := func(*http.Response) error {
+		if !first.CompareAndSwap(false, true) {
+			answered <- struct{}{}
+			return nil
+		}
+		// Nobody comes any more when nobody comes for several times as long as this
+		// one has taken.
+		took := time.Since(began)
+		for others := 0; ; others++ {
+			select {
+			case <-answered:
+			case <-time.After(4 * took):
+				if others >= underWay {
+					o.t.Errorf("%d requests were made while one was in doubt", others)
+				}
+				return errors.New("lost")
+			}
+		}
+	}
+	groups := func(*http.Response) error { // are made first
+		began = time.Now()
+		f.seen.Store(&late)
+		return nil
+	}
+	f.seen.Store(&groups)
+	o.run(append([]string{"import", name, "--org", slug, "--create-groups"}, f.flags()...)...)
+	if total := o.run("users", "list", "--org", slug, "--limit", "1", "--query", ".total"); total != fmt.Sprintln(users) {
+		o.t.Errorf("users %s", total)
+	}
+}
+
 // people is a list of so many users in five groups.
 func people(n int) string {
 	var b strings.Builder

@@ -27,6 +27,7 @@ func TestNodes(t *testing.T) {
 	t.Run("scripts", testScripts)
 	t.Run("round trip", func(t *testing.T) { testRoundTrip(newOrganizations(t, cluster)) })
 	t.Run("lost answers", func(t *testing.T) { testLostAnswers(newOrganizations(t, cluster)) })
+	t.Run("late answer", func(t *testing.T) { testLateAnswer(newOrganizations(t, cluster)) })
 	t.Run("interrupt", func(t *testing.T) { testInterrupt(newOrganizations(t, cluster)) })
 	t.Run("lost leader", func(t *testing.T) { testLostLeader(newOrganizations(t, cluster)) })
 }

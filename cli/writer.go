@@ -14,14 +14,17 @@ import (
 	"github.com/authfi/authfi/archive"
 )
 
-// Sizes of what is sent at once. The API takes 1,000 operations, and remembers
-// some 4,000 requests of an organization: what is under way must not be forgotten
-// before its fate is known.
+// Sizes of what is sent at once; the API takes 1,000 operations in a request.
 const (
 	batchOperations = 500
 	batchRecords    = 5_000   // members are many to an operation
 	batchBytes      = 2 << 20 // of the 8 MiB of a request
 	batchesAtOnce   = 4
+	// batchesAhead bounds how far a batch may be behind the newest one. The API
+	// remembers the last 4,096 requests of an organization, and what may have to be
+	// repeated must be among them: a batch, the three that were under way before it
+	// and the four that were begun after it are 4,000.
+	batchesAhead = 5
 )
 
 // Attempts of one request: a new leader needs about a second, a node that is
@@ -41,11 +44,7 @@ type writer struct {
 	// seed makes the idempotency keys of this run: of the file, so that they are
 	// nobody else's, and of the run, since a later one may have to make again what
 	// somebody has undone meanwhile.
-	seed []byte
-	// doubt is held while the fate of a request is not known: others wait, so that
-	// the API does not forget it, and one alone asks whether there is a leader.
-	doubt sync.RWMutex
-
+	seed    []byte
 	mu      sync.Mutex // guards what follows
 	applied int
 	tokens  []json.RawMessage // of connections, shown once
@@ -64,12 +63,48 @@ func (w *writer) apply(ctx context.Context, p *plan) error {
 		if err != nil {
 			return err
 		}
-		err = inParallel(ctx, batchesAtOnce, batches, func(_ context.Context, b *batch) error { return w.send(ctx, b) })
-		if err != nil {
+		if err := w.all(ctx, batches); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// all sends batches, some at once; the first error ends it, but what was begun is
+// ended.
+func (w *writer) all(ctx context.Context, batches []*batch) error {
+	going, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slots := make(chan struct{}, batchesAtOnce)
+	var running sync.WaitGroup
+	for i, b := range batches {
+		if i >= batchesAhead {
+			wait(going, batches[i-batchesAhead].ended)
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-going.Done():
+		}
+		if going.Err() != nil {
+			break
+		}
+		running.Go(func() {
+			defer close(b.ended)
+			defer func() { <-slots }()
+			if err := w.send(ctx, b); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	running.Wait()
+	return context.Cause(going)
+}
+
+func wait(ctx context.Context, ended <-chan struct{}) {
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
 }
 
 // errRefused ends an import whose refusals have been noted.
@@ -102,6 +137,7 @@ type batch struct {
 	changes []change
 	request request
 	bulk    bool
+	ended   chan struct{} // closed when its fate is known, or nobody asks any more
 }
 
 // operationOf is where an operation of a bulk request holds the request of a
@@ -124,7 +160,7 @@ func (w *writer) batches(phase string, changes []change) (all []*batch, err erro
 		if err != nil {
 			return nil, err
 		}
-		made := &batch{changes: changes[:max(1, taken)], bulk: taken > 0}
+		made := &batch{changes: changes[:max(1, taken)], bulk: taken > 0, ended: make(chan struct{})}
 		fields, procedure := map[string]any{"operations": operations}, bulkProcedure
 		if !made.bulk {
 			fields, procedure = changes[0].fields(), changes[0].procedure
@@ -179,9 +215,7 @@ func (w *writer) key(phase string, changes []change) map[string]string {
 // send makes the changes of one request, again as long as their fate is not known:
 // the key makes the repeat the same changes.
 func (w *writer) send(ctx context.Context, b *batch) error {
-	w.doubt.RLock()
 	results, err := w.attempt(ctx, b)
-	w.doubt.RUnlock()
 	if err != nil && retryable(err) {
 		results, err = w.again(ctx, b, err)
 	}
@@ -197,19 +231,17 @@ func (w *writer) send(ctx context.Context, b *batch) error {
 }
 
 func (w *writer) again(ctx context.Context, b *batch, err error) ([]bulkResult, error) {
-	w.doubt.Lock()
-	defer w.doubt.Unlock()
-	wait := attemptWait
+	pause := attemptWait
 	for range attemptsMax - 1 {
-		if wait > time.Second {
-			w.progress.say(fmt.Sprintf("%v; trying again in %s", asProblem(err), wait))
+		if pause > time.Second {
+			w.progress.say(fmt.Sprintf("%v; trying again in %s", asProblem(err), pause))
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case <-time.After(wait):
+		case <-time.After(pause):
 		}
-		wait = min(2*wait, attemptWaitMax)
+		pause = min(2*pause, attemptWaitMax)
 		var results []bulkResult
 		results, err = w.attempt(ctx, b)
 		if err == nil || !retryable(err) {
