@@ -14,6 +14,8 @@ type answer struct {
 	status int // of a failure; zero before and for a success
 	body   bytes.Buffer
 	limit  *limitedBody
+	direct []byte // what to send instead of what the transcoder writes; see direct
+	packed bool   // the client takes gzip
 }
 
 // failureMax bounds what is kept of a failure's body: a problem is small.
@@ -24,11 +26,17 @@ func (a *answer) WriteHeader(status int) {
 		a.status = status
 		return
 	}
+	if a.direct != nil {
+		a.pack()
+	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
 func (a *answer) Write(b []byte) (int, error) {
-	if a.status == 0 {
+	switch {
+	case a.status == 0 && a.direct != nil:
+		return len(b), nil
+	case a.status == 0:
 		return a.ResponseWriter.Write(b)
 	}
 	if room := failureMax - a.body.Len(); room > 0 {
@@ -41,9 +49,12 @@ func (a *answer) Write(b []byte) (int, error) {
 // out with it when the handler is done.
 func (a *answer) Flush() {}
 
-// finish sends a failure that was held back.
+// finish sends what was held back: a failure, or a success as it was given.
 func (a *answer) finish() {
 	if a.status == 0 {
+		if a.direct != nil {
+			a.ResponseWriter.Write(a.direct)
+		}
 		return
 	}
 	if a.limit.exceeded {

@@ -93,6 +93,33 @@ func TestTextIsTheLibrarys(t *testing.T) {
 	}
 }
 
+// TestAnyObjectIsWrittenAsGoDoes: the bytes are those of encoding/json.
+func TestAnyObjectIsWrittenAsGoDoes(t *testing.T) {
+	for _, text := range []string{
+		`{}`, `{"b":1,"a":[null,true,"x",{"d":"\u003c\u2028Å\"","c":[]}]}`,
+		`{"n":[0,-1,1.5,1e6,123456789,1e20,1e21,1e-6,1e-7,5e-324]}`,
+	} {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(text), &fields); err != nil {
+			t.Fatal(err)
+		}
+		want, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed, err := structpb.NewStruct(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := (encoder{}).message(nil, packed.ProtoReflect()); err != nil || string(got) != string(want) {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+	}
+	if got, err := (encoder{}).message(nil, (*structpb.Struct)(nil).ProtoReflect()); err != nil || string(got) != "{}" {
+		t.Errorf("nothing is %s, %v", got, err)
+	}
+}
+
 func TestNumbersThatJSONDoesNotHave(t *testing.T) {
 	for _, f := range []float64{math.NaN(), math.Inf(1)} {
 		if text, err := jsonCodec.Marshal(&authfiv1.SyncLogEntry{LatencyMs: &f}); err == nil {

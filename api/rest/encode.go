@@ -115,14 +115,60 @@ func (e encoder) wellKnown(b []byte, m protoreflect.Message) ([]byte, error) {
 	case *timestamppb.Timestamp:
 		return known.AsTime().UTC().Truncate(time.Millisecond).AppendFormat(append(b, '"'), timeFormat+`"`), nil
 	case *structpb.Struct:
-		text, err := json.Marshal(known.AsMap())
-		return append(b, text...), err
+		return appendStruct(b, known)
 	}
 	if name := m.Descriptor().FullName(); name != statusName {
 		return nil, fmt.Errorf("%s is not the type that was generated", name)
 	}
 	text, err := json.Marshal(problemOf(m))
 	return append(b, text...), err
+}
+
+// appendStruct writes a JSON object that is any, its names in order.
+func appendStruct(b []byte, s *structpb.Struct) ([]byte, error) {
+	names := make([]string, 0, len(s.GetFields()))
+	for name := range s.GetFields() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	b = append(b, '{')
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, name), ':')
+		var err error
+		if b, err = appendAny(b, s.GetFields()[name]); err != nil {
+			return nil, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+func appendAny(b []byte, v *structpb.Value) (_ []byte, err error) {
+	switch kind := v.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		return appendString(b, kind.StringValue), nil
+	case *structpb.Value_BoolValue:
+		return strconv.AppendBool(b, kind.BoolValue), nil
+	case *structpb.Value_NumberValue:
+		text, err := json.Marshal(kind.NumberValue)
+		return append(b, text...), err
+	case *structpb.Value_StructValue:
+		return appendStruct(b, kind.StructValue)
+	case *structpb.Value_ListValue:
+		b = append(b, '[')
+		for i, one := range kind.ListValue.GetValues() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendAny(b, one); err != nil {
+				return nil, err
+			}
+		}
+		return append(b, ']'), nil
+	}
+	return append(b, "null"...), nil
 }
 
 func (e encoder) value(b []byte, field protoreflect.FieldDescriptor, v protoreflect.Value) ([]byte, error) {

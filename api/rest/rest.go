@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,7 @@ func options(bodyMax int) []connect.HandlerOption {
 		connect.WithCodec(jsonUTF8Codec),
 		connect.WithReadMaxBytes(bodyMax),
 		connect.WithCompressMinBytes(compressMin),
+		connect.WithInterceptors(connect.UnaryInterceptorFunc(direct)),
 	}
 }
 
@@ -131,11 +133,11 @@ func (l bodyLimits) problems(next http.Handler) http.Handler {
 			return
 		}
 		body := &limitedBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), limit: limit}
-		r = r.Clone(r.Context())
+		held := &answer{ResponseWriter: w, limit: body, packed: takesGzip(r.Header)}
+		r = r.Clone(context.WithValue(r.Context(), heldKey{}, held))
 		r.Body = body
 		r.URL.Path, r.URL.RawPath = routedPath(r.URL), ""
 		r.Header.Del("Content-Type") // checked, and the transcoder takes none for JSON
-		held := &answer{ResponseWriter: w, limit: body}
 		next.ServeHTTP(held, r)
 		held.finish()
 	})
