@@ -1,9 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/authfi/authfi/api/access"
@@ -43,14 +41,12 @@ func (a *api) CreateOrganization(ctx context.Context, r *authfiv1.CreateOrganiza
 	return organization(made), nil
 }
 
-// builtinRoleIDs are ids for the built-in roles, in an order that lists them as the
-// directory does.
+// builtinRoleIDs are ids for the built-in roles, which lists show in the directory's
+// order, since ids sort by creation.
 func builtinRoleIDs(now time.Time) []directory.RoleID {
-	ids := convert(directory.BuiltinRoles(), func(directory.BuiltinRole) directory.RoleID {
+	return convert(directory.BuiltinRoles(), func(directory.BuiltinRole) directory.RoleID {
 		return access.NewID[directory.RoleID](now)
 	})
-	slices.SortFunc(ids, func(a, b directory.RoleID) int { return bytes.Compare(a[:], b[:]) })
-	return ids
 }
 
 // ListOrganizations implements OrganizationService.
