@@ -3,7 +3,6 @@ package admin_test
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +93,6 @@ func TestNesting(t *testing.T) {
 		if list["total"] != json.Number(fmt.Sprint(len(names))) {
 			t.Errorf("%s: total %v of %v", path, list["total"], names)
 		}
-		slices.Sort(names) // two of one millisecond have no order
 		return strings.Join(names, " ")
 	}
 	for path, want := range map[string]string{
@@ -102,7 +100,7 @@ func TestNesting(t *testing.T) {
 		"/api/v1/groups/" + ward + "/groups":                 "night",
 		"/api/v1/groups/" + ward + "/groups?parents=true":    "all",
 		"/api/v1/groups/" + all + "/groups?parents=true":     "",
-		"/api/v1/users/" + ada + "/groups":                   "(all) night ward",
+		"/api/v1/users/" + ada + "/groups":                   "(all) ward night",
 		"/api/v1/groups?org_id=" + org + "&q=n":              "night",
 		"/api/v1/users/" + s.user(org, "nobody") + "/groups": "",
 	} {
