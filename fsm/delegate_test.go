@@ -35,9 +35,11 @@ func lookAround(o *state.Org) before {
 
 // problem says which rule does not hold any more; empty: none.
 func (b *before) problem(now *state.Org) string {
+	var held [users][]directory.Permission
 	for n := range users {
 		user := userID(n)
-		is, was := couldHold(now, user), b.permitted[user]
+		held[n] = couldHold(now, user)
+		is, was := held[n], b.permitted[user]
 		if gained := beyond(beyond(is, was), b.held); len(gained) > 0 {
 			return fmt.Sprintf("user %d gained %v, which the attacker does not hold", n, gained)
 		}
@@ -50,7 +52,7 @@ func (b *before) problem(now *state.Org) string {
 			}
 		}
 	}
-	if p := b.ownersProblem(now); p != "" {
+	if p := b.ownersProblem(now, held); p != "" {
 		return p
 	}
 	if p := b.credentialsProblem(now); p != "" {
@@ -66,9 +68,9 @@ func hasRoleNamed(o *state.Org, user directory.UserID, name string) bool {
 
 // ownersProblem: the same owners, each as they were, with their sessions, keys,
 // groups and roles.
-func (b *before) ownersProblem(now *state.Org) string {
+func (b *before) ownersProblem(now *state.Org, held [users][]directory.Permission) string {
 	for n := range users {
-		owns := slices.Contains(couldHold(now, userID(n)), directory.ManageOrganization)
+		owns := slices.Contains(held[n], directory.ManageOrganization)
 		if owned := slices.Contains(b.owners, userID(n)); owned != owns {
 			return fmt.Sprintf("user %d owned %v and owns %v", n, owned, owns)
 		}
@@ -221,7 +223,8 @@ func reads(held []directory.Permission) []directory.Permission {
 }
 
 // TestDelegatesGainNothing: every delegate with one or two permissions tries every
-// command and every two of them, and many sequences of three.
+// command, every two of them that take one permission or the two, and many sequences
+// of three.
 func TestDelegatesGainNothing(t *testing.T) {
 	for _, held := range pairs() {
 		t.Run(fmt.Sprint(held), func(t *testing.T) {
@@ -234,6 +237,9 @@ func TestDelegatesGainNothing(t *testing.T) {
 			rng := rand.New(rand.NewSource(1))
 			for _, a := range first {
 				for _, b := range c.all {
+					if len(held) == 2 && a.required == b.required && rng.Intn(4) > 0 {
+						continue // tried by whoever holds this one alone, too
+					}
 					if changed, problem := c.run(a, b); problem != "" {
 						t.Fatalf("%s, then %s: %s", a.name, b.name, problem)
 					} else if changed && rng.Intn(20) == 0 {

@@ -295,6 +295,9 @@ func (a *attempts) onSessions() {
 
 // couldHold is what a user holds, or would if they were active.
 func couldHold(o *state.Org, user directory.UserID) (ps []directory.Permission) {
+	if len(o.Permissions().DirectRoles(user))+len(o.Permissions().Groups(user)) == 0 {
+		return nil
+	}
 	for _, p := range allPermissions {
 		if len(o.Permissions().WhyIfActive(user, p)) > 0 {
 			ps = append(ps, p)
