@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -94,8 +95,11 @@ func (s *Schema) Canonical(object []byte) ([]byte, error) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	decoder.UseNumber()
 	var values map[string]any
-	if err := decoder.Decode(&values); err != nil || decoder.More() {
+	if err := decoder.Decode(&values); err != nil || values == nil {
 		return nil, Invalid("custom", "must be a JSON object")
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, Invalid("custom", "must be one JSON object and nothing behind it")
 	}
 	names := make([]string, 0, len(values))
 	for name := range values { // order-free: sorted below, so that the first error is the same on every node
@@ -118,7 +122,18 @@ func (s *Schema) Canonical(object []byte) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
-	return json.Marshal(values)
+	return canonical(values)
+}
+
+// canonical is the shortest form, so that what was small enough stays so.
+func canonical(values map[string]any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(values); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
 
 func (s *Schema) definition(name string) (*AttributeDefinition, bool) {
@@ -153,7 +168,7 @@ func (d *AttributeDefinition) allowsOne(value any) bool {
 		return d.Type == AttributeBoolean
 	case json.Number:
 		n, err := v.Int64()
-		return d.Type == AttributeInteger && err == nil && n > -exactInteger && n < exactInteger
+		return d.Type == AttributeInteger && err == nil && n > -exactInteger && n < exactInteger && v != "-0"
 	case string:
 		switch d.Type {
 		case AttributeDate:
