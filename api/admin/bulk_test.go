@@ -184,6 +184,11 @@ func TestRightsOfBulk(t *testing.T) {
 	if none, _, _ := s.session(org, bob).bulk(false, operations); fmt.Sprint(statuses(none)) != "[failed failed failed failed]" {
 		t.Errorf("results of somebody without rights %v", none)
 	}
+	key := s.session(org, ada).ok("POST", "/api/v1/api-keys", `{"org_id":"`+org+`","name":"import","permissions":["manage:users"]}`)
+	byKey, _, _ := s.as(key.text(t, "key")).bulk(false, strings.ReplaceAll(operations, "c@example.org", "d@example.org"))
+	if got := fmt.Sprint(statuses(byKey)); got != "[ok failed failed failed]" {
+		t.Errorf("results of an API key %v", byKey)
+	}
 	connection := s.ok("POST", "/api/v1/organizations/"+org+"/scim-connections", `{"provider":"entra"}`)
 	s.as(connection.text(t, "token")).problem(403, "permission_denied", "", "POST", "/api/v1/bulk", `{"operations":[{}]}`)
 	s.as("").problem(401, "unauthenticated", "", "POST", "/api/v1/bulk", `{"operations":[{}]}`)

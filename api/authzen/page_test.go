@@ -129,6 +129,21 @@ func TestTokensAreBound(t *testing.T) {
 	}
 }
 
+// TestTokenThatIsTooOld: newer states have pushed out the one that it names.
+func TestTokenThatIsTooOld(t *testing.T) {
+	w := fixture(t)
+	first := w.ok("search/subject", body(anybody, read, record, page("1", "")))
+	for i := range 4 {
+		w.user(w.clinic, fmt.Sprintf("later-%d", i))
+		w.ok("search/subject", body(anybody, read, record, page("1", "")))
+	}
+	r := w.ask(w.token, "/o/clinic/access/v1/search/subject", body(anybody, read, record, page("1", *first.Page.NextToken)))
+	w.refused(http.StatusBadRequest, r)
+	if !contains(r.body, "not kept any more") {
+		t.Errorf("says %s", r.body)
+	}
+}
+
 // TestEachPageAsksForTheRight: a search that stands still outlives no right.
 func TestEachPageAsksForTheRight(t *testing.T) {
 	w := fixture(t)
