@@ -37,6 +37,7 @@ func TestNodes(t *testing.T) {
 //
 //	# talk
 //	> FILE          begins a file, each line of it after "| "
+//	& NAME COMMAND  keeps what a command prints; {NAME} stands for it further down
 //	$ COMMAND       a command line, and below it the output:
 //	…               stdout; ~ is an empty line
 //	! …             stderr
@@ -89,6 +90,7 @@ func firstDifference(want, got string) string {
 type script struct {
 	t     *testing.T
 	masks *masks
+	kept  []string // pairs of {NAME} and what it stands for
 }
 
 // run gives the script back with the output that the commands have.
@@ -103,6 +105,9 @@ func (s *script) run(text string) string {
 			s.write(file, "", os.O_CREATE|os.O_TRUNC)
 		case strings.HasPrefix(line, "| "), line == "|":
 			s.write(file, strings.TrimPrefix(strings.TrimPrefix(line, "|"), " ")+"\n", os.O_APPEND)
+		case strings.HasPrefix(line, "& "):
+			name, command, _ := strings.Cut(line[2:], " ")
+			s.keep(name, command)
 		case strings.HasPrefix(line, "$ "):
 			out.WriteString(line + "\n" + s.command(line[2:]))
 			continue
@@ -113,6 +118,25 @@ func (s *script) run(text string) string {
 		out.WriteString(line + "\n")
 	}
 	return out.String()
+}
+
+func (s *script) keep(name, command string) {
+	s.t.Helper()
+	stdout, stderr, code := invoke(s.t, s.words(command)...)
+	if code != 0 {
+		s.t.Fatalf("%s: exit %d: %s", command, code, stderr)
+	}
+	s.kept = append(s.kept, "{"+name+"}", strings.TrimSpace(stdout))
+}
+
+// words are those of a command line, with what was kept put in.
+func (s *script) words(line string) []string {
+	s.t.Helper()
+	words, ok := cli.SplitWords(strings.NewReplacer(s.kept...).Replace(line))
+	if !ok || len(words) == 0 {
+		s.t.Fatalf("%s: not a command line", line)
+	}
+	return words
 }
 
 func (s *script) write(name, text string, how int) {
@@ -131,11 +155,7 @@ func (s *script) write(name, text string, how int) {
 
 // command runs one command line in this process, as main does.
 func (s *script) command(line string) string {
-	words, ok := cli.SplitWords(line)
-	if !ok || len(words) == 0 {
-		s.t.Fatalf("%s: not a command line", line)
-	}
-	stdout, stderr, code := invoke(s.t, words...)
+	stdout, stderr, code := invoke(s.t, s.words(line)...)
 	var out strings.Builder
 	for text := range strings.Lines(s.masks.mask(stdout)) {
 		if text == "\n" {
@@ -196,7 +216,8 @@ var (
 	anyDigest = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 	anyTook   = regexp.MustCompile(`(?m), [0-9.]+(ms|s)$`)
 	seconds   = regexp.MustCompile(`("seconds": |"latency_ms": )[0-9.]+`)
-	version   = regexp.MustCompile(`((?:version|index|"version":|"index":) +|"version":|"index":)[1-9]\d+`)
+	version   = regexp.MustCompile(`((?:version|index|index is|"version":|"index":) +|"version":|"index":)[1-9]\d+`)
+	span      = regexp.MustCompile(`from \d+ to \d+`)
 	secret    = regexp.MustCompile(`\b(v1\.|af[oskr]_|eyJ)[A-Za-z0-9._~-]{20,}`)
 	gaps      = regexp.MustCompile(`(\S) {2,}`) // as wide as what is masked
 )
@@ -214,6 +235,7 @@ func (m *masks) mask(text string) string {
 	text = anyDigest.ReplaceAllString(text, "DIGEST")
 	text = anyTook.ReplaceAllString(text, ", TOOK")
 	text = seconds.ReplaceAllString(text, "${1}0")
+	text = span.ReplaceAllString(text, "from N to N")
 	text = version.ReplaceAllString(text, "${1}N")
 	return gaps.ReplaceAllString(secret.ReplaceAllString(text, "SECRET"), "$1  ")
 }
