@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,7 +72,7 @@ func (o *options) resolve(ctx context.Context, metavar, word string) (string, er
 		return "", usage("%s is empty", metavar)
 	}
 	var found []string
-	err := o.each(ctx, k, word, func(item map[string]any) bool {
+	err := o.each(ctx, k, k.exactly(word), func(item map[string]any) bool {
 		if id, _ := item["id"].(string); k.named(item, word) && !slices.Contains(found, id) {
 			found = append(found, id)
 		}
@@ -102,22 +103,44 @@ func (k kind) named(item map[string]any, word string) bool {
 	})
 }
 
-// each shows the objects of a kind to visit until it says no. Where the server
-// can search, only those that match the word come.
-func (o *options) each(ctx context.Context, k kind, word string, visit func(map[string]any) bool) error {
+// exactly asks the server for what a word names, as far as it can search. The
+// prefix is what it has an index of.
+func (k kind) exactly(word string) map[string]any {
+	asked := map[string]any{}
+	input := methodOf(k.list).Input().Fields()
+	if input.ByName("slug") != nil {
+		asked["slug"] = word
+	}
+	if input.ByName("q") != nil {
+		asked["q"] = word
+	}
+	if input.ByName("filter") != nil {
+		literal, err := marshal(word)
+		if err != nil {
+			panic("cli: text cannot be written: " + err.Error())
+		}
+		var equal []string
+		for _, name := range k.names {
+			equal = append(equal, name+" eq "+string(literal))
+		}
+		asked["filter"] = strings.Join(equal, " or ")
+	}
+	return asked
+}
+
+// each shows the objects of a kind to visit until it says no.
+func (o *options) each(ctx context.Context, k kind, asked map[string]any, visit func(map[string]any) bool) error {
 	method := methodOf(k.list)
 	items, _ := listOf(method)
 	route, _ := routeOf(method)
-	fields := map[string]any{limitField: pageMax}
+	fields := maps.Clone(asked)
+	fields[limitField] = pageMax
 	if k.ofOrg {
 		org, err := o.orgID(ctx)
 		if err != nil {
 			return err
 		}
 		fields[orgField] = org
-	}
-	if method.Input().Fields().ByName("q") != nil && word != "" {
-		fields["q"] = word
 	}
 	for {
 		r, err := route.request(fields)
@@ -164,7 +187,11 @@ func (o *options) complete(metavar string) cobra.CompletionFunc {
 		ctx, cancel := context.WithTimeout(commandContext(cmd), completeFor)
 		defer cancel()
 		var offered []string
-		err := o.each(ctx, k, typed, func(item map[string]any) bool {
+		asked := map[string]any{}
+		if methodOf(k.list).Input().Fields().ByName("q") != nil && typed != "" {
+			asked["q"] = typed
+		}
+		err := o.each(ctx, k, asked, func(item map[string]any) bool {
 			name, _ := item[k.names[0]].(string)
 			if strings.HasPrefix(strings.ToLower(name), strings.ToLower(typed)) {
 				beside, _ := item[k.showing].(string)
