@@ -104,7 +104,8 @@ func (r *randomFile) users() {
 			u.ExternalID = fmt.Sprintf("user/%d", i)
 		}
 		if r.maybe() {
-			u.Custom, _ = json.Marshal(map[string]any{"badge": r.word(), "floor": r.IntN(40), "ward": []string{"A", "C & D"}})
+			custom, _ := json.Marshal(map[string]any{"badge": r.word(), "floor": r.IntN(40), "ward": []string{"A", "C & D"}})
+			u.Custom, _ = archive.Canonical(custom) // the form in which a file is written
 		}
 		if r.maybe() {
 			u.Attributes, _ = archive.Canonical([]byte(`{"nested":{"deep":[1,2.5,"<x>"]},"a":true}`))

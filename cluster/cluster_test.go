@@ -105,8 +105,8 @@ type testNode struct {
 func trio(t *testing.T) []*testNode {
 	t.Helper()
 	nodes := make([]*testNode, 3)
-	for i := range nodes {
-		nodes[i] = &testNode{journal: &journal{}, cfg: testConfig(t, fmt.Sprintf("n%d", i+1))}
+	for i, cfg := range testConfigs(t, "n1", "n2", "n3") {
+		nodes[i] = &testNode{journal: &journal{}, cfg: cfg}
 		nodes[i].cfg.Machine = nodes[i].journal
 	}
 	first := nodes[0]
@@ -138,14 +138,19 @@ func trio(t *testing.T) []*testNode {
 	return nodes
 }
 
-func testConfig(t *testing.T, id string) Config {
+// testConfigs finds an address for each node. All are held until the last is found:
+// one that was let go was found again for the next node.
+func testConfigs(t *testing.T, ids ...string) (configs []Config) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, id := range ids {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		configs = append(configs, Config{NodeID: id, Dir: t.TempDir(), Listen: l.Addr().String(), Logger: slog.New(slog.DiscardHandler)})
 	}
-	defer l.Close()
-	return Config{NodeID: id, Dir: t.TempDir(), Listen: l.Addr().String(), Logger: slog.New(slog.DiscardHandler)}
+	return configs
 }
 
 func (n *testNode) open(t *testing.T) {
@@ -344,7 +349,7 @@ func TestRestartedNodeAppliesNothingTwice(t *testing.T) {
 
 func TestJoinWithoutTheRightTokenIsRefused(t *testing.T) {
 	nodes := trio(t)
-	stranger := testConfig(t, "n4")
+	stranger := testConfigs(t, "n4")[0]
 	other, err := InitIdentity(t.TempDir(), "elsewhere", nil)
 	if err != nil {
 		t.Fatal(err)
