@@ -120,7 +120,7 @@ func findPostgres(ctx context.Context) (string, error) {
 		return dir, nil
 	}
 	if os.Geteuid() != 0 {
-		return "", fmt.Errorf("Postgres %s is not installed, and only root can install it", postgresVersion)
+		return "", fmt.Errorf("version %s of Postgres is not installed, and only root can install it", postgresVersion)
 	}
 	install := exec.CommandContext(ctx, "apt-get", "install", "--yes", "--no-install-recommends", "postgresql-"+postgresVersion)
 	install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")

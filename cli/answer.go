@@ -86,7 +86,7 @@ func showCheck(p *printer, body []byte) error {
 			return err
 		}
 	}
-	if answer.Results != nil && len(answer.Results) > 0 {
+	if len(answer.Results) > 0 {
 		return nil
 	}
 	return p.line(checked(answer.Allowed, answer.Source))

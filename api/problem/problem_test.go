@@ -49,12 +49,12 @@ func TestOf(t *testing.T) {
 
 func wordOf(t *testing.T, refused *connect.Error) string {
 	t.Helper()
-	for _, detail := range refused.Details() {
-		value, err := detail.Value()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value.(*authfiv1.Problem).GetCode()
+	if len(refused.Details()) == 0 {
+		return ""
 	}
-	return ""
+	value, err := refused.Details()[0].Value()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value.(*authfiv1.Problem).GetCode()
 }
