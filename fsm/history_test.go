@@ -1,0 +1,332 @@
+package fsm_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand"
+	"testing"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/disk"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+func id[ID ~[16]byte](n int) (id ID) {
+	binary.BigEndian.PutUint64(id[:], uint64(n)+1)
+	return id
+}
+
+var operator = directory.Actor{Kind: directory.ActorOperator, ID: id[directory.OperatorID](0)}
+
+// history makes random commands of every kind, many of which must be refused, for
+// two organizations whose objects have the same ids and names.
+type history struct {
+	rng *rand.Rand
+	now directory.Time
+}
+
+const objects = 12
+
+func pick[ID ~[16]byte](h *history, of int) ID { return id[ID](h.rng.Intn(of)) }
+
+func (h *history) org() directory.OrgID         { return pick[directory.OrgID](h, 2) }
+func (h *history) user() directory.UserID       { return pick[directory.UserID](h, objects) }
+func (h *history) group() directory.GroupID     { return pick[directory.GroupID](h, objects) }
+func (h *history) role() directory.RoleID       { return pick[directory.RoleID](h, 4) }
+func (h *history) key() directory.APIKeyID      { return pick[directory.APIKeyID](h, 3) }
+func (h *history) session() directory.SessionID { return pick[directory.SessionID](h, objects) }
+func (h *history) assignment() directory.AssignmentID {
+	return pick[directory.AssignmentID](h, 10*objects)
+}
+
+// nested is one of so few groups that the same pair comes again.
+func (h *history) nested() directory.GroupID { return pick[directory.GroupID](h, 3) }
+
+func (h *history) name(noun string) string { return fmt.Sprintf("%s-%d", noun, h.rng.Intn(objects)) }
+func (h *history) maybe() bool             { return h.rng.Intn(2) == 0 }
+func (h *history) users() (us []directory.UserID) {
+	for range h.rng.Intn(4) {
+		us = append(us, h.user())
+	}
+	return us
+}
+
+// soon is an end that some later entries reach.
+func (h *history) soon() directory.Time { return h.now + directory.Time(h.rng.Intn(100_000)) }
+
+// hash is one of few, so that what is presented is often what is kept.
+func (h *history) hash() (sum [32]byte) {
+	sum[0] = byte(1 + h.rng.Intn(2))
+	return sum
+}
+
+func (h *history) next() *fsm.Envelope {
+	h.now += directory.Time(h.rng.Intn(5000))
+	if h.rng.Intn(128) == 0 { // long enough for sessions to be forgotten
+		h.now += 40 * 24 * 3600 * 1000
+	}
+	env := &fsm.Envelope{Org: h.org(), Actor: operator, Source: "api", Now: h.now, Command: h.command()}
+	if h.rng.Intn(4) == 0 { // repeats of a request, some of them for another body
+		env.Request = id[directory.RequestID](h.rng.Intn(40))
+		env.Digest[0] = byte(h.rng.Intn(2))
+	}
+	if _, ok := env.Command.(fsm.SystemCommand); ok {
+		env.Org = directory.OrgID{}
+	}
+	return env
+}
+
+// command is of one of the kinds that a directory lives on, or of any.
+func (h *history) command() fsm.Command {
+	daily := []fsm.Kind{
+		fsm.KindCreateUser, fsm.KindCreateUser, fsm.KindUpdateUser, fsm.KindSetUserActive, fsm.KindDeleteUser,
+		fsm.KindCreateGroup, fsm.KindChangeGroup, fsm.KindChangeGroup, fsm.KindNestGroup,
+		fsm.KindCreateRole, fsm.KindUpdateRole, fsm.KindAssignRole, fsm.KindUnassignRole, fsm.KindStartSession,
+		fsm.KindRefreshSession, fsm.KindCreateAPIKey, fsm.KindCreateOrganization,
+	}
+	if h.rng.Intn(3) > 0 {
+		return h.of(daily[h.rng.Intn(len(daily))])
+	}
+	return h.of(fsm.Kind(1 + h.rng.Intn(kinds)))
+}
+
+// kinds is how many there are; their numbers have no gaps.
+var kinds = func() int {
+	n := 0
+	for fsm.New(fsm.Kind(n+1)) != nil {
+		n++
+	}
+	return n
+}()
+
+func (h *history) of(kind fsm.Kind) fsm.Command {
+	for _, of := range []func(fsm.Kind) fsm.Command{h.person, h.collection, h.granting, h.access, h.service, h.settings, h.instance} {
+		if c := of(kind); c != nil {
+			return c
+		}
+	}
+	panic(fmt.Sprintf("no command of kind %d in random histories", kind))
+}
+
+func (h *history) person(kind fsm.Kind) fsm.Command {
+	switch kind {
+	case fsm.KindCreateUser:
+		if h.rng.Intn(6) == 0 {
+			return &fsm.CreateUser{User: directory.User{
+				ID: h.user(), UserName: h.name("robot"), Active: true, Service: true, Owner: h.user(), Custom: []byte(`{"badge":7}`),
+			}}
+		}
+		return &fsm.CreateUser{User: directory.User{ID: h.user(), UserName: h.name("User"), Active: true, ExternalID: h.name("x")}}
+	case fsm.KindUpdateUser:
+		return &fsm.UpdateUser{User: directory.User{ID: h.user(), UserName: h.name("uSER"), Active: h.maybe(), Email: h.name("mail")}}
+	case fsm.KindSetUserActive:
+		return &fsm.SetUserActive{User: h.user(), Active: h.maybe()}
+	case fsm.KindDeleteUser:
+		return &fsm.DeleteUser{User: h.user()}
+	}
+	return nil
+}
+
+func (h *history) collection(kind fsm.Kind) fsm.Command {
+	switch kind {
+	case fsm.KindCreateGroup:
+		return &fsm.CreateGroup{Group: directory.Group{ID: h.group(), Name: h.name("group")}, Members: h.users(), SkipUnknown: h.maybe()}
+	case fsm.KindChangeGroup:
+		return &fsm.ChangeGroup{
+			Group: h.group(), Add: h.users(), Remove: h.users(),
+			SetMembers: h.rng.Intn(4) == 0, Set: h.users(), SkipUnknown: h.maybe(),
+		}
+	case fsm.KindDeleteGroup:
+		return &fsm.DeleteGroup{Group: h.group()}
+	case fsm.KindNestGroup:
+		return &fsm.NestGroup{Parent: h.nested(), Child: h.nested()}
+	case fsm.KindUnnestGroup:
+		return &fsm.UnnestGroup{Parent: h.nested(), Child: h.nested()}
+	}
+	return nil
+}
+
+func (h *history) granting(kind fsm.Kind) fsm.Command {
+	switch kind {
+	case fsm.KindCreateRole:
+		return &fsm.CreateRole{Role: directory.Role{ID: h.role(), Name: h.name("role"), Permissions: []directory.Permission{"read:a", "write:b"}}}
+	case fsm.KindUpdateRole:
+		permissions := []directory.Permission{directory.Permission("do:" + h.name("p")), "read:*"}
+		return &fsm.UpdateRole{Role: h.role(), SetPermissions: true, Permissions: permissions[:1+h.rng.Intn(2)]}
+	case fsm.KindDeleteRole:
+		return &fsm.DeleteRole{Role: h.role()}
+	case fsm.KindAssignRole:
+		c := &fsm.AssignRole{ID: h.assignment(), Role: h.role(), Expires: h.soon()}
+		c.User, c.Group = h.holder()
+		return c
+	case fsm.KindUnassignRole:
+		c := &fsm.UnassignRole{Role: h.role()}
+		c.User, c.Group = h.holder()
+		return c
+	case fsm.KindDescribePermission:
+		return &fsm.DescribePermission{Permission: "read:a", Description: h.name("text")}
+	case fsm.KindExpireGrants:
+		c := &fsm.ExpireGrants{}
+		for range 10 * objects {
+			c.Assignments = append(c.Assignments, h.assignment())
+			c.APIKeys = append(c.APIKeys, h.key())
+		}
+		return c
+	}
+	return nil
+}
+
+// holder is one of few users or groups, like the roles that they get.
+func (h *history) holder() (u directory.UserID, g directory.GroupID) {
+	if h.maybe() {
+		return pick[directory.UserID](h, 4), g
+	}
+	return u, h.nested()
+}
+
+func (h *history) access(kind fsm.Kind) fsm.Command {
+	switch kind {
+	case fsm.KindStartSession:
+		return &fsm.StartSession{ID: h.session(), User: h.user(), Refresh: h.hash()}
+	case fsm.KindRefreshSession:
+		return &fsm.RefreshSession{ID: h.session(), Presented: h.hash(), Refresh: h.hash()}
+	case fsm.KindEndSession:
+		return &fsm.EndSession{ID: h.session(), Reason: "test"}
+	case fsm.KindEndUserSessions:
+		return &fsm.EndUserSessions{User: h.user(), Reason: "test"}
+	case fsm.KindExpireSessions:
+		c := &fsm.ExpireSessions{}
+		for n := range objects {
+			c.IDs = append(c.IDs, id[directory.SessionID](n))
+		}
+		return c
+	case fsm.KindCreateAPIKey:
+		return &fsm.CreateAPIKey{Key: directory.APIKey{
+			ID: h.key(), Name: "k", Owner: h.user(), Permissions: []directory.Permission{"read:a"}, Expires: h.soon() + 100_000,
+		}}
+	case fsm.KindRevokeAPIKey:
+		return &fsm.RevokeAPIKey{ID: h.key()}
+	}
+	return nil
+}
+
+func (h *history) service(kind fsm.Kind) fsm.Command {
+	service := pick[directory.ServiceID](h, 4)
+	connection := pick[directory.ConnectionID](h, 4)
+	switch kind {
+	case fsm.KindCreateService:
+		return &fsm.CreateService{Service: directory.Service{ID: service, Name: h.name("service"), Listen: []string{fmt.Sprintf("192.0.2.%d:80", 1+h.rng.Intn(objects))}}}
+	case fsm.KindSetPolicies:
+		return &fsm.SetPolicies{Service: service, Policies: []directory.RoutePolicy{{Path: "/" + h.name("path"), Roles: []string{h.name("role")}}}}
+	case fsm.KindDeleteService:
+		return &fsm.DeleteService{ID: service}
+	case fsm.KindCreateConnection:
+		return &fsm.CreateConnection{Connection: directory.Connection{ID: connection, Provider: directory.ProviderOkta, Token: h.hash()}}
+	case fsm.KindDeleteConnection:
+		return &fsm.DeleteConnection{ID: connection}
+	}
+	return nil
+}
+
+func (h *history) settings(kind fsm.Kind) fsm.Command {
+	domain := h.name("d") + ".example"
+	switch kind {
+	case fsm.KindUpdateOrganization:
+		name := h.name("renamed")
+		return &fsm.UpdateOrganization{Name: &name, SetDomains: true, Domains: []directory.Domain{{Name: domain, Challenge: "c"}}}
+	case fsm.KindSetOrganizationLimits:
+		return &fsm.SetOrganizationLimits{Status: directory.OrganizationStatus(h.rng.Intn(4)), UserQuota: uint32(h.rng.Intn(20))}
+	case fsm.KindPutSchema:
+		return &fsm.PutSchema{Schema: directory.Schema{Attributes: []directory.AttributeDefinition{
+			{Name: "badge", Type: directory.AttributeInteger}, {Name: "wing", Type: directory.AttributeString, Several: h.maybe()},
+		}}}
+	case fsm.KindVerifyDomain:
+		return &fsm.VerifyDomain{Name: domain}
+	case fsm.KindSetRetention:
+		return &fsm.SetRetention{Retention: directory.Retention{Count: 1 << h.rng.Intn(24), Days: 400 * uint32(h.rng.Intn(3))}}
+	case fsm.KindRecordRefusal:
+		return &fsm.RecordRefusal{Method: "POST", Class: "Users", Status: uint16(390 + h.rng.Intn(100)), Detail: h.name("text")}
+	case fsm.KindPutKey:
+		return &fsm.PutKey{Key: directory.SigningKey{ID: h.name("kid"), State: directory.KeyState(h.rng.Intn(5))}}
+	}
+	return nil
+}
+
+func (h *history) instance(kind fsm.Kind) fsm.Command {
+	other := id[directory.OperatorID](1 + h.rng.Intn(3))
+	join := fmt.Sprintf("join-%d", h.rng.Intn(objects)/4)
+	switch kind {
+	case fsm.KindCreateOrganization:
+		return &fsm.CreateOrganization{
+			Organization: directory.Organization{ID: h.org(), Slug: h.name("org"), Name: "o"},
+			Key:          directory.SigningKey{ID: h.name("kid")},
+		}
+	case fsm.KindDeleteOrganization:
+		return &fsm.DeleteOrganization{ID: h.org()}
+	case fsm.KindCreateOperator:
+		return &fsm.CreateOperator{Operator: directory.Operator{ID: other, Name: h.name("operator"), Token: h.hash()}}
+	case fsm.KindDeleteOperator:
+		return &fsm.DeleteOperator{ID: other}
+	case fsm.KindPutTokenSecret:
+		return &fsm.PutTokenSecret{Secret: directory.TokenSecret{Sealed: []byte{1}}}
+	case fsm.KindCreateJoinToken:
+		return &fsm.CreateJoinToken{Token: directory.JoinToken{ID: join, Secret: h.hash(), Expires: h.soon() + 1_000_000}}
+	case fsm.KindRedeemJoinToken:
+		return &fsm.RedeemJoinToken{ID: join, Secret: h.hash(), Node: h.name("node")}
+	}
+	return nil
+}
+
+// TestHistoriesHaveEveryKind and each organization's rows are moved by its own
+// commands alone, whatever its neighbour of the same names does.
+func TestHistoriesHaveEveryKind(t *testing.T) {
+	changed, refused := map[fsm.Kind]int{}, map[fsm.Kind]int{}
+	for seed := int64(1); seed <= 12; seed++ {
+		h := &history{rng: rand.New(rand.NewSource(seed)), now: 1_700_000_000_000}
+		m := open(t, disk.NewMemory())
+		begin(t, m)
+		for i := range 2000 {
+			before := m.Root()
+			env := h.next()
+			r := apply(t, m, fsm.Entry{Index: directory.Index(i + 2), Term: 1, Envelopes: []*fsm.Envelope{env}})[0][0]
+			kind := env.Command.Kind()
+			if r.Err != nil {
+				refused[kind]++
+			} else if r.Outcome.Changed {
+				changed[kind]++
+			}
+			for n := range 2 {
+				if org := id[directory.OrgID](n); org != subject(env) {
+					sameRows(t, seed, i, org, before, m.Root())
+				}
+			}
+		}
+	}
+	for n := 1; n <= kinds; n++ {
+		kind := fsm.Kind(n)
+		if changed[kind] == 0 || refused[kind] == 0 {
+			t.Errorf("kind %d (%T): %d changed something, %d were refused", n, fsm.New(kind), changed[kind], refused[kind])
+		}
+	}
+}
+
+// subject is the organization that a command is about.
+func subject(env *fsm.Envelope) directory.OrgID {
+	switch c := env.Command.(type) {
+	case *fsm.CreateOrganization:
+		return c.Organization.ID
+	case *fsm.DeleteOrganization:
+		return c.ID
+	}
+	return env.Org
+}
+
+func sameRows(t *testing.T, seed int64, entry int, org directory.OrgID, before, after *state.Root) {
+	t.Helper()
+	a, had := before.Org(org)
+	b, has := after.Org(org)
+	if had != has || had && a.Sum() != b.Sum() {
+		t.Fatalf("seed %d: entry %d of another organization changed %s", seed, entry, org)
+	}
+}
