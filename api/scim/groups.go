@@ -99,7 +99,7 @@ func (r *request) groupBody() (patch.GroupBody, error) {
 	if err != nil {
 		return patch.GroupBody{}, err
 	}
-	return patch.CanonicalGroup(body)
+	return patch.CanonicalGroup(body, patch.Options{})
 }
 
 func postGroup(r *request) error {
@@ -150,7 +150,7 @@ func patchGroup(r *request) error {
 	if err != nil {
 		return err
 	}
-	delta, err := patch.GroupDelta(ops)
+	delta, err := patch.GroupDelta(ops, patch.Options{})
 	if err != nil {
 		return err
 	}

@@ -26,38 +26,58 @@ func CanonicalUser(body []byte, opts Options) (map[string]any, error) {
 	return out, nil
 }
 
-// setUser takes over one member of the body.
+// setUser takes over one member of the body. A key may be a path, as in a PATCH
+// without one.
 func setUser(out map[string]any, key string, value any, opts Options) error {
-	if hasURN(key) {
-		return setExtension(out, key, value)
+	if isExtension(key, value) {
+		return setExtension(out, key, value, opts)
 	}
-	a, holder := find(userSchema, key), out
+	if hasURN(key) || strings.ContainsAny(key, ".[") {
+		return setPath(out, key, value, opts)
+	}
+	if a := find(userSchema, key); a != nil {
+		return a.assign(out, value)
+	}
+	// Entra's samples put department and manager at the top level.
+	a := find(enterpriseSchema, key)
 	if a == nil {
-		// Entra's samples put department and manager at the top level.
-		if a = find(enterpriseSchema, key); a == nil {
-			return unknown(key, opts)
-		}
-		return inExtension(out, EnterpriseURN, func(extension map[string]any) error {
-			return a.assign(extension, value)
-		})
+		return opts.unknown(key)
 	}
-	return a.assign(holder, value)
+	return inExtension(out, EnterpriseURN, func(extension map[string]any) error {
+		return a.assign(extension, value)
+	})
 }
 
-func setExtension(out map[string]any, key string, value any) error {
+func setPath(out map[string]any, path string, value any, opts Options) error {
+	var r reader
+	if err := r.at(Add, path, value); err != nil {
+		return err
+	}
+	for _, op := range r.ops {
+		if err := applyUser(out, op, opts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setExtension(out map[string]any, key string, value any, opts Options) error {
 	object, ok := value.(map[string]any)
 	if !ok && value != nil {
 		return fault(InvalidValue, "extension %.200q must be an object", key)
 	}
 	urn := canonicalURN(key)
 	if urn == "" {
-		return nil
+		return setCore(out, object, opts)
+	}
+	if err := opts.extension(urn); err != nil {
+		return err
 	}
 	return inExtension(out, urn, func(extension map[string]any) error {
 		for _, name := range keys(object) {
-			a := &attribute{name: name, kind: verbatim}
-			if known := find(enterpriseSchema, name); known != nil && urn == EnterpriseURN {
-				a = known
+			a, err := opts.attribute(urn, name)
+			if err != nil {
+				return err
 			}
 			if err := a.assign(extension, object[name]); err != nil {
 				return err
@@ -65,6 +85,19 @@ func setExtension(out map[string]any, key string, value any) error {
 		}
 		return nil
 	})
+}
+
+// setCore takes over what stands under the URN of the user itself.
+func setCore(out, object map[string]any, opts Options) error {
+	for _, key := range keys(object) {
+		if hasURN(key) {
+			continue // a schema in a schema means nothing
+		}
+		if err := setUser(out, key, object[key], opts); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // assign sets the attribute unless the value means that it is unassigned.
@@ -91,7 +124,7 @@ type GroupBody struct {
 }
 
 // CanonicalGroup reads the body of a POST or PUT of a group.
-func CanonicalGroup(body []byte) (GroupBody, error) {
+func CanonicalGroup(body []byte, opts Options) (GroupBody, error) {
 	in, err := decode(body, limits{MaxBody, MaxValues})
 	if err != nil {
 		return GroupBody{}, err
@@ -101,10 +134,8 @@ func CanonicalGroup(body []byte) (GroupBody, error) {
 	}
 	out := map[string]any{}
 	for _, key := range keys(in) {
-		if a := find(groupSchema, key); a != nil {
-			if err := a.assign(out, in[key]); err != nil {
-				return GroupBody{}, err
-			}
+		if err := setGroup(out, key, in[key], opts); err != nil {
+			return GroupBody{}, err
 		}
 	}
 	var g GroupBody
@@ -123,4 +154,15 @@ func CanonicalGroup(body []byte) (GroupBody, error) {
 	}
 	g.Members = once.list()
 	return g, nil
+}
+
+func setGroup(out map[string]any, key string, value any, opts Options) error {
+	if hasURN(key) {
+		return opts.extension(canonicalURN(key)) // groups have none
+	}
+	a := find(groupSchema, key)
+	if a == nil {
+		return opts.unknown(key)
+	}
+	return a.assign(out, value)
 }

@@ -17,6 +17,9 @@ func TestCanonicalUser(t *testing.T) {
 		{"booleans come as text", `{"userName":"ada","active":"False","roles":[{"primary":"True","value":"V"}]}`, `{"userName":"ada","active":false,"roles":[{"primary":true,"value":"V"}]}`},
 		{"one primary is left", `{"userName":"ada","emails":[{"value":"1","primary":true},{"value":"2","primary":true}]}`, `{"userName":"ada","emails":[{"value":"1","primary":true},{"value":"2","primary":false}]}`},
 		{"a custom extension is not in schemas", `{"userName":"ada","` + custom + `":{"Tag":"701984","n":[1,{"x":null}]}}`, `{"userName":"ada","` + custom + `":{"Tag":"701984","n":[1,{"x":null}]}}`},
+		{"keys are paths", `{"userName":"ada","name.givenName":"A","emails[type eq \"work\"].Value":"a","` + enterprise + `:department":"D","` + custom + `:tag":"7"}`,
+			`{"userName":"ada","name":{"givenName":"A"},"emails":[{"type":"work","value":"a"}],"` + enterprise + `":{"department":"D"},"` + custom + `":{"tag":"7"}}`},
+		{"the URN of the user holds its attributes", `{"` + patch.UserURN + `":{"userName":"ada","active":"True","id":"x"}}`, `{"userName":"ada","active":true}`},
 		{"a phone number stays as it is", `{"userName":"ada","phoneNumbers":[{"type":"fax","value":"56-357 (77)"}]}`, `{"userName":"ada","phoneNumbers":[{"type":"fax","value":"56-357 (77)"}]}`},
 	} {
 		t.Run(row.about, func(t *testing.T) {
@@ -50,13 +53,43 @@ func TestCanonicalUserRefuses(t *testing.T) {
 	}
 }
 
+func TestStrictBodies(t *testing.T) {
+	strict := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes}
+	for in, want := range map[string]string{
+		`{"userName":"a","shoeSize":1}`:                           patch.InvalidPath,
+		`{"userName":"a","` + custom + `":{"tag":"1"}}`:           patch.InvalidPath,
+		`{"userName":"a","` + enterprise + `":{"department":""}}`: "",
+		`{"userName":"a","password":"p","groups":[],"id":"x"}`:    "",
+	} {
+		if _, err := patch.CanonicalUser([]byte(in), strict); scimType(err) != want {
+			t.Errorf("%s: got %v, want %q", in, err, want)
+		}
+	}
+	declared := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes, Extensions: []string{custom}}
+	if _, err := patch.CanonicalUser([]byte(`{"userName":"a","`+custom+`":{"tag":"1"}}`), declared); err != nil {
+		t.Error(err)
+	}
+	for in, want := range map[string]string{
+		`{"displayName":"g","colour":"red"}`:             patch.InvalidPath,
+		`{"displayName":"g","` + custom + `":{"tag":1}}`: patch.InvalidPath,
+		`{"displayName":"g","members":[],"meta":{}}`:     "",
+	} {
+		if _, err := patch.CanonicalGroup([]byte(in), strict); scimType(err) != want {
+			t.Errorf("%s: got %v, want %q", in, err, want)
+		}
+		if _, err := patch.CanonicalGroup([]byte(in), patch.Options{}); err != nil {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+}
+
 func TestCanonicalGroup(t *testing.T) {
-	g, err := patch.CanonicalGroup([]byte(`{"schemas":["x"],"DisplayName":"doctors","externalId":"e","meta":{"resourceType":"Group"},"members":[{"value":"2"},{"value":"1","display":"x"},{"value":"2"}]}`))
+	g, err := patch.CanonicalGroup([]byte(`{"schemas":["x"],"DisplayName":"doctors","externalId":"e","meta":{"resourceType":"Group"},"members":[{"value":"2"},{"value":"1","display":"x"},{"value":"2"}]}`), patch.Options{})
 	if err != nil || g.DisplayName != "doctors" || g.ExternalID != "e" || strings.Join(g.Members, ",") != "2,1" {
 		t.Errorf("got %+v, %v", g, err)
 	}
 	for _, in := range []string{`{}`, `{"displayName":" "}`, `{"displayName":"x","members":[{"display":"y"}]}`} {
-		if _, err := patch.CanonicalGroup([]byte(in)); scimType(err) != patch.InvalidValue {
+		if _, err := patch.CanonicalGroup([]byte(in), patch.Options{}); scimType(err) != patch.InvalidValue {
 			t.Errorf("%s: got %v", in, err)
 		}
 	}

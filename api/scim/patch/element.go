@@ -1,6 +1,10 @@
 package patch
 
-import "github.com/authfi/authfi/api/scim/filter"
+import (
+	"strings"
+
+	"github.com/authfi/authfi/api/scim/filter"
+)
 
 // applyList changes a multi-valued attribute.
 func (t target) applyList(holder map[string]any, name string, op Op, opts Options) error {
@@ -129,18 +133,54 @@ func (t target) changeMatching(list []any, op Op, opts Options) (after, written 
 	if len(matching) > 0 || op.Kind == Remove {
 		return t.changeElements(list, matching, op)
 	}
-	if opts.NoTarget {
+	if op.Kind == Replace && opts.ReplaceMissing == ReplaceNeedsTarget {
 		return nil, nil, fault(NoTarget, "no element of %s satisfies the filter", t.attr.name)
-	}
-	if len(list) >= MaxElements {
-		return nil, nil, fault(TooMany, "%s has more than %d elements", t.attr.name, MaxElements)
 	}
 	element := map[string]any{}
 	if err := t.describe(element, t.path.Filter); err != nil {
 		return nil, nil, err
 	}
+	if have := sameType(list, element); have != nil {
+		for key, v := range element {
+			have[key] = v
+		}
+		return t.changeElements(list, []any{have}, op)
+	}
+	if len(list) >= MaxElements {
+		return nil, nil, fault(TooMany, "%s has more than %d elements", t.attr.name, MaxElements)
+	}
 	list = append(list, element)
 	return t.changeElements(list, list[len(list)-1:], op)
+}
+
+// sameType finds the element that lacks nothing but what a filter says beyond
+// its type: an address of type work that was never called primary is the one
+// that emails[type eq "work" and primary eq true] means, for providers have one
+// element of each type.
+func sameType(list []any, described map[string]any) map[string]any {
+	if described["type"] == nil || len(described) == 1 {
+		return nil
+	}
+	for _, v := range list {
+		have, ok := v.(map[string]any)
+		if !ok || have["type"] == nil {
+			continue
+		}
+		fits := true
+		for key, wanted := range described { // order-free: all must fit
+			fits = fits && (have[key] == nil || equalFolded(have[key], wanted))
+		}
+		if fits {
+			return have
+		}
+	}
+	return nil
+}
+
+func equalFolded(a, b any) bool {
+	x, isText := a.(string)
+	y, _ := b.(string)
+	return isText && strings.EqualFold(x, y) || same(a, b)
 }
 
 // changeElements writes to the chosen elements; to remove whole elements is to

@@ -22,17 +22,18 @@ func (d Delta) IsZero() bool {
 }
 
 // GroupDelta gives the change that the operations make, in time linear in the
-// number of members they name.
-func GroupDelta(ops []Op) (Delta, error) {
+// number of members they name. What the machine cannot know of a group, an
+// extension say, is ignored or refused as the options have it.
+func GroupDelta(ops []Op, opts Options) (Delta, error) {
 	var d Delta
 	members := membership{add: newIDs(), remove: newIDs()}
 	for _, op := range ops {
-		if op.Path.Attr == "" || op.Path.URN != "" && canonicalURN(op.Path.URN) != "" {
-			continue
-		}
 		var err error
 		switch t := resolve(op.Path); {
+		case canonicalURN(op.Path.URN) != "":
+			err = opts.extension(canonicalURN(op.Path.URN))
 		case t.attr == nil:
+			err = opts.unknown(op.Path.String())
 		case t.attr.name == "displayName":
 			err = d.setDisplayName(op)
 		case t.attr.name == "externalId":

@@ -44,6 +44,12 @@ func TestGroupDelta(t *testing.T) {
 		{"changes behind a replacement are part of it", `{"op":"replace","path":"members","value":[{"value":"1"},{"value":"2"}]},{"op":"remove","path":"members[value eq \"1\"]"},{"op":"add","path":"members","value":[{"value":"3"}]}`, "=2,3"},
 		{"the later of two changes counts", `{"op":"add","path":"members","value":[{"value":"1"}]},{"op":"remove","path":"members","value":[{"value":"1"}]}`, "-1"},
 		{"and the other way round", `{"op":"remove","path":"members","value":[{"value":"1"}]},{"op":"add","path":"members","value":[{"value":"1"}]}`, "+1"},
+		{"a member comes as an object, as text, as a reference", `{"op":"add","path":"members","value":{"value":"1","type":null,"display":null,"$ref":null}},{"op":"add","path":"members","value":"2"},{"op":"add","path":"members","value":["3",{"$ref":"https://x/Users/4"}]}`, "+1 +2 +3 +4"},
+		{"members come without a path", `{"op":"Add","value":{"Members":[{"value":"1"}],"displayName":"N"}}`, "name N +1"},
+		{"members.value is the members", `{"op":"add","path":"members.value","value":["1","2"]},{"op":"remove","path":"members.value","value":"3"}`, "+1 +2 -3"},
+		{"members have the prefix of the group", `{"op":"replace","path":"` + patch.GroupURN + `:members","value":[{"value":"1"}]}`, "=1"},
+		{"a filter adds whom it names", `{"op":"add","path":"members[value eq \"1\"]","value":{"value":"1"}}`, "+1"},
+		{"an extension means nothing to a group", `{"op":"add","path":"` + custom + `:tag","value":"1"}`, ""},
 		{"Okta renames, naming the id too", `{"op":"replace","value":{"id":"g","displayName":"New"}}`, "name New"},
 		{"the external id changes", `{"op":"replace","path":"externalId","value":"e"}`, "external e"},
 		{"unknown attributes are ignored", `{"op":"add","path":"colour","value":"red"}`, ""},
@@ -53,7 +59,7 @@ func TestGroupDelta(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := patch.GroupDelta(ops)
+			d, err := patch.GroupDelta(ops, patch.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,10 +79,26 @@ func TestGroupDeltaRefuses(t *testing.T) {
 	} {
 		parsed, err := patch.Parse(request(ops))
 		if err == nil {
-			_, err = patch.GroupDelta(parsed)
+			_, err = patch.GroupDelta(parsed, patch.Options{})
 		}
 		if scimType(err) != want {
 			t.Errorf("%s: got %v, want %s", ops, err, want)
+		}
+	}
+}
+
+func TestGroupDeltaRefusesTheUnknown(t *testing.T) {
+	strict := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes}
+	for _, ops := range []string{
+		`{"op":"add","path":"colour","value":"red"}`,
+		`{"op":"add","path":"` + custom + `:tag","value":"1"}`,
+	} {
+		parsed, err := patch.Parse(request(ops))
+		if err == nil {
+			_, err = patch.GroupDelta(parsed, strict)
+		}
+		if scimType(err) != patch.InvalidPath {
+			t.Errorf("%s: got %v", ops, err)
 		}
 	}
 }
@@ -90,7 +112,7 @@ func TestTenThousandMembersInOneOperation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := patch.GroupDelta(ops); err != nil || len(d.Add) != 10_000 {
+	if d, err := patch.GroupDelta(ops, patch.Options{}); err != nil || len(d.Add) != 10_000 {
 		t.Errorf("got %d members, %v", len(d.Add), err)
 	}
 }

@@ -96,7 +96,25 @@ func (r *reader) operation(v any) error {
 	if !ok && target != nil {
 		return fault(InvalidPath, "path must be a string")
 	}
-	return r.at(kind, strings.TrimSpace(path), value)
+	path = strings.TrimSpace(path)
+	if a := readOnly(path); a != nil {
+		return fault(Mutability, "%s is assigned by the server and cannot be changed", a.name)
+	}
+	return r.at(kind, path, value)
+}
+
+// readOnly finds the attribute that only the server assigns, if the path names
+// one. In a value without a path it is ignored, since Okta renames a group by a
+// value that carries the id, too.
+func readOnly(path string) *attribute {
+	p, err := filter.ParsePath(path)
+	if err != nil {
+		return nil
+	}
+	if a := resolve(p).attr; a != nil && a.readOnly {
+		return a
+	}
+	return nil
 }
 
 func (r *reader) at(kind Kind, path string, value any) error {
@@ -111,7 +129,7 @@ func (r *reader) at(kind Kind, path string, value any) error {
 			return nil
 		}
 		return fault(InvalidPath, "a resource cannot be removed by PATCH")
-	case isSchema(path):
+	case isExtension(path, value):
 		return r.spread(kind, canonicalURN(path), value)
 	}
 	return r.attribute(kind, path, value)
@@ -128,18 +146,21 @@ func (r *reader) spread(kind Kind, urn string, value any) error {
 		return fault(InvalidValue, "the value of an operation without an attribute must be an object")
 	}
 	for _, key := range keys(object) {
-		path := key
-		if urn != "" && !hasURN(key) {
-			path = urn + ":" + key
-		}
-		if path == "" {
-			return fault(InvalidPath, "an attribute needs a name")
-		}
-		if err := r.at(kind, path, object[key]); err != nil {
+		if err := r.member(kind, urn, key, object[key]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (r *reader) member(kind Kind, urn, key string, value any) error {
+	switch {
+	case key == "":
+		return fault(InvalidPath, "an attribute needs a name")
+	case urn != "" && !hasURN(key):
+		return r.attribute(kind, urn+":"+key, value)
+	}
+	return r.at(kind, key, value)
 }
 
 func (r *reader) attribute(kind Kind, text string, value any) error {
@@ -215,6 +236,9 @@ func (t target) resolveSub() target {
 			return target{path: t.path}
 		}
 		t.path.Sub = t.sub.name
+		if t.attr.name == "members" && t.sub.name == "value" && t.path.Filter == nil {
+			t.sub, t.path.Sub = nil, "" // a member is its value
+		}
 	}
 	return t
 }
@@ -241,6 +265,8 @@ func (t target) operation(kind Kind, value any) (Op, error) {
 	}
 	list, isList := v.([]any)
 	switch {
+	case v == nil && t.saysNothing(value):
+		return Op{}, nil
 	case kind == Replace && v == nil && t.attr.name == "members":
 		return Op{Replace, t.path, []any{}}, nil
 	case kind == Replace && v == nil:
@@ -249,6 +275,21 @@ func (t target) operation(kind Kind, value any) (Op, error) {
 		return Op{}, nil
 	}
 	return Op{kind, t.path, v}, nil
+}
+
+// saysNothing is true of an object in which there is no sub-attribute that we
+// keep: a manager's display name alone, say, does not remove the manager.
+func (t target) saysNothing(value any) bool {
+	object, ok := value.(map[string]any)
+	if !ok || len(object) == 0 || t.attr.kind != complexValue || t.sub != nil {
+		return false
+	}
+	for i := range t.attr.subs {
+		if _, found := member(object, t.attr.subs[i].name); found {
+			return false
+		}
+	}
+	return true
 }
 
 // value gives the typed value of an addition or replacement.

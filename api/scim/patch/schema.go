@@ -30,7 +30,10 @@ type attribute struct {
 	multi     bool
 	caseExact bool
 	ignored   bool // assigned by the server, or, like a password, not for us to keep
+	readOnly  bool // assigned by the server
 	required  bool
+	kept      bool // removing it leaves it as it is
+	reference bool // its value is an id, which is the end of its $ref as well
 	subs      []attribute
 }
 
@@ -63,30 +66,31 @@ func plural(name string, more ...string) attribute {
 // common are the attributes of every resource (RFC 7643 section 3.1).
 var common = []attribute{
 	{name: "schemas", multi: true, caseExact: true, ignored: true},
-	{name: "id", caseExact: true, ignored: true},
+	{name: "id", caseExact: true, ignored: true, readOnly: true},
 	{name: "externalId", caseExact: true},
-	{name: "meta", kind: complexValue, ignored: true, subs: texts("resourceType", "created", "lastModified", "location", "version")},
+	{name: "meta", kind: complexValue, ignored: true, readOnly: true, subs: texts("resourceType", "created", "lastModified", "location", "version")},
 }
 
-// userSchema is RFC 7643 section 4.1.
+// userSchema is RFC 7643 section 4.1. Whoever is deactivated is not let in again
+// because a client removes active, or says nothing of it.
 var userSchema = append([]attribute{
 	{name: "userName", required: true},
 	{name: "name", kind: complexValue, subs: texts(
 		"formatted", "familyName", "givenName", "middleName", "honorificPrefix", "honorificSuffix")},
 	{name: "displayName"}, {name: "nickName"}, {name: "profileUrl", caseExact: true}, {name: "title"}, {name: "userType"},
 	{name: "preferredLanguage"}, {name: "locale"}, {name: "timezone"},
-	{name: "active", kind: boolean},
+	{name: "active", kind: boolean, kept: true},
 	{name: "password", caseExact: true, ignored: true},
 	plural("emails"), plural("phoneNumbers"), plural("ims"), plural("photos"),
 	plural("addresses", "formatted", "streetAddress", "locality", "region", "postalCode", "country"),
-	{name: "groups", kind: complexValue, multi: true, ignored: true, subs: texts("value", "$ref", "display", "type")},
+	{name: "groups", kind: complexValue, multi: true, ignored: true, readOnly: true, subs: texts("value", "$ref", "display", "type")},
 	plural("entitlements"), plural("roles"), plural("x509Certificates"),
 }, common...)
 
 // groupSchema is RFC 7643 section 4.2.
 var groupSchema = append([]attribute{
 	{name: "displayName", required: true},
-	{name: "members", kind: complexValue, multi: true, subs: append(
+	{name: "members", kind: complexValue, multi: true, reference: true, subs: append(
 		[]attribute{{name: "value", caseExact: true}}, texts("$ref", "display", "type")...)},
 }, common...)
 
@@ -94,7 +98,7 @@ var groupSchema = append([]attribute{
 // the rest follows from it.
 var enterpriseSchema = []attribute{
 	{name: "employeeNumber"}, {name: "costCenter"}, {name: "organization"}, {name: "division"}, {name: "department"},
-	{name: "manager", kind: complexValue, subs: []attribute{{name: "value", caseExact: true}}},
+	{name: "manager", kind: complexValue, reference: true, subs: []attribute{{name: "value", caseExact: true}}},
 }
 
 // Schema answers the questions that filter.Match asks about one resource type.
@@ -167,4 +171,16 @@ func isSchema(s string) bool {
 	_, version := splitURN(urn)
 	isResource := strings.EqualFold(last, "User") || strings.EqualFold(last, "Group")
 	return isResource && version != "" && version[0] >= '0' && version[0] <= '9'
+}
+
+// isExtension reports whether a key with this value is a schema and holds its
+// attributes. A URN that does not look like one is a schema where its value is
+// an object, unless what stands before its last part is a schema already.
+func isExtension(key string, value any) bool {
+	if isSchema(key) || !hasURN(key) {
+		return isSchema(key)
+	}
+	_, isObject := value.(map[string]any)
+	urn, _ := splitURN(key)
+	return isObject && !isSchema(urn)
 }

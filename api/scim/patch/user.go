@@ -5,17 +5,6 @@ import (
 	"strings"
 )
 
-// Options are the points where the RFC and the practice of providers differ;
-// a connection sets them. The zero value follows practice.
-type Options struct {
-	// NoTarget refuses to write through a value filter that matches nothing,
-	// as RFC 7644 section 3.5.2.3 asks. Entra expects the element to be created.
-	NoTarget bool
-	// RejectUnknown refuses attributes that no schema has instead of ignoring
-	// them. Attributes of an extension are always kept.
-	RejectUnknown bool
-}
-
 // ApplyUser gives the user after the operations, and whether it differs. The
 // resource is the canonical form that CanonicalUser gives; it is not altered,
 // and on an error nothing of the PATCH applies.
@@ -54,13 +43,13 @@ func checkSize(ops []Op) error {
 }
 
 func applyUser(user map[string]any, op Op, opts Options) error {
-	if op.Path.Attr == "" {
-		delete(user, spelling(user, op.Path.URN))
+	if urn, whole := wholeExtension(user, op); whole {
+		delete(user, urn)
 		return nil
 	}
 	t := resolve(op.Path)
 	if t.attr == nil || t.path.URN == "" && find(userSchema, t.attr.name) == nil {
-		return unknown(op.Path.String(), opts)
+		return opts.unknown(op.Path.String())
 	}
 	if t.attr.ignored {
 		return nil
@@ -68,19 +57,32 @@ func applyUser(user map[string]any, op Op, opts Options) error {
 	if op.Kind == Remove && t.attr.required {
 		return fault(Mutability, "%s is required and cannot be removed", t.attr.name)
 	}
+	if op.Kind == Remove && t.attr.kept {
+		return nil
+	}
 	if t.path.URN == "" {
 		return t.apply(user, op, opts)
+	}
+	if _, err := opts.attribute(t.path.URN, t.path.Attr); err != nil {
+		return err
 	}
 	return inExtension(user, t.path.URN, func(extension map[string]any) error {
 		return t.apply(extension, op, opts)
 	})
 }
 
-func unknown(name string, opts Options) error {
-	if opts.RejectUnknown {
-		return fault(InvalidPath, "attribute %.100q is not in the schema", name)
+// wholeExtension gives the key of the extension that an operation removes. A
+// URN that does not look like a schema was read as an attribute of one.
+func wholeExtension(user map[string]any, op Op) (urn string, whole bool) {
+	if op.Path.Attr == "" {
+		return spelling(user, op.Path.URN), true
 	}
-	return nil
+	if op.Kind != Remove || op.Path.URN == "" || op.Path.Sub != "" || op.Path.Filter != nil {
+		return "", false
+	}
+	urn = spelling(user, op.Path.String())
+	_, whole = user[urn]
+	return urn, whole
 }
 
 // inExtension runs change on an extension, which exists only while it holds

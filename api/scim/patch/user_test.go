@@ -86,6 +86,32 @@ func TestApplyUser(t *testing.T) {
 		{"Remove removes the manager", `{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`, `{"op":"Remove","path":"` + enterprise + `:manager"}`, ada},
 		{"an unknown attribute is ignored", ada, `{"op":"add","path":"shoeSize","value":44},{"op":"add","path":"emails[type eq \"work\"].colour","value":"red"}`, ada},
 		{"members mean nothing to a user", ada, `{"op":"add","path":"members","value":[{"value":"x"}]}`, ada},
+		{"removing active, or replacing it by nothing, lets nobody in", `{"userName":"ada","active":false}`,
+			`{"op":"remove","path":"active"},{"op":"replace","path":"active","value":""},{"op":"replace","value":{"active":null}}`, `{"userName":"ada","active":false}`},
+		{"a typed and primary element is the one of that type", `{"userName":"ada","emails":[{"type":"work","value":"x"}]}`,
+			`{"op":"add","path":"emails[type eq \"Work\" and primary eq \"True\"].value","value":"y"}`, `{"userName":"ada","emails":[{"type":"Work","value":"y","primary":true}]}`},
+		{"unless it was said not to be primary", `{"userName":"ada","emails":[{"type":"work","value":"x","primary":false}]}`,
+			`{"op":"add","path":"emails[type eq \"work\" and primary eq true].value","value":"y"}`,
+			`{"userName":"ada","emails":[{"type":"work","value":"x","primary":false},{"type":"work","value":"y","primary":true}]}`},
+		{"a manager comes as a number", ada, `{"op":"Add","path":"` + enterprise + `:manager","value":42}`, `{"userName":"ada","` + enterprise + `":{"manager":{"value":"42"}}}`},
+		{"a manager comes as a reference alone", ada, `{"op":"Add","path":"manager","value":{"$ref":"../Users/M"}}`, `{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`},
+		{"a manager comes as JSON in text", ada, `{"op":"Add","path":"manager","value":"{\"value\":\"M\"}"}`, `{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`},
+		{"a manager's name alone does not remove the manager", `{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`,
+			`{"op":"replace","path":"manager","value":{"displayName":"Max"}}`, `{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`},
+		{"null, an empty list and an empty object remove the manager", `{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`,
+			`{"op":"replace","path":"manager","value":null},{"op":"replace","path":"manager","value":[]},{"op":"replace","path":"manager","value":{}}`, ada},
+		{"a manager's value is a path", ada, `{"op":"Replace","path":"URN:ietf:params:scim:schemas:extension:enterprise:2.0:User:Manager.Value","value":"M"}`,
+			`{"userName":"ada","` + enterprise + `":{"manager":{"value":"M"}}}`},
+		{"the misspelt URN is a prefix, too", ada, `{"op":"Add","path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0User:department","value":"D"}`,
+			`{"userName":"ada","` + enterprise + `":{"department":"D"}}`},
+		{"an extension of another form is an object", ada, `{"op":"add","value":{"urn:example:badge":{"number":7,"door":{"floor":1}}}},{"op":"replace","path":"urn:example:badge:number","value":8}`,
+			`{"userName":"ada","urn:example:badge":{"number":8,"door":{"floor":1}}}`},
+		{"and is removed by its name", `{"userName":"ada","urn:example:badge":{"number":8}}`, `{"op":"remove","path":"urn:example:badge"}`, ada},
+		{"the URN of the user holds its attributes", ada, `{"op":"add","value":{"` + patch.UserURN + `":{"title":"T","name":{"givenName":"A"}}}}`, `{"userName":"ada","title":"T","name":{"givenName":"A"}}`},
+		{"roles come as a list of JSON in text", ada, `{"op":"replace","path":"roles","value":["{\"value\":\"V\"}","W"]}`, `{"userName":"ada","roles":[{"value":"V"},{"value":"W"}]}`},
+		{"all the parts of an address land on one element", ada,
+			`{"op":"Add","path":"addresses[type eq \"work\"].formatted","value":"F"},{"op":"Add","path":"addresses[type eq \"work\"].StreetAddress","value":"S"},{"op":"Replace","path":"ADDRESSES[TYPE EQ \"work\"].postalCode","value":12345}`,
+			`{"userName":"ada","addresses":[{"type":"work","formatted":"F","streetAddress":"S","postalCode":"12345"}]}`},
 		{"remove, add and replace in one request", `{"userName":"ada","preferredLanguage":"en","displayName":"Old"}`,
 			`{"op":"remove","path":"preferredLanguage"},{"op":"add","path":"externalId","value":"e"},{"op":"replace","path":"displayName","value":"New"}`,
 			`{"userName":"ada","externalId":"e","displayName":"New"}`},
@@ -127,6 +153,9 @@ func TestPatchRefuses(t *testing.T) {
 		{"perhaps for a boolean", `{"op":"replace","path":"active","value":"perhaps"}`, patch.InvalidValue},
 		{"a number for a name", `{"op":"replace","path":"name","value":"x"}`, patch.InvalidValue},
 		{"two managers", `{"op":"replace","path":"manager","value":["a","b"]}`, patch.InvalidValue},
+		{"the id by its path", `{"op":"replace","path":"id","value":"x"}`, patch.Mutability},
+		{"a part of meta", `{"op":"remove","path":"meta.version"}`, patch.Mutability},
+		{"the groups of a user", `{"op":"add","path":"` + patch.UserURN + `:groups","value":[{"value":"g"}]}`, patch.Mutability},
 		{"a user without a name", `{"op":"remove","path":"userName"}`, patch.Mutability},
 		{"a user with an empty name", `{"op":"replace","path":"userName","value":""}`, patch.Mutability},
 		{"a filter that describes no element", `{"op":"add","path":"emails[type ne \"x\"].value","value":"x"}`, patch.NoTarget},
@@ -149,19 +178,37 @@ func TestPatchRefuses(t *testing.T) {
 }
 
 func TestStrictOptions(t *testing.T) {
-	missing, err := patch.Parse(request(`{"op":"replace","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := patch.ApplyUser(object(t, ada), missing, patch.Options{NoTarget: true}); scimType(err) != patch.NoTarget {
-		t.Errorf("got %v for a missing target", err)
-	}
-	unknown, err := patch.Parse(request(`{"op":"add","path":"shoeSize","value":1}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := patch.ApplyUser(object(t, ada), unknown, patch.Options{RejectUnknown: true}); scimType(err) != patch.InvalidPath {
-		t.Errorf("got %v for an unknown attribute", err)
+	const has = `{"op":"replace","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`
+	needsTarget := patch.Options{ReplaceMissing: patch.ReplaceNeedsTarget}
+	known := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes}
+	declared := known
+	declared.Extensions = []string{strings.ToUpper(custom)}
+	for _, row := range []struct {
+		about, ops string
+		opts       patch.Options
+		scimType   string
+	}{
+		{"practice adds what a replacement misses", has, patch.Options{}, ""},
+		{"the RFC refuses it", has, needsTarget, patch.NoTarget},
+		{"to add is no replacement", strings.Replace(has, "replace", "add", 1), needsTarget, ""},
+		{"an unknown attribute", `{"op":"add","path":"shoeSize","value":1}`, known, patch.InvalidPath},
+		{"an unknown attribute without a path", `{"op":"add","value":{"shoeSize":1}}`, known, patch.InvalidPath},
+		{"an unknown sub-attribute", `{"op":"add","path":"emails[type eq \"work\"].colour","value":"red"}`, known, patch.InvalidPath},
+		{"an unknown attribute of the enterprise extension", `{"op":"add","value":{"` + enterprise + `":{"shoeSize":1}}}`, known, patch.InvalidPath},
+		{"a known attribute", `{"op":"add","path":"manager","value":"1"}`, known, ""},
+		{"a password is known", `{"op":"add","value":{"password":"1","id":"x"}}`, known, ""},
+		{"an extension that nobody declared", `{"op":"add","path":"` + custom + `:tag","value":"1"}`, known, patch.InvalidPath},
+		{"an extension that the organization declared", `{"op":"add","path":"` + custom + `:tag","value":"1"}`, declared, ""},
+	} {
+		t.Run(row.about, func(t *testing.T) {
+			ops, err := patch.Parse(request(row.ops))
+			if err == nil {
+				_, _, err = patch.ApplyUser(object(t, ada), ops, row.opts)
+			}
+			if scimType(err) != row.scimType || (err == nil) != (row.scimType == "") {
+				t.Errorf("got %v, want %q", err, row.scimType)
+			}
+		})
 	}
 }
 
@@ -189,6 +236,6 @@ func FuzzPatch(f *testing.F) {
 		if err == nil && changed != (text(t, after) != text(t, before)) {
 			t.Fatalf("changed is %v for %s", changed, text(t, after))
 		}
-		_, _ = patch.GroupDelta(ops)
+		_, _ = patch.GroupDelta(ops, patch.Options{})
 	})
 }

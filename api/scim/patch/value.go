@@ -75,6 +75,9 @@ func (a *attribute) boolean(v any) (any, error) {
 // single reads a complex attribute that has one value, such as a name, or a
 // manager in any of the shapes that providers send.
 func (a *attribute) single(v any) (any, error) {
+	if s, ok := v.(string); ok {
+		v = unquote(s)
+	}
 	if list, ok := v.([]any); ok {
 		if len(list) == 0 {
 			return nil, nil
@@ -148,8 +151,8 @@ func (a *attribute) object(in map[string]any) (any, error) {
 	for i := range a.subs {
 		sub := &a.subs[i]
 		v, found := member(in, sub.name)
-		if !found && sub.name == "display" {
-			v, _ = member(in, "displayName") // Entra's spelling in roles
+		if !found {
+			v = a.substitute(sub.name, in)
 		}
 		value, err := sub.canonical(v)
 		if err != nil {
@@ -163,6 +166,20 @@ func (a *attribute) object(in map[string]any) (any, error) {
 		return nil, nil
 	}
 	return out, nil
+}
+
+// substitute finds the value of a sub-attribute that is not there under its name.
+func (a *attribute) substitute(name string, in map[string]any) any {
+	switch {
+	case name == "display": // Entra's spelling in roles
+		v, _ := member(in, "displayName")
+		return v
+	case name == "value" && a.reference:
+		v, _ := member(in, "$ref")
+		ref, _ := v.(string)
+		return ref[strings.LastIndexByte(ref, '/')+1:]
+	}
+	return nil
 }
 
 // onePrimary leaves one primary element among all: the first of those that were
