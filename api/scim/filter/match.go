@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -102,15 +103,33 @@ func candidates(values []any, sub string, presence bool) []any {
 				v = field(object, sub)
 			case !presence:
 				v = field(object, "value")
-			case len(object) == 0:
-				v = nil
 			}
 		}
-		if v != nil && (v != "" || !presence) {
+		if v != nil && (!presence || present(v)) {
 			out = append(out, v)
 		}
 	}
 	return out
+}
+
+// present tells whether there is anything in a value.
+func present(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return false
+	case string:
+		return v != ""
+	case []any:
+		return slices.ContainsFunc(v, present)
+	case map[string]any:
+		for _, inner := range v { // order-free: any one decides
+			if present(inner) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
 }
 
 // list gives the values of an attribute, whether it has one or several.
@@ -217,7 +236,7 @@ func (m matcher) text(v string, c Compare, path string) bool {
 	case EndsWith:
 		return strings.HasSuffix(v, want)
 	case Equal, NotEqual:
-		return (v == want) == (c.Op == Equal)
+		return (v == want || order(v, want) == 0) == (c.Op == Equal)
 	}
 	return ordered(order(v, want), c.Op)
 }
@@ -225,12 +244,23 @@ func (m matcher) text(v string, c Compare, path string) bool {
 // order compares instants as instants, whatever their zone, and other text by
 // its bytes.
 func order(a, b string) int {
-	at, aerr := time.Parse(time.RFC3339Nano, strings.ToUpper(a))
-	bt, berr := time.Parse(time.RFC3339Nano, strings.ToUpper(b))
-	if aerr == nil && berr == nil {
+	at, isTime := instant(a)
+	bt, both := instant(b)
+	if isTime && both {
 		return at.Compare(bt)
 	}
 	return strings.Compare(a, b)
+}
+
+// instant reads a dateTime. Most text is seen not to be one by its shape, since
+// to fail to read it costs a hundred times as much.
+func instant(s string) (time.Time, bool) {
+	const shortest = "2006-01-02T15:04:05Z"
+	if len(s) < len(shortest) || s[4] != '-' || s[7] != '-' || s[13] != ':' {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(s))
+	return t, err == nil
 }
 
 func ordered(order int, op Op) bool {

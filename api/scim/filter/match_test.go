@@ -61,10 +61,13 @@ func TestMatch(t *testing.T) {
 		`title eq "x"`:                                   false,
 		`age ge 36 and age le 36 and not (age gt 36) and age lt 1e2`: true,
 		`age eq "x"`: false,
-		`meta.created lt "2026-01-02T04:04:06+01:00"`:   true,
-		`meta.created gt "2026-01-02T03:04:05.000Z"`:    false,
-		`userName gt "aaa" and userName lt "b"`:         true,
-		`title pr or (userName pr and not (id eq "x"))`: true,
+		`meta.created lt "2026-01-02T04:04:06+01:00"`:     true,
+		`meta.created gt "2026-01-02T03:04:05.000Z"`:      false,
+		`meta.created eq "2026-01-02T04:04:05.000+01:00"`: true,
+		`meta.created ne "2026-01-02t03:04:05z"`:          false,
+		`meta.created ge "2026"`:                          true,
+		`userName gt "aaa" and userName lt "b"`:           true,
+		`title pr or (userName pr and not (id eq "x"))`:   true,
 	} {
 		e, err := filter.Parse(in)
 		if err != nil {

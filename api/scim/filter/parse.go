@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -201,61 +200,31 @@ func (p *parser) compare(attr Attr, start int) (Expr, error) {
 	}
 	p.space()
 	behind := p.pos
-	op := Op(strings.ToLower(p.word()))
+	op := operator(p.word())
 	switch op {
+	case "":
+		p.pos = behind
+		return nil, p.fail("expected an operator such as eq behind %q", attr.String())
 	case Present:
 		return Compare{Attr: attr, Op: op, Pos: start}, nil
-	case Equal, NotEqual, Contains, StartsWith, EndsWith, Greater, GreaterOrEqual, Less, LessOrEqual:
-		value, err := p.value()
-		return Compare{attr, op, value, start}, err
 	}
-	p.pos = behind
-	return nil, p.fail("expected an operator such as eq behind %q", attr.String())
+	value, err := p.value()
+	return Compare{attr, op, value, start}, err
 }
 
-func (p *parser) value() (any, error) {
-	p.space()
-	if p.peek() == '"' {
-		return p.quoted()
-	}
-	start := p.pos
-	for p.pos < len(p.text) && !strings.ContainsRune(" \t()[]", rune(p.text[p.pos])) {
-		p.pos++
-	}
-	word := p.text[start:p.pos]
-	switch strings.ToLower(word) {
-	case "true":
-		return true, nil
-	case "false":
-		return false, nil
-	case "null":
-		return nil, nil
-	}
-	var number json.Number
-	if json.Unmarshal([]byte(word), &number) == nil && number != "" {
-		return number, nil
-	}
-	p.pos = start
-	return nil, p.fail("expected a quoted string, a number, true, false or null")
-}
+var operators = [...]Op{Equal, NotEqual, Contains, StartsWith, EndsWith, Greater, GreaterOrEqual, Less, LessOrEqual, Present}
 
-func (p *parser) quoted() (string, error) {
-	end := p.pos + 1
-	for end < len(p.text) && p.text[end] != '"' {
-		if p.text[end] == '\\' {
-			end++
+// operator finds the operator that a word spells, in any case.
+func operator(word string) Op {
+	if len(word) != 2 {
+		return ""
+	}
+	for _, op := range operators {
+		if word[0]|0x20 == op[0] && word[1]|0x20 == op[1] {
+			return op
 		}
-		end++
 	}
-	if end >= len(p.text) {
-		return "", p.fail("string is not closed")
-	}
-	var s string
-	if json.Unmarshal([]byte(p.text[p.pos:end+1]), &s) != nil {
-		return "", p.fail("string is not valid JSON")
-	}
-	p.pos = end + 1
-	return s, nil
+	return ""
 }
 
 // attr reads [URN ":"] name ["." sub]. The URN ends at the last colon, since
@@ -304,25 +273,31 @@ func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 // word takes the longest run of bytes that a name, a URN or an operator has.
 func (p *parser) word() string {
 	start := p.pos
-	for p.pos < len(p.text) {
-		c := p.text[p.pos]
-		if !isLetter(c) && !isDigit(c) && strings.IndexByte("$-_.:", c) < 0 {
-			break
-		}
+	for p.pos < len(p.text) && isWord(p.text[p.pos]) {
 		p.pos++
 	}
 	return p.text[start:p.pos]
+}
+
+func isWord(c byte) bool {
+	switch c {
+	case '$', '-', '_', '.', ':':
+		return true
+	}
+	return isLetter(c) || isDigit(c)
 }
 
 // keyword consumes the given word, in any case, if it comes next.
 func (p *parser) keyword(want string) bool {
 	start := p.pos
 	p.space()
-	if strings.EqualFold(p.word(), want) {
-		return true
+	end := p.pos + len(want)
+	if end > len(p.text) || !strings.EqualFold(p.text[p.pos:end], want) || end < len(p.text) && isWord(p.text[end]) {
+		p.pos = start
+		return false
 	}
-	p.pos = start
-	return false
+	p.pos = end
+	return true
 }
 
 func (p *parser) expect(c byte) error {

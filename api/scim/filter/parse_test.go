@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -23,6 +24,11 @@ func TestParseReads(t *testing.T) {
 		{"a URN with a version", `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq "m"`,
 			`urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq "m"`},
 		{"escapes of JSON", `a eq "q\"b\\ \u00e9<"`, `a eq "q\"b\\ é<"`},
+		{"escapes of every kind", `a eq "\/\b\f\n\r\t\u0041\uD83D\ude00"`, `a eq "/\b\f\n\r\tA😀"`},
+		{"spaces and tabs between words, and in a string", "\ta  eq\t\"x  y\"  and ( b pr )", `a eq "x  y" and b pr`},
+		{"brackets and keywords in a string", `a eq ") or (b pr]" and c eq ""`, `a eq ") or (b pr]" and c eq ""`},
+		{"nothing between a parenthesis and a word", `(a pr)and(b pr)or not(c pr)`, `a pr and b pr or not (c pr)`},
+		{"an attribute that begins like a keyword", `order eq 1 and nothing pr or android pr`, `order eq 1 and nothing pr or android pr`},
 		{"literals in any case", `a eq True and b eq NULL and c eq -1.5e3`, `a eq true and b eq null and c eq -1.5e3`},
 	} {
 		t.Run(row.about, func(t *testing.T) {
@@ -44,6 +50,19 @@ func TestParseRefuses(t *testing.T) {
 		{"a bare word as value", `userName eq x`, "expected a quoted string, a number, true, false or null at position 12"},
 		{"an open string", `userName eq "x`, "string is not closed at position 12"},
 		{"a string that ends in an escape", `userName eq "x\`, "string is not closed at position 12"},
+		{"half a surrogate pair", `a eq "x\ud800"`, "an escape in the string is not one of JSON at position 7"},
+		{"half a pair before another escape", `a eq "\ud800\n"`, "an escape in the string is not one of JSON at position 6"},
+		{"two halves in the wrong order", `a eq "\udc00\ud800"`, "an escape in the string is not one of JSON at position 6"},
+		{"an escape that is none", `a eq "\x"`, "an escape in the string is not one of JSON at position 6"},
+		{"an escape that is too short", `a eq "\u12"`, "an escape in the string is not one of JSON at position 6"},
+		{"bytes that are not UTF-8", "a eq \"\xff\"", "string is not UTF-8 at position 5"},
+		{"a line break in a string", "a eq \"x\ny\"", "a string must not contain the control character 0x0a; write it as an escape at position 7"},
+		{"a number with a leading zero", `a eq 01`, "expected a quoted string, a number, true, false or null at position 5"},
+		{"a number that ends in a point", `a eq 1.`, "expected a quoted string, a number, true, false or null at position 5"},
+		{"nothing in parentheses", `()`, "expected an attribute name at position 1"},
+		{"and at the end", `a pr and`, "expected an attribute name at position 8"},
+		{"not without parentheses", `not a pr`, `expected an operator such as eq behind "not" at position 4`},
+		{"a literal on the left", `"x" eq a`, "expected an attribute name at position 0"},
 		{"an open parenthesis", `(a pr`, `expected ")" at position 5`},
 		{"an open bracket", `a[b pr`, `expected "]" at position 6`},
 		{"words behind the end", `a pr b`, "expected and, or, or the end of the filter at position 5"},
@@ -151,6 +170,70 @@ func TestEqualities(t *testing.T) {
 		if ok != (row.pairs == 1) || ok && (attr != "userName" || value != "x") {
 			t.Errorf("%s: got %s %s %v", row.in, attr, value, ok)
 		}
+	}
+}
+
+// FuzzLiteral: what stands behind an operator is read as JSON reads it, except that
+// JSON mends what is not a character, and a filter refuses it.
+func FuzzLiteral(f *testing.F) {
+	for _, seed := range []string{`"x"`, `"\ud83d\ude00"`, `"\ud800"`, `-1.5e+3`, `01`, `true`, `"a\\"`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		decoder := json.NewDecoder(strings.NewReader(s))
+		decoder.UseNumber()
+		var want any
+		whole := decoder.Decode(&want) == nil && decoder.InputOffset() == int64(len(s))
+		e, err := filter.Parse("a eq " + s)
+		c, single := e.(filter.Compare)
+		switch {
+		case err != nil || !single:
+			text, isText := want.(string)
+			if number, ok := want.(json.Number); ok && whole || isText && whole && !strings.ContainsRune(text, '\uFFFD') {
+				t.Fatalf("%q is %v%v in JSON, and refused: %v", s, text, number, err)
+			}
+		case whole && c.Value != want:
+			t.Fatalf("%q is %#v in JSON, and %#v here", s, want, c.Value)
+		}
+	})
+}
+
+// BenchmarkParse holds the bound of 5 µs for what providers send.
+func BenchmarkParse(b *testing.B) {
+	for _, row := range []struct{ about, filter string }{
+		{"match", `userName eq "Test_User_00aa00aa-bb11-cc22-dd33-44ee44ee44ee"`},
+		{"typed", `emails[type eq "work"].value eq "a@b.example"`},
+		{"reference", `id eq "usr-01j9" and manager eq "usr-01ja"`},
+		{"extension", `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq "Ward"`},
+		{"long", `(userName sw "a" or name.familyName co "b") and not (active eq false) and meta.lastModified gt "2026-01-02T03:04:05Z"`},
+	} {
+		b.Run(row.about, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := filter.Parse(row.filter); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkHostile: the deepest and longest of filters cost what their bytes do.
+func BenchmarkHostile(b *testing.B) {
+	for _, row := range []struct{ about, filter string }{
+		{"parentheses", strings.Repeat("(", filter.MaxFilter)},
+		{"negations", strings.Repeat("not(", filter.MaxFilter/4)},
+		{"spaces", strings.Repeat(" ", filter.MaxFilter)},
+		{"comparisons", strings.Repeat("a pr or ", filter.MaxFilter/8)},
+		{"escapes", `a eq "` + strings.Repeat(`\n`, filter.MaxFilter/2-4) + `"`},
+		{"digits", `a eq ` + strings.Repeat("9", filter.MaxFilter-5)},
+	} {
+		b.Run(row.about, func(b *testing.B) {
+			b.SetBytes(int64(len(row.filter)))
+			for b.Loop() {
+				_, _ = filter.Parse(row.filter)
+			}
+		})
 	}
 }
 
