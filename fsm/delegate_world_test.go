@@ -224,10 +224,13 @@ func (a *attempts) onGroups() {
 		for child := range groups {
 			if child != g {
 				a.add(directory.ManageGroups, &fsm.NestGroup{Parent: groupID(g), Child: groupID(child)}, "%d in %d", child, g)
+				a.add(directory.ManageGroups, &fsm.ChangeGroup{Group: groupID(g), AddNested: []directory.GroupID{groupID(child)}}, "%d among the members of %d", child, g)
 			}
 		}
 	}
 	a.add(directory.ManageGroups, &fsm.UnnestGroup{Parent: groupID(board), Child: groupID(chairs)}, "")
+	a.add(directory.ManageGroups, &fsm.ChangeGroup{Group: groupID(board), RemoveNested: []directory.GroupID{groupID(chairs)}}, "chairs out of the board")
+	a.add(directory.ManageGroups, &fsm.ChangeGroup{Group: groupID(board), SetNested: true}, "no group in the board")
 }
 
 func (a *attempts) onRoles(w *ward) {

@@ -14,6 +14,8 @@ type CreateGroup struct {
 	Group       directory.Group    `cbor:"1,keyasint"`
 	Members     []directory.UserID `cbor:"2,keyasint,omitempty"`
 	SkipUnknown bool               `cbor:"3,keyasint,omitempty"`
+	// Groups are nested in the new one.
+	Groups []directory.GroupID `cbor:"4,keyasint,omitempty"`
 }
 
 func (*CreateGroup) Kind() Kind { return KindCreateGroup }
@@ -39,12 +41,17 @@ func (c *CreateGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	if err := change.apply(tx, e); err != nil {
 		return Outcome{}, err
 	}
+	nested := nestedChange{group: &g, env: env, skipUnknown: c.SkipUnknown, add: c.Groups}
+	if err := nested.apply(tx, e); err != nil {
+		return Outcome{}, err
+	}
 	return changed(g.ID)
 }
 
 // ChangeGroup changes fields and members of a group as deltas against the state
 // at apply: two changes that were made at the same time both count. Set, when
-// SetMembers is true, replaces all members first; then Remove, then Add.
+// SetMembers is true, replaces all users first; then Remove, then Add. SetNested and
+// what belongs to it do the same for the groups that are nested in it.
 type ChangeGroup struct {
 	Group       directory.GroupID  `cbor:"1,keyasint"`
 	Name        *string            `cbor:"2,keyasint,omitempty"`
@@ -54,8 +61,13 @@ type ChangeGroup struct {
 	Set         []directory.UserID `cbor:"6,keyasint,omitempty"`
 	Remove      []directory.UserID `cbor:"7,keyasint,omitempty"`
 	Add         []directory.UserID `cbor:"8,keyasint,omitempty"`
-	SkipUnknown bool               `cbor:"9,keyasint,omitempty"` // unknown users are left out instead of refusing the change
+	SkipUnknown bool               `cbor:"9,keyasint,omitempty"` // unknown users and groups, and what would close a cycle, are left out instead of refusing the change
 	IfVersion   directory.Index    `cbor:"10,keyasint,omitempty"`
+
+	SetNested    bool                `cbor:"11,keyasint,omitempty"`
+	Nested       []directory.GroupID `cbor:"12,keyasint,omitempty"`
+	RemoveNested []directory.GroupID `cbor:"13,keyasint,omitempty"`
+	AddNested    []directory.GroupID `cbor:"14,keyasint,omitempty"`
 }
 
 func (*ChangeGroup) Kind() Kind { return KindChangeGroup }
@@ -80,20 +92,17 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 		}
 		e.event(directory.GroupUpdated, g.ID, "%s", g.Name)
 	}
-	change := memberChange{
-		group: &g, env: env, skipUnknown: c.SkipUnknown,
-		replace: c.SetMembers, set: c.Set, remove: c.Remove, add: c.Add,
-	}
-	if err := change.apply(tx, e); err != nil {
+	others, err := c.members(tx, env, e, &g)
+	if err != nil {
 		return Outcome{}, err
 	}
-	if !renamed && change.joined+change.left == 0 {
+	if !renamed && !others {
 		return unchanged(g.ID)
 	}
 	if err := mayWriteGroup(tx, env, old, &g); err != nil {
 		return Outcome{}, err
 	}
-	if change.joined+change.left > 0 {
+	if others {
 		if err := mayChangeMembers(tx, env, old, "members"); err != nil {
 			return Outcome{}, err
 		}
@@ -104,6 +113,23 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	}
 	e.row(directory.RowGroup, g.ID)
 	return changed(g.ID)
+}
+
+// members reports whether others are in the group now.
+func (c *ChangeGroup) members(tx *state.OrgTx, env *Envelope, e *effects, g *directory.Group) (bool, error) {
+	users := memberChange{
+		group: g, env: env, skipUnknown: c.SkipUnknown,
+		replace: c.SetMembers, set: c.Set, remove: c.Remove, add: c.Add,
+	}
+	if err := users.apply(tx, e); err != nil {
+		return false, err
+	}
+	groups := nestedChange{
+		group: g, env: env, skipUnknown: c.SkipUnknown,
+		replace: c.SetNested, set: c.Nested, remove: c.RemoveNested, add: c.AddNested,
+	}
+	err := groups.apply(tx, e)
+	return users.joined+users.left+groups.changed > 0, err
 }
 
 // mayWriteGroup is mayWrite for groups: a provider sends the name and its id of

@@ -52,6 +52,13 @@ func (h *history) users() (us []directory.UserID) {
 	return us
 }
 
+func (h *history) groups() (gs []directory.GroupID) {
+	for range h.rng.Intn(8) / 6 {
+		gs = append(gs, h.group())
+	}
+	return gs
+}
+
 // soon is an end that some later entries reach.
 func (h *history) soon() directory.Time { return h.now + directory.Time(h.rng.Intn(100_000)) }
 
@@ -136,6 +143,7 @@ func (h *history) collection(kind fsm.Kind) fsm.Command {
 		return &fsm.ChangeGroup{
 			Group: h.group(), Add: h.users(), Remove: h.users(),
 			SetMembers: h.rng.Intn(4) == 0, Set: h.users(), SkipUnknown: h.maybe(),
+			SetNested: h.rng.Intn(8) == 0, AddNested: h.groups(), RemoveNested: h.groups(),
 		}
 	case fsm.KindDeleteGroup:
 		return &fsm.DeleteGroup{Group: h.group()}

@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 )
@@ -97,4 +99,102 @@ func groupRows(tx *state.OrgTx, e *effects, id directory.GroupID) {
 	for _, g := range tx.Edges().Descendants(id) {
 		e.row(directory.RowGroup, g)
 	}
+}
+
+// nestedChange is memberChange for the groups in a group, in the same entry.
+type nestedChange struct {
+	group            *directory.Group
+	env              *Envelope
+	replace          bool
+	set, remove, add []directory.GroupID
+	skipUnknown      bool
+	changed          int
+}
+
+func (n *nestedChange) apply(tx *state.OrgTx, e *effects) error {
+	if len(n.set)+len(n.remove)+len(n.add) > MembersPerChangeMax {
+		return directory.Invalid("members", "more than %d in one request", MembersPerChangeMax)
+	}
+	gone, joining := n.remove, n.add
+	if n.replace {
+		gone, joining = append(n.absent(tx), n.remove...), append(without(n.set, n.remove), n.add...)
+	}
+	for _, id := range gone {
+		if err := n.drop(tx, e, id); err != nil {
+			return err
+		}
+	}
+	for _, id := range joining {
+		if err := n.join(tx, e, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// absent are the groups in the group that a replacement does not name, in id order.
+func (n *nestedChange) absent(tx *state.OrgTx) []directory.GroupID {
+	return without(tx.Edges().Children(n.group.ID), n.set)
+}
+
+// without keeps the order of what is left.
+func without(ids, out []directory.GroupID) (rest []directory.GroupID) {
+	named := make(map[directory.GroupID]bool, len(out))
+	for _, id := range out {
+		named[id] = true
+	}
+	for _, id := range ids {
+		if !named[id] {
+			rest = append(rest, id)
+		}
+	}
+	return rest
+}
+
+// join leaves out what would close a cycle where unknown members are left out, too:
+// a provider that nests two groups in each other means no more than it says of
+// either, and the rest of its push counts.
+func (n *nestedChange) join(tx *state.OrgTx, e *effects, id directory.GroupID) error {
+	child, ok := tx.Group(id)
+	if !ok {
+		if n.skipUnknown {
+			return nil
+		}
+		return directory.Invalid("members", "no such group %s", id)
+	}
+	if slices.Contains(tx.Edges().Parents(id), n.group.ID) {
+		return nil
+	}
+	if err := mayGiveGroup(tx, n.env, n.group.ID); err != nil {
+		return err
+	}
+	added, err := tx.Nest(n.group.ID, id)
+	if n.skipUnknown && directory.KindOf(err) == directory.KindConflict {
+		return nil
+	}
+	if added {
+		n.note(tx, e, child, directory.GroupNested)
+	}
+	return err
+}
+
+func (n *nestedChange) drop(tx *state.OrgTx, e *effects, id directory.GroupID) error {
+	child, ok := tx.Group(id)
+	if !ok || !slices.Contains(tx.Edges().Parents(id), n.group.ID) {
+		return nil
+	}
+	if err := mayTakeGroup(tx, n.env, n.group.ID); err != nil {
+		return err
+	}
+	removed, err := tx.Unnest(n.group.ID, id)
+	if removed {
+		n.note(tx, e, child, directory.GroupUnnested)
+	}
+	return err
+}
+
+func (n *nestedChange) note(tx *state.OrgTx, e *effects, child *directory.Group, typ directory.EventType) {
+	n.changed++
+	e.event(typ, n.group.ID, "%s in %s", child.Name, n.group.Name)
+	groupRows(tx, e, child.ID)
 }

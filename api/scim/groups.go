@@ -2,6 +2,7 @@ package scim
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/patch"
@@ -37,15 +38,18 @@ func (r *request) groupResource(g *directory.Group) map[string]any {
 	return resource
 }
 
-func (r *request) member(id string) map[string]any {
-	return map[string]any{"value": id, "$ref": r.root + "/Users/" + id, "type": "User"}
+func (r *request) member(kind, id string) map[string]any {
+	return map[string]any{"value": id, "$ref": r.root + "/" + kind + "s/" + id, "type": kind}
 }
 
 func (r *request) membersOf(view *state.Org, g directory.GroupID) (members []any) {
 	view.Permissions().EachMember(g, func(u directory.UserID) bool {
-		members = append(members, r.member(u.String()))
+		members = append(members, r.member("User", u.String()))
 		return true
 	})
+	for _, nested := range view.Permissions().Children(g) {
+		members = append(members, r.member("Group", nested.String()))
+	}
 	return members
 }
 
@@ -82,28 +86,54 @@ func getGroup(r *request) error {
 	return r.writeGroup(http.StatusOK, pass.View(), g.ID)
 }
 
-// userIDs leaves out what cannot be a user here: ids of groups, since groups
-// do not nest, and ids that were never ours. One stray id must not cost the
-// provider the whole push.
-func userIDs(texts []string) (ids []directory.UserID) {
+// membership is a list of members, each of them a user or a group by its id. What
+// is neither was never ours.
+type membership struct {
+	users   []directory.UserID
+	groups  []directory.GroupID
+	unknown []string
+}
+
+func membersFrom(texts []string) (m membership) {
 	for _, text := range texts {
-		if id, err := directory.ParseUserID(text); err == nil {
-			ids = append(ids, id)
+		if user, err := directory.ParseUserID(text); err == nil {
+			m.users = append(m.users, user)
+		} else if group, err := directory.ParseGroupID(text); err == nil {
+			m.groups = append(m.groups, group)
+		} else {
+			m.unknown = append(m.unknown, text)
 		}
 	}
-	return ids
+	return m
 }
+
+// joining reads members who are to be in a group. One stray id must not cost the
+// provider the whole push, unless its connection asks for that.
+func (r *request) joining(texts []string) (membership, error) {
+	m := membersFrom(texts)
+	if len(m.unknown) > 0 && r.options().UnknownMembers == patch.RejectUnknownMembers {
+		return m, directory.Invalid("members", "no such user or group %.100q", m.unknown[0])
+	}
+	return m, nil
+}
+
+// options are the connection's choices where the RFC and practice collide.
+func (r *request) options() patch.Options { return patch.Options{} }
 
 func (r *request) groupBody() (patch.GroupBody, error) {
 	body, err := r.body(patch.MaxBody)
 	if err != nil {
 		return patch.GroupBody{}, err
 	}
-	return patch.CanonicalGroup(body, patch.Options{})
+	return patch.CanonicalGroup(body, r.options())
 }
 
 func postGroup(r *request) error {
 	body, err := r.groupBody()
+	if err != nil {
+		return err
+	}
+	members, err := r.joining(body.Members)
 	if err != nil {
 		return err
 	}
@@ -116,7 +146,10 @@ func postGroup(r *request) error {
 		Name: body.DisplayName, ExternalID: body.ExternalID,
 		Source: directory.SourceSCIM, Connection: directory.ConnectionID(r.caller.Actor.ID),
 	}
-	command := &fsm.CreateGroup{Group: g, Members: userIDs(body.Members), SkipUnknown: true}
+	command := &fsm.CreateGroup{
+		Group: g, Members: members.users, Groups: members.groups,
+		SkipUnknown: r.options().UnknownMembers == patch.SkipUnknownMembers,
+	}
 	result, err := pass.Propose(r.Context(), command, access.IdempotencyKey{})
 	if err != nil {
 		return err
@@ -150,7 +183,7 @@ func patchGroup(r *request) error {
 	if err != nil {
 		return err
 	}
-	delta, err := patch.GroupDelta(ops, patch.Options{})
+	delta, err := patch.GroupDelta(ops, r.options())
 	if err != nil {
 		return err
 	}
@@ -175,13 +208,9 @@ func (r *request) changeGroup(delta patch.Delta) (*access.Pass, directory.GroupI
 	if err := r.matches(g.Version); err != nil {
 		return nil, g.ID, err
 	}
-	command := &fsm.ChangeGroup{
-		Group: g.ID, Name: delta.DisplayName, ExternalID: delta.ExternalID,
-		Add: userIDs(delta.Add), Remove: userIDs(delta.Remove),
-		SkipUnknown: true, IfVersion: r.guard(g.Version),
-	}
-	if delta.Replace != nil {
-		command.SetMembers, command.Set = true, userIDs(*delta.Replace)
+	command, err := r.groupChange(g, delta)
+	if err != nil {
+		return nil, g.ID, err
 	}
 	if changesNothing(pass.View(), g, command) {
 		return pass, g.ID, nil
@@ -194,6 +223,30 @@ func (r *request) changeGroup(delta patch.Delta) (*access.Pass, directory.GroupI
 	return pass, g.ID, nil
 }
 
+// groupChange is the delta in the words of the machine.
+func (r *request) groupChange(g *directory.Group, delta patch.Delta) (*fsm.ChangeGroup, error) {
+	add, err := r.joining(delta.Add)
+	if err != nil {
+		return nil, err
+	}
+	remove := membersFrom(delta.Remove)
+	command := &fsm.ChangeGroup{
+		Group: g.ID, Name: delta.DisplayName, ExternalID: delta.ExternalID,
+		Add: add.users, Remove: remove.users, AddNested: add.groups, RemoveNested: remove.groups,
+		SkipUnknown: r.options().UnknownMembers == patch.SkipUnknownMembers, IfVersion: r.guard(g.Version),
+	}
+	if delta.Replace == nil {
+		return command, nil
+	}
+	all, err := r.joining(*delta.Replace)
+	if err != nil {
+		return nil, err
+	}
+	command.SetMembers, command.Set = true, all.users
+	command.SetNested, command.Nested = true, all.groups
+	return command, nil
+}
+
 // changesNothing spares the log what providers repeat: Okta sends the name of
 // a group with every change of its members, Entra members who are in it.
 func changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) bool {
@@ -201,7 +254,7 @@ func changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) boo
 		return false
 	}
 	for _, u := range c.Add {
-		if view.HasUser(u) && !view.Permissions().IsMember(g.ID, u) {
+		if !view.Permissions().IsMember(g.ID, u) && (view.HasUser(u) || !c.SkipUnknown) {
 			return false
 		}
 	}
@@ -210,7 +263,20 @@ func changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) boo
 			return false
 		}
 	}
-	return true
+	return nestsNothing(view, g.ID, c)
+}
+
+// nestsNothing is what changesNothing says of the groups among the members.
+func nestsNothing(view *state.Org, parent directory.GroupID, c *fsm.ChangeGroup) bool {
+	in := func(child directory.GroupID) bool {
+		return slices.Contains(view.Permissions().Parents(child), parent)
+	}
+	for _, child := range c.AddNested {
+		if _, known := view.Group(child); !in(child) && (known || !c.SkipUnknown) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(c.RemoveNested, in)
 }
 
 func deleteGroup(r *request) error {

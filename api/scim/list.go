@@ -2,6 +2,7 @@ package scim
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -210,9 +211,15 @@ func (r *request) comparable(view *state.Org, g directory.GroupID, e filter.Expr
 	if all {
 		return r.membersOf(view, g)
 	}
-	for _, u := range userIDs(named) {
+	asked := membersFrom(named)
+	for _, u := range asked.users {
 		if view.Permissions().IsMember(g, u) {
-			members = append(members, r.member(u.String()))
+			members = append(members, r.member("User", u.String()))
+		}
+	}
+	for _, nested := range asked.groups {
+		if slices.Contains(view.Permissions().Parents(nested), g) {
+			members = append(members, r.member("Group", nested.String()))
 		}
 	}
 	return members

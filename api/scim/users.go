@@ -88,7 +88,7 @@ func postUser(r *request) error {
 	if err != nil {
 		return err
 	}
-	resource, err := patch.CanonicalUser(body, patch.Options{})
+	resource, err := patch.CanonicalUser(body, r.options())
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func putUser(r *request) error {
 	if err != nil {
 		return err
 	}
-	resource, err := patch.CanonicalUser(body, patch.Options{})
+	resource, err := patch.CanonicalUser(body, r.options())
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func patchUser(r *request) error {
 		return err
 	}
 	return r.changeUser(func(old map[string]any) (map[string]any, error) {
-		next, _, err := patch.ApplyUser(old, ops, patch.Options{})
+		next, _, err := patch.ApplyUser(old, ops, r.options())
 		return next, err
 	})
 }

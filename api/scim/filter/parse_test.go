@@ -183,7 +183,7 @@ func FuzzLiteral(f *testing.F) {
 		decoder := json.NewDecoder(strings.NewReader(s))
 		decoder.UseNumber()
 		var want any
-		whole := decoder.Decode(&want) == nil && decoder.InputOffset() == int64(len(s))
+		whole := decoder.Decode(&want) == nil && decoder.InputOffset() == int64(len(s)) && strings.TrimSpace(s) == s
 		e, err := filter.Parse("a eq " + s)
 		c, single := e.(filter.Compare)
 		switch {
