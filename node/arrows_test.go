@@ -40,7 +40,7 @@ var arrows = map[string][]string{
 	"api/access":      {"directory", "fsm", "fsm/codec", "fsm/state", "fsm/wire"},
 	"api/scim/filter": {},
 	"api/scim/patch":  {"api/scim/filter"},
-	"api/scim":        {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/patch"},
+	"api/scim":        {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/patch", "keyring"}, // seals cursors
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
 	// admin compiles route policies before it proposes them (bpf/policy), shows

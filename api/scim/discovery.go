@@ -17,15 +17,19 @@ const (
 )
 
 func (r *request) providerConfig() map[string]any {
-	unsupported := map[string]any{"supported": false}
+	supported := map[string]any{"supported": true}
 	return map[string]any{
 		"schemas":        []string{configURN},
-		"patch":          map[string]any{"supported": true},
-		"bulk":           map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
+		"patch":          supported,
+		"bulk":           map[string]any{"supported": true, "maxOperations": bulkOperations, "maxPayloadSize": bulkMax},
 		"filter":         map[string]any{"supported": true, "maxResults": countMax},
-		"changePassword": unsupported,
-		"sort":           unsupported,
-		"etag":           map[string]any{"supported": true},
+		"changePassword": map[string]any{"supported": false},
+		"sort":           supported,
+		"etag":           supported,
+		"pagination": map[string]any{ // RFC 9865 section 4
+			"cursor": true, "index": true, "defaultPaginationMethod": "index",
+			"defaultPageSize": countDefault, "maxPageSize": countMax,
+		},
 		"authenticationSchemes": []any{map[string]any{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "The token of a connection, in the Authorization header",
@@ -34,9 +38,19 @@ func (r *request) providerConfig() map[string]any {
 	}
 }
 
+// admitDiscovery lets whoever shows no token read what is the same for every
+// organization, and for slugs that nobody has (RFC 7644 section 4).
+func (r *request) admitDiscovery() error {
+	if r.org.IsZero() {
+		return nil
+	}
+	_, err := r.admit("scim.discovery")
+	return err
+}
+
 // getSchemas and getResourceTypes answer with the list or, by id, with one.
 func getSchemas(r *request) error {
-	if _, err := r.admit("scim.discovery"); err != nil {
+	if err := r.admitDiscovery(); err != nil {
 		return err
 	}
 	var list []any
@@ -83,7 +97,7 @@ func withoutNulls(value any) {
 }
 
 func getResourceTypes(r *request) error {
-	if _, err := r.admit("scim.discovery"); err != nil {
+	if err := r.admitDiscovery(); err != nil {
 		return err
 	}
 	user := r.resourceType("User", patch.UserURN)
@@ -100,8 +114,13 @@ func (r *request) resourceType(name, urn string) map[string]any {
 }
 
 func (r *request) writeDocuments(list []any, noun string) error {
+	if r.URL.Query().Has("filter") { // RFC 7644 section 4
+		return &failure{status: http.StatusForbidden, detail: "the documents of this endpoint cannot be filtered"}
+	}
 	if r.id == "" {
-		return r.writePage(&page{start: 1, total: len(list), resources: list})
+		return r.write(http.StatusOK, map[string]any{
+			"schemas": []string{listURN}, "totalResults": len(list), "startIndex": 1, "itemsPerPage": len(list), "Resources": list,
+		})
 	}
 	for _, document := range list {
 		if id, _ := document.(map[string]any)["id"].(string); strings.EqualFold(id, r.id) {

@@ -29,6 +29,19 @@ type failure struct {
 
 func (f *failure) Error() string { return f.detail }
 
+// body is RFC 7644 section 3.12.
+func (f *failure) body() map[string]any {
+	body := map[string]any{
+		"schemas": []string{errorURN},
+		"status":  strconv.Itoa(f.status), // a string
+		"detail":  f.detail,
+	}
+	if f.scimType != "" {
+		body["scimType"] = f.scimType
+	}
+	return body
+}
+
 // unread is a body that could not be read to its end.
 type unread struct{ err error }
 
@@ -91,7 +104,7 @@ func (r *request) fail(err error) {
 	r.record(f)
 	switch f.status {
 	case http.StatusInternalServerError:
-		r.server.log.Error("scim request failed", "method", r.Method, "error", err)
+		r.server.Log.Error("scim request failed", "method", r.Method, "error", err)
 	case http.StatusServiceUnavailable:
 		r.w.Header().Set("Retry-After", retryAfter)
 	case http.StatusUnauthorized:
@@ -99,16 +112,8 @@ func (r *request) fail(err error) {
 	case http.StatusMethodNotAllowed:
 		r.w.Header().Set("Allow", f.allow)
 	}
-	body := map[string]any{
-		"schemas": []string{errorURN},
-		"status":  strconv.Itoa(f.status), // a string, RFC 7644 section 3.12
-		"detail":  f.detail,
-	}
-	if f.scimType != "" {
-		body["scimType"] = f.scimType
-	}
-	if err := r.write(f.status, body); err != nil {
-		r.server.log.Error("scim answer failed", "error", err)
+	if err := r.write(f.status, f.body()); err != nil {
+		r.server.Log.Error("scim answer failed", "error", err)
 	}
 }
 
@@ -129,14 +134,14 @@ func (r *request) write(status int, body any) error {
 // there already, and a caller who is nobody leaves nothing.
 func (r *request) record(f *failure) {
 	op, writes := refusedOperation(r.kind, r.Method)
-	if !writes || r.org.IsZero() || f.status/100 != 4 {
+	if !writes || r.id == searchSegment || r.org.IsZero() || f.status/100 != 4 {
 		return
 	}
 	class := r.kind
 	if r.id != "" {
 		class += "/{id}"
 	}
-	r.server.gate.RecordRefusal(r.Context(), r.caller, op, &fsm.RecordRefusal{
+	r.server.Gate.RecordRefusal(r.Context(), r.caller, op, &fsm.RecordRefusal{
 		Method: r.Method, Class: class, Status: uint16(f.status), Detail: strconv.Itoa(f.status) + ": " + f.detail,
 	})
 }

@@ -69,6 +69,9 @@ func (r *request) writeGroup(status int, view *state.Org, id directory.GroupID) 
 	if !ok {
 		return directory.NotFound("group")
 	}
+	if r.unchanged(g.Version) {
+		return nil
+	}
 	r.w.Header().Set("ETag", etag(g.Version))
 	r.w.Header().Set("Location", r.root+"/Groups/"+id.String())
 	return r.write(status, r.groupAnswer(view, g))
@@ -173,7 +176,8 @@ func putGroup(r *request) error {
 }
 
 // patchGroup answers without a body: nobody who adds one member to a large
-// group wants to read all the others.
+// group wants to read all the others. Who names attributes does (RFC 7644 section
+// 3.5.2).
 func patchGroup(r *request) error {
 	body, err := r.body(patch.MaxBody)
 	if err != nil {
@@ -187,8 +191,12 @@ func patchGroup(r *request) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := r.changeGroup(delta); err != nil {
+	pass, id, err := r.changeGroup(delta)
+	if err != nil {
 		return err
+	}
+	if len(r.fields.include) > 0 {
+		return r.writeGroup(http.StatusOK, pass.View(), id)
 	}
 	r.w.WriteHeader(http.StatusNoContent)
 	return nil

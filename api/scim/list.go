@@ -2,10 +2,8 @@ package scim
 
 import (
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/filter"
 	"github.com/authfi/authfi/api/scim/patch"
 	"github.com/authfi/authfi/directory"
@@ -14,280 +12,277 @@ import (
 
 const (
 	listURN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-	// countDefault is the page size of Okta's imports.
-	countDefault = 100
-	// countMax bounds an answer: 1000 users are about 2 MB.
-	countMax = 1000
 	// checkEvery is how many resources are compared between two looks at the
 	// deadline.
 	checkEvery = 256
 )
 
-// page collects the resources of one page and counts all.
-type page struct {
-	filter       filter.Expr // nil: everything
-	start, count int
-	total        int
-	resources    []any
+// The resource types, in the order in which a list of both has them: that of ids.
+const (
+	kindGroup = "Group"
+	kindUser  = "User"
+)
+
+// listing collects one page of the resources of some types.
+type listing struct {
+	*request
+	query *query
+	kinds []string
+	view  *state.Org
+	seen  int // compared so far
+
+	total     int // of all pages; negative: not counted
+	resources []any
+	last      place // of the page
+	more      bool  // something comes after the page
 }
 
-func (r *request) parsePage() (*page, error) {
-	q, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, err
-	}
-	p := &page{resources: []any{}}
-	if p.start, err = number(q.Get("startIndex"), "startIndex", 1); err != nil {
-		return nil, err
-	}
-	if p.count, err = number(q.Get("count"), "count", countDefault); err != nil {
-		return nil, err
-	}
-	p.start, p.count = max(p.start, 1), min(max(p.count, 0), countMax)
-	if q.Has("filter") {
-		p.filter, err = filter.Parse(q.Get("filter"))
-	}
-	return p, err
-}
+func listUsers(r *request) error  { return r.list((*request).queryOf, kindUser) }
+func listGroups(r *request) error { return r.list((*request).queryOf, kindGroup) }
+func listAll(r *request) error    { return r.list((*request).queryOf, kindGroup, kindUser) }
 
-func number(text, name string, otherwise int) (int, error) {
-	if text == "" {
-		return otherwise, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, &patch.Error{ScimType: patch.InvalidValue, Detail: name + " must be an integer"}
-	}
-	return n, nil
-}
+func searchUsers(r *request) error  { return r.list((*request).searchOf, kindUser) }
+func searchGroups(r *request) error { return r.list((*request).searchOf, kindGroup) }
+func searchAll(r *request) error    { return r.list((*request).searchOf, kindGroup, kindUser) }
 
-// next counts one resource and tells whether it is on the page.
-func (p *page) next() bool {
-	p.total++
-	return p.total >= p.start && p.total-p.start < p.count
-}
-
-func (r *request) writePage(p *page) error {
-	return r.write(http.StatusOK, map[string]any{
-		"schemas":      []string{listURN},
-		"totalResults": p.total,
-		"startIndex":   p.start,
-		"itemsPerPage": len(p.resources),
-		"Resources":    p.resources,
-	})
-}
-
-// hints are equalities that hold for every match, by lower-case attribute. An
-// index can answer each of them; the filter is evaluated on what it gives.
-func hints(e filter.Expr, into map[string]string) map[string]string {
-	switch e := e.(type) {
-	case filter.And:
-		hints(e.Right, hints(e.Left, into))
-	case filter.Compare:
-		if value, ok := e.Value.(string); ok && e.Op == filter.Equal {
-			into[attrName(e.Attr)] = value
-		}
-	case filter.ValuePath:
-		for sub, value := range hints(e.Filter, map[string]string{}) {
-			into[attrName(e.Attr)+"."+sub] = value
-		}
-	}
-	return into
-}
-
-func attrName(a filter.Attr) string { return coreName(strings.ToLower(a.String())) }
-
-func listUsers(r *request) error {
-	p, err := r.parsePage()
+// list answers with one page. Whoever asks for several types may read each.
+func (r *request) list(read func(*request) (*query, error), kinds ...string) error {
+	q, err := read(r)
 	if err != nil {
 		return err
 	}
-	pass, err := r.admit("scim.users.read")
-	if err != nil {
-		return err
-	}
-	view, seen := pass.View(), 0
-	eachCandidateUser(view, p.filter, func(u *directory.User) bool {
-		if seen++; seen%checkEvery == 0 && r.Context().Err() != nil {
-			err = r.Context().Err()
-			return false
-		}
-		err = r.offerUser(p, view, u)
-		return err == nil
-	})
-	if err != nil {
-		return err
-	}
-	return r.writePage(p)
-}
-
-func (r *request) offerUser(p *page, view *state.Org, u *directory.User) error {
-	if p.filter == nil && !p.next() {
-		return nil
-	}
-	resource, err := r.userResource(view, u)
-	if err != nil {
-		return err
-	}
-	if p.filter != nil {
-		match, err := filter.Match(p.filter, resource, patch.User)
-		if err != nil || !match || !p.next() {
+	l := &listing{request: r, query: q, kinds: kinds, resources: []any{}}
+	for _, kind := range kinds {
+		pass, err := r.admit(map[string]access.Operation{kindUser: "scim.users.read", kindGroup: "scim.groups.read"}[kind])
+		if err != nil {
 			return err
 		}
+		l.view = pass.View()
 	}
-	p.resources = append(p.resources, r.fields.apply(resource))
+	after, err := l.after()
+	if err != nil {
+		return err
+	}
+	if q.sortBy != "" {
+		err = l.sorted(after)
+	} else {
+		err = l.inOrder(after)
+	}
+	if err != nil {
+		return err
+	}
+	return l.write()
+}
+
+// inOrder takes the page while walking through the resources by id. With a cursor it
+// stops behind the page, so that page after page costs one walk.
+func (l *listing) inOrder(after place) error {
+	q := l.query
+	skip := q.start - 1
+	if q.byCursor {
+		skip = 0
+	}
+	err := l.each(after.ID, func(c *candidate) (bool, error) {
+		if match, err := c.matches(q.filter); err != nil || !match {
+			return true, err
+		}
+		l.total++
+		switch {
+		case len(l.resources) == q.count && l.total > skip:
+			l.more = true
+			return !q.byCursor, nil
+		case l.total > skip:
+			return true, l.take(c)
+		}
+		return true, nil
+	})
+	if err == nil && q.byCursor && (l.more || after.ID != "") {
+		l.total = l.known()
+	}
+	return err
+}
+
+// known is how many there are when no filter has to be asked.
+func (l *listing) known() (n int) {
+	if l.query.filter != nil {
+		return -1
+	}
+	for _, kind := range l.kinds {
+		if kind == kindUser {
+			n += l.view.Users()
+		} else {
+			n += l.view.Groups()
+		}
+	}
+	return n
+}
+
+// sorted compares all, and keeps the places of no more than the pages up to this one.
+func (l *listing) sorted(after place) error {
+	q := l.query
+	skip := q.start - 1
+	if q.byCursor {
+		skip = 0
+	}
+	// Nobody has more than this many, so that the sum cannot overflow either.
+	skip = min(skip, directory.UserQuotaMax+1)
+	first := &best{query: q, limit: skip + q.count + 1}
+	err := l.each("", func(c *candidate) (bool, error) {
+		match, err := c.matches(q.filter)
+		if err != nil || !match {
+			return true, err
+		}
+		l.total++
+		resource, err := c.resource()
+		if err != nil {
+			return false, err
+		}
+		at := place{q.keyOf(resource, c.types()), c.id}
+		if q.cursor == "" || q.compare(at, after) > 0 {
+			first.add(at)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	first.trim()
+	for _, at := range first.kept[min(skip, len(first.kept)):] {
+		if len(l.resources) == q.count {
+			l.more = true
+			break
+		}
+		c, ok := l.candidate(at.ID)
+		if !ok {
+			continue // the view does not change, so it is there
+		}
+		if err := l.take(c); err != nil {
+			return err
+		}
+		l.last = at
+	}
 	return nil
 }
 
-// eachCandidateUser yields every user that can match, from the narrowest index.
-func eachCandidateUser(view *state.Org, e filter.Expr, yield func(*directory.User) bool) {
-	known := hints(e, map[string]string{})
-	if text, ok := known["id"]; ok {
-		if id, err := directory.ParseUserID(text); err == nil {
-			if u, ok := view.User(id); ok {
-				yield(u)
-			}
-		}
-		return
-	}
-	if name, ok := known["username"]; ok {
-		if u, ok := view.UserByName(name); ok {
-			yield(u)
-		}
-		return
-	}
-	if external, ok := known["externalid"]; ok {
-		view.EachUserByExternalID(external, yield)
-		return
-	}
-	view.EachUser(directory.UserID{}, yield)
+// take puts a resource on the page.
+func (l *listing) take(c *candidate) error {
+	answer, err := c.answer()
+	l.resources, l.last = append(l.resources, answer), place{ID: c.id}
+	return err
 }
 
-func listGroups(r *request) error {
-	p, err := r.parsePage()
-	if err != nil {
-		return err
+func (l *listing) write() error {
+	answer := map[string]any{"schemas": []string{listURN}, "itemsPerPage": len(l.resources), "Resources": l.resources}
+	if l.total >= 0 {
+		answer["totalResults"] = l.total
 	}
-	pass, err := r.admit("scim.groups.read")
-	if err != nil {
-		return err
+	if !l.query.byCursor {
+		answer["startIndex"] = l.query.start
+	} else if l.more && len(l.resources) > 0 {
+		cursor, err := l.cursor(l.last)
+		if err != nil {
+			return err
+		}
+		answer["nextCursor"] = cursor
 	}
-	view, seen := pass.View(), 0
-	eachCandidateGroup(view, p.filter, func(g *directory.Group) bool {
-		if seen++; seen%checkEvery == 0 && r.Context().Err() != nil {
-			err = r.Context().Err()
+	return l.request.write(http.StatusOK, answer)
+}
+
+// each yields every resource that can match and comes after an id, in the order of
+// ids, until the time of the request is over.
+func (l *listing) each(after string, yield func(*candidate) (more bool, err error)) (err error) {
+	one := func(c *candidate) bool {
+		if l.seen++; l.seen%checkEvery == 0 && l.Context().Err() != nil {
+			err = l.Context().Err()
 			return false
 		}
-		err = r.offerGroup(p, view, g)
-		return err == nil
-	})
-	if err != nil {
-		return err
+		more := true
+		if c.id > after {
+			more, err = yield(c)
+		}
+		return more && err == nil
 	}
-	return r.writePage(p)
+	for _, kind := range l.kinds {
+		more := true
+		if kind == kindUser {
+			from, _ := directory.ParseUserID(after)
+			eachCandidateUser(l.view, l.query.filter, from, func(u *directory.User) bool {
+				more = one(&candidate{listing: l, id: u.ID.String(), user: u})
+				return more
+			})
+		} else {
+			from, _ := directory.ParseGroupID(after)
+			eachCandidateGroup(l.view, l.query.filter, from, func(g *directory.Group) bool {
+				more = one(&candidate{listing: l, id: g.ID.String(), group: g})
+				return more
+			})
+		}
+		if !more {
+			return err
+		}
+	}
+	return err
 }
 
-func (r *request) offerGroup(p *page, view *state.Org, g *directory.Group) error {
-	if p.filter != nil {
-		resource := r.groupResource(g)
-		if members := r.comparable(view, g.ID, p.filter); len(members) > 0 {
+// candidate is a resource that may be on the page.
+type candidate struct {
+	*listing
+	id    string
+	user  *directory.User // or
+	group *directory.Group
+	whole map[string]any // once it was needed, without what costs more than the rest
+}
+
+func (l *listing) candidate(id string) (*candidate, bool) {
+	c := &candidate{listing: l, id: id}
+	if user, err := directory.ParseUserID(id); err == nil {
+		c.user, _ = l.view.User(user)
+	} else if group, err := directory.ParseGroupID(id); err == nil {
+		c.group, _ = l.view.Group(group)
+	}
+	return c, c.user != nil || c.group != nil
+}
+
+func (c *candidate) types() filter.Types {
+	if c.user != nil {
+		return patch.User
+	}
+	return patch.Group
+}
+
+func (c *candidate) resource() (_ map[string]any, err error) {
+	switch {
+	case c.whole != nil:
+	case c.user != nil:
+		c.whole, err = c.userResource(c.view, c.user)
+	default:
+		c.whole = c.groupResource(c.group)
+	}
+	return c.whole, err
+}
+
+func (c *candidate) matches(e filter.Expr) (bool, error) {
+	if e == nil {
+		return true, nil
+	}
+	resource, err := c.resource()
+	if err != nil {
+		return false, err
+	}
+	if c.group != nil {
+		if members := c.comparable(c.view, c.group.ID, e); len(members) > 0 {
 			resource["members"] = members
 		}
-		match, err := filter.Match(p.filter, resource, patch.Group)
-		if err != nil || !match {
-			return err
-		}
 	}
-	if p.next() {
-		p.resources = append(p.resources, r.groupAnswer(view, g))
-	}
-	return nil
+	match, err := filter.Match(e, resource, c.types())
+	delete(resource, "members") // only some of them
+	return match, err
 }
 
-// comparable gives the members that a filter has to see: of equalities only
-// those it names, which costs the same for a group of any size.
-func (r *request) comparable(view *state.Org, g directory.GroupID, e filter.Expr) (members []any) {
-	named, all := namedMembers(e)
-	if all {
-		return r.membersOf(view, g)
+func (c *candidate) answer() (map[string]any, error) {
+	if c.group != nil {
+		return c.groupAnswer(c.view, c.group), nil
 	}
-	asked := membersFrom(named)
-	for _, u := range asked.users {
-		if view.Permissions().IsMember(g, u) {
-			members = append(members, r.member("User", u.String()))
-		}
-	}
-	for _, nested := range asked.groups {
-		if slices.Contains(view.Permissions().Parents(nested), g) {
-			members = append(members, r.member("Group", nested.String()))
-		}
-	}
-	return members
-}
-
-// namedMembers lists the members that a filter compares with; all is set when
-// it asks anything else of them.
-func namedMembers(e filter.Expr) (named []string, all bool) {
-	switch e := e.(type) {
-	case filter.And:
-		return bothMembers(e.Left, e.Right)
-	case filter.Or:
-		return bothMembers(e.Left, e.Right)
-	case filter.Not:
-		return namedMembers(e.Expr)
-	case filter.ValuePath:
-		if attrName(e.Attr) != "members" {
-			return nil, false
-		}
-		if c, ok := e.Filter.(filter.Compare); ok && attrName(c.Attr) == "value" {
-			return equalMember(c)
-		}
-		return nil, true
-	case filter.Compare:
-		switch name := attrName(e.Attr); {
-		case name == "members" || name == "members.value":
-			return equalMember(e)
-		case strings.HasPrefix(name, "members."):
-			return nil, true
-		}
-	}
-	return nil, false
-}
-
-func bothMembers(left, right filter.Expr) ([]string, bool) {
-	a, all := namedMembers(left)
-	b, also := namedMembers(right)
-	return append(a, b...), all || also
-}
-
-func equalMember(c filter.Compare) ([]string, bool) {
-	value, ok := c.Value.(string)
-	if c.Op != filter.Equal || !ok {
-		return nil, true
-	}
-	return []string{value}, false
-}
-
-// eachCandidateGroup yields every group that can match.
-func eachCandidateGroup(view *state.Org, e filter.Expr, yield func(*directory.Group) bool) {
-	known := hints(e, map[string]string{})
-	if text, ok := known["id"]; ok {
-		if id, err := directory.ParseGroupID(text); err == nil {
-			if g, ok := view.Group(id); ok {
-				yield(g)
-			}
-		}
-		return
-	}
-	if name, ok := known["displayname"]; ok {
-		if g, ok := view.GroupByName(name); ok {
-			yield(g)
-		}
-		return
-	}
-	if external, ok := known["externalid"]; ok {
-		view.EachGroupByExternalID(external, yield)
-		return
-	}
-	view.EachGroup(directory.GroupID{}, yield)
+	resource, err := c.resource()
+	return c.fields.apply(resource), err
 }

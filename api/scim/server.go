@@ -14,6 +14,7 @@ import (
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/patch"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/keyring"
 )
 
 // Prefix is where the organizations' base URLs begin.
@@ -25,17 +26,20 @@ const requestTimeout = 30 * time.Second
 
 const mediaType = "application/scim+json"
 
-type server struct {
-	gate *access.Gate
-	base func(*http.Request) string
-	log  *slog.Logger
+// Config is what the service needs.
+type Config struct {
+	Gate *access.Gate
+	Ring *keyring.Keyring // seals cursors
+	// Base gives scheme and host, without a slash at the end, as clients reach this
+	// server; locations are made from it.
+	Base func(*http.Request) string
+	Log  *slog.Logger
 }
 
-// New serves every organization. base gives scheme and host, without a slash
-// at the end, as clients reach this server; locations are made from it.
-func New(gate *access.Gate, base func(*http.Request) string, log *slog.Logger) http.Handler {
-	return &server{gate: gate, base: base, log: log}
-}
+type server struct{ Config }
+
+// New serves every organization.
+func New(c Config) http.Handler { return &server{c} }
 
 // request is one request on its way: who asks, for what, of which organization.
 type request struct {
@@ -65,15 +69,35 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *server) serve(r *request) error {
 	slug, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, Prefix), "/")
-	kind, id, _ := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
-	r.kind, r.id, r.root = kind, id, s.base(r.Request)+Prefix+slug
-	if kind == "ServiceProviderConfig" && id == "" && r.Method == http.MethodGet {
-		return r.write(http.StatusOK, r.providerConfig()) // says nothing of an organization
+	r.kind, r.id, _ = strings.Cut(strings.TrimSuffix(rest, "/"), "/")
+	r.root = s.Base(r.Request) + Prefix + slug
+	if !r.open() {
+		if err := r.authenticate(slug); err != nil {
+			return err
+		}
 	}
-	if err := r.authenticate(slug); err != nil {
-		return err
+	return r.handle()
+}
+
+// open tells whether the request reads, without a token, what says nothing of an
+// organization. A token that is shown must be good.
+func (r *request) open() bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
 	}
-	handle, err := route(kind, id, r.Method)
+	switch r.kind {
+	case "ServiceProviderConfig":
+		return true
+	case "Schemas", "ResourceTypes":
+		return r.Header.Get("Authorization") == ""
+	}
+	return false
+}
+
+// handle answers a request whose caller is known, be it one of its own or an
+// operation of a bulk request.
+func (r *request) handle() (err error) {
+	handle, err := route(r.kind, r.id, r.Method)
 	if err != nil {
 		return err
 	}
@@ -86,15 +110,22 @@ func (s *server) serve(r *request) error {
 	return handle(r)
 }
 
+// searchSegment stands where an id could: a search is a POST, for its query may be
+// longer than an address (RFC 7644 section 3.4.3).
+const searchSegment = ".search"
+
 type handler func(*request) error
 
 // methods of a path, by method.
 type methods map[string]handler
 
 func route(kind, id, method string) (handler, error) {
-	table := routes(kind, id != "")
-	if table == nil || strings.Contains(id, "/") {
+	table := routes(kind, id)
+	if table == nil {
 		return nil, &failure{status: http.StatusNotFound, detail: "no such endpoint"}
+	}
+	if method == http.MethodHead {
+		method = http.MethodGet // the answer's body is not sent
 	}
 	if handle, ok := table[method]; ok {
 		return handle, nil
@@ -110,24 +141,54 @@ func route(kind, id, method string) (handler, error) {
 	}
 }
 
-func routes(kind string, one bool) methods {
-	switch {
-	case kind == "Users" && one:
-		return methods{"GET": getUser, "PUT": putUser, "PATCH": patchUser, "DELETE": deleteUser}
-	case kind == "Users":
-		return methods{"GET": listUsers, "POST": postUser}
-	case kind == "Groups" && one:
-		return methods{"GET": getGroup, "PUT": putGroup, "PATCH": patchGroup, "DELETE": deleteGroup}
-	case kind == "Groups":
-		return methods{"GET": listGroups, "POST": postGroup}
-	case kind == "Schemas":
+func routes(kind, id string) methods {
+	if strings.Contains(id, "/") {
+		return nil
+	}
+	switch kind {
+	case "Users":
+		return collection(id, methods{"GET": listUsers, "POST": postUser}, searchUsers,
+			methods{"GET": getUser, "PUT": putUser, "PATCH": patchUser, "DELETE": deleteUser})
+	case "Groups":
+		return collection(id, methods{"GET": listGroups, "POST": postGroup}, searchGroups,
+			methods{"GET": getGroup, "PUT": putGroup, "PATCH": patchGroup, "DELETE": deleteGroup})
+	case "Schemas":
 		return methods{"GET": getSchemas}
-	case kind == "ResourceTypes":
+	case "ResourceTypes":
 		return methods{"GET": getResourceTypes}
-	case kind == "ServiceProviderConfig" && !one:
+	case "Me":
+		return methods{"GET": me, "POST": me, "PUT": me, "PATCH": me, "DELETE": me}
+	}
+	if id != "" {
+		return nil
+	}
+	switch kind {
+	case "":
+		return methods{"GET": listAll}
+	case searchSegment:
+		return methods{"POST": searchAll}
+	case "Bulk":
+		return methods{"POST": bulk}
+	case "ServiceProviderConfig":
 		return methods{"GET": func(r *request) error { return r.write(http.StatusOK, r.providerConfig()) }}
 	}
 	return nil
+}
+
+func collection(id string, all methods, search handler, one methods) methods {
+	switch id {
+	case "":
+		return all
+	case searchSegment:
+		return methods{"POST": search}
+	}
+	return one
+}
+
+// me is RFC 7644 section 3.11 for a caller who is a connection, which no resource
+// stands for.
+func me(*request) error {
+	return &failure{status: http.StatusNotImplemented, detail: "a connection has no resource of its own; name the user"}
 }
 
 // authenticate binds the request to the caller's organization. The slug of
@@ -137,10 +198,10 @@ func (r *request) authenticate(slug string) (err error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return directory.Unauthenticated("a bearer token is required")
 	}
-	if r.caller, err = r.server.gate.AuthenticateFresh(r.Context(), strings.TrimSpace(token)); err != nil {
+	if r.caller, err = r.server.Gate.AuthenticateFresh(r.Context(), strings.TrimSpace(token)); err != nil {
 		return err
 	}
-	org, ok := r.server.gate.Root().System().OrganizationBySlug(slug)
+	org, ok := r.server.Gate.Root().System().OrganizationBySlug(slug)
 	if !ok || org != r.caller.Org {
 		return directory.NotFound("organization")
 	}
@@ -151,12 +212,12 @@ func (r *request) authenticate(slug string) (err error) {
 // admit gives a pass at a state that holds every acknowledged write: providers
 // query for what they have just created, on whatever node answers.
 func (r *request) admit(op access.Operation) (*access.Pass, error) {
-	return r.server.gate.Admit(r.Context(), r.caller, r.org, op, access.Freshness{Linearizable: true})
+	return r.server.Gate.Admit(r.Context(), r.caller, r.org, op, access.Freshness{Linearizable: true})
 }
 
 func (r *request) checkContentType() error {
 	text := r.Header.Get("Content-Type")
-	if text == "" || r.Method == http.MethodGet || r.Method == http.MethodDelete {
+	if text == "" || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
 		return nil
 	}
 	media, _, err := mime.ParseMediaType(text)

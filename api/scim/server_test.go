@@ -17,6 +17,7 @@ import (
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
 	"github.com/authfi/authfi/fsm/wire"
+	"github.com/authfi/authfi/keyring"
 )
 
 // memoryLog is a log of one node: what is proposed is applied at once.
@@ -65,8 +66,12 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, log: &memoryLog{machine: machine}}
 	gate := access.NewGate(w.log, machine.Root, nil, time.Now)
+	ring, err := keyring.New(make([]byte, keyring.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
 	base := func(r *http.Request) string { return "http://" + r.Host }
-	server := httptest.NewServer(scim.New(gate, base, slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(scim.New(scim.Config{Gate: gate, Ring: ring, Base: base, Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	id := access.NewID[directory.OperatorID](time.Now())

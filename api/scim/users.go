@@ -19,6 +19,9 @@ import (
 // that succeeded, and a provider sends the changes of one user one by one.
 const patchAttempts = 8
 
+// headerIndex is where in the log a change is.
+const headerIndex = "X-Authfi-Index"
+
 func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
 // findUser reads the id of the path. A text that is no id names nobody.
@@ -40,12 +43,21 @@ func (r *request) matches(version directory.Index) error {
 	if header == "" || header == "*" {
 		return nil
 	}
-	for tag := range strings.SplitSeq(header, ",") {
-		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == strings.TrimPrefix(etag(version), "W/") {
-			return nil
-		}
+	if named(header, version) {
+		return nil
 	}
 	return directory.Precondition("If-Match", "the resource has version %s", etag(version))
+}
+
+// named reports whether a list of tags has the version, compared weakly: two states
+// of one version are one and the same.
+func named(tags string, version directory.Index) bool {
+	for tag := range strings.SplitSeq(tags, ",") {
+		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == strings.TrimPrefix(etag(version), "W/") {
+			return true
+		}
+	}
+	return false
 }
 
 // guard is the version a write is bound to when the client asked for one.
@@ -56,7 +68,25 @@ func (r *request) guard(version directory.Index) directory.Index {
 	return version
 }
 
+// unchanged answers 304 to a client that has this version already (RFC 9110 section
+// 13.1.2). Only reads are conditional in this way.
+func (r *request) unchanged(version directory.Index) bool {
+	header := r.Header.Get("If-None-Match")
+	if header == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if header != "*" && !named(header, version) {
+		return false
+	}
+	r.w.Header().Set("ETag", etag(version))
+	r.w.WriteHeader(http.StatusNotModified)
+	return true
+}
+
 func (r *request) writeUser(status int, view *state.Org, u *directory.User) error {
+	if r.unchanged(u.Version) {
+		return nil
+	}
 	resource, err := r.userResource(view, u)
 	if err != nil {
 		return err
@@ -68,7 +98,7 @@ func (r *request) writeUser(status int, view *state.Org, u *directory.User) erro
 
 // noteIndex tells the client where in the log its change is.
 func (r *request) noteIndex(result fsm.Result) {
-	r.w.Header().Set("X-Authfi-Index", strconv.FormatUint(uint64(result.Index), 10))
+	r.w.Header().Set(headerIndex, strconv.FormatUint(uint64(result.Index), 10))
 }
 
 func getUser(r *request) error {

@@ -315,3 +315,26 @@ func number(v any) (*big.Float, bool) {
 	}
 	return nil, false
 }
+
+// Sorted gives the value by which a resource is sorted: of an attribute with several
+// values the primary one or else the first, and of a complex one its value (RFC 7644
+// section 3.4.2.3). It is nil when there is none.
+func Sorted(resource map[string]any, a Attr) any {
+	values := list(lookup(resource, a))
+	if len(values) == 0 {
+		return nil
+	}
+	chosen := values[0]
+	for _, v := range values {
+		if object, ok := v.(map[string]any); ok && field(object, "primary") == true {
+			chosen = v
+			break
+		}
+	}
+	if object, ok := chosen.(map[string]any); ok {
+		if chosen = field(object, "value"); a.Sub != "" {
+			chosen = field(object, a.Sub)
+		}
+	}
+	return chosen
+}
