@@ -3,6 +3,7 @@ package scim
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/authfi/authfi/api/scim/patch"
@@ -74,9 +75,30 @@ func (r *request) schemaDocument(s schema.Schema) (map[string]any, error) {
 		return nil, err
 	}
 	withoutNulls(document)
+	withoutDisplay(document)
 	document["schemas"] = []string{schemaURN}
 	document["meta"] = map[string]any{"resourceType": "Schema", "location": r.root + "/Schemas/" + s.ID}
 	return document, nil
+}
+
+// withoutDisplay takes the name of a member out of the schema of groups. RFC 7643
+// section 8.7.1 has none, and to look up the names of 100,000 members would cost
+// more than the rest of the answer.
+func withoutDisplay(document map[string]any) {
+	for _, a := range list(document["attributes"]) {
+		attribute, _ := a.(map[string]any)
+		if attribute["name"] == "members" {
+			attribute["subAttributes"] = slices.DeleteFunc(list(attribute["subAttributes"]), func(sub any) bool {
+				one, _ := sub.(map[string]any)
+				return one["name"] == "display"
+			})
+		}
+	}
+}
+
+func list(v any) []any {
+	all, _ := v.([]any)
+	return all
 }
 
 // withoutNulls removes what is unassigned: Entra refuses nulls in schemas.

@@ -148,12 +148,23 @@ func (r *request) userResource(view *state.Org, u *directory.User) (map[string]a
 	}
 	resource["schemas"], resource["id"] = schemas, u.ID.String()
 	resource["meta"] = r.meta("User", u.ID.String(), u.Created, u.Modified, u.Version)
+	r.manager(resource)
 	if r.fields.wants("groups") {
 		if groups := r.groupsOf(view, u.ID); len(groups) > 0 {
 			resource["groups"] = groups
 		}
 	}
 	return resource, nil
+}
+
+// manager gives the address of a manager who is a user of ours. Any other id is
+// kept as it came: providers send managers before they send the manager.
+func (r *request) manager(resource map[string]any) {
+	enterprise, _ := resource[patch.EnterpriseURN].(map[string]any)
+	manager, _ := enterprise["manager"].(map[string]any)
+	if id, err := directory.ParseUserID(text(manager, "value")); err == nil {
+		manager["$ref"] = r.root + "/Users/" + id.String()
+	}
 }
 
 func (r *request) groupsOf(view *state.Org, user directory.UserID) (groups []any) {
