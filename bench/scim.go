@@ -68,7 +68,14 @@ func scim(ctx context.Context, b *bench) (err error) {
 	if err := memberPatches(ctx, b.report, c, provisioner, users); err != nil {
 		return fmt.Errorf("member patches: %w", err)
 	}
-	return largeGroup(ctx, b.report, c, provisioner, users)
+	if err := largeGroup(ctx, b.report, c, provisioner, users); err != nil {
+		return fmt.Errorf("large group: %w", err)
+	}
+	if err := initialCycle(ctx, b.report, c, b.people/2); err != nil {
+		return fmt.Errorf("initial cycle: %w", err)
+	}
+	// A trial of a smaller directory lasts as much shorter.
+	return sustained(ctx, b.report, c, sustainedTime*time.Duration(b.people)/people)
 }
 
 // memberPatches counts the durable additions and removals a second when many
