@@ -109,6 +109,7 @@ var guests = map[string][]string{
 	"golang.org/x/sys":                    {"bench", "bpf", "bpf/gate", "cli"},
 	"github.com/lestrrat-go/jwx/v3":       {"api/login"},
 	"github.com/elimity-com/scim":         {"api/scim"},
+	"golang.org/x/time":                   {"api/scim"},
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
 	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "api/watch", "proto/gen/*"},
 	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "api/watch", "cli", "proto/gen/*"},

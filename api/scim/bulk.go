@@ -86,6 +86,9 @@ func bulk(r *request) error {
 	if err := run.check(); err != nil {
 		return err
 	}
+	if err := r.limit(len(run.Operations)); err != nil {
+		return err
+	}
 	run.begun, run.results = make([]bool, len(run.Operations)), make([]*bulkResult, len(run.Operations))
 	for i := range run.Operations {
 		if run.over() {

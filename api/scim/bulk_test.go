@@ -190,3 +190,25 @@ func TestBulkLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestFlood: who sends without end is told to wait, and nobody else is.
+func TestFlood(t *testing.T) {
+	w := newWorld(t)
+	c, other := w.organization("clinic"), w.organization("lab")
+	one := operation("DELETE", "/Users/usr-0", "")
+	body := `{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"Operations":[` + strings.Repeat(one+",", 99) + one + `]}`
+	for range 1000 {
+		got := c.do("POST", "/Bulk", body)
+		if got.status == http.StatusOK {
+			continue
+		}
+		if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") != "1" || !strings.Contains(string(got.body), `"status":"429"`) {
+			t.Errorf("%d %v %s", got.status, got.header, got.body)
+		}
+		if got := other.do("GET", "/Users", ""); got.status != http.StatusOK {
+			t.Errorf("the neighbour: %d", got.status)
+		}
+		return
+	}
+	t.Error("100,000 operations are not too many")
+}

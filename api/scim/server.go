@@ -36,10 +36,13 @@ type Config struct {
 	Log  *slog.Logger
 }
 
-type server struct{ Config }
+type server struct {
+	Config
+	limits limits
+}
 
 // New serves every organization.
-func New(c Config) http.Handler { return &server{c} }
+func New(c Config) http.Handler { return &server{Config: c} }
 
 // request is one request on its way: who asks, for what, of which organization.
 type request struct {
@@ -73,6 +76,9 @@ func (s *server) serve(r *request) error {
 	r.root = s.Base(r.Request) + Prefix + slug
 	if !r.open() {
 		if err := r.authenticate(slug); err != nil {
+			return err
+		}
+		if err := r.limit(1); err != nil {
 			return err
 		}
 	}
