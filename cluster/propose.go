@@ -84,6 +84,7 @@ func (p *proposer) try(ctx context.Context, prop proposal, applied chan outcome)
 		return ErrOverloaded
 	}
 	var fate <-chan error = q.fate
+	var settled <-chan struct{}
 	for {
 		select {
 		case out := <-applied:
@@ -96,12 +97,39 @@ func (p *proposer) try(ctx context.Context, prop proposal, applied chan outcome)
 			// Committed, or of unknown fate: either way this node will see
 			// the command if it happened. Nothing more comes from the sender.
 			fate = nil
+			if err != nil {
+				settled = p.c.settled(ctx)
+			}
+		case <-settled:
+			select {
+			case out := <-applied:
+				applied <- out
+				return nil
+			default:
+				return ErrUnknownOutcome
+			}
 		case <-ctx.Done():
 			return ErrUnknownOutcome
 		case <-p.c.closing:
 			return ErrUnknownOutcome
 		}
 	}
+}
+
+// settled is closed when this node has applied what a leader of now has committed.
+// What an earlier leader had in its log when it was lost is then here or nowhere, so
+// a proposal that is not has little hope: whoever waits on would, after a kill of the
+// leader, wait out the whole time of a request for nothing. Little is not none, for a
+// message may still be on its way, and so the outcome stays unknown.
+func (c *Cluster) settled(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	go func() { // ends with the request, or with the cluster
+		index, err := c.ReadIndex(ctx)
+		if err == nil && c.WaitApplied(ctx, index) == nil {
+			close(done)
+		}
+	}()
+	return done
 }
 
 // run gathers until the context of the cluster ends.
