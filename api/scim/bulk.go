@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,12 +187,25 @@ func (b *bulkRun) do(i int) {
 }
 
 // complete gives what was created in a circle all of its references, now that there
-// is something behind each of them.
+// is something behind each of them. Where there is not, since the creation of another
+// has failed, the operation has (RFC 7644 section 3.7.1), and says what it has left.
 func (b *bulkRun) complete() {
 	for _, p := range b.partial {
-		path := strings.TrimSuffix(b.Operations[p.operation].Path, "/") + "/" + p.id
-		created := b.results[p.operation]
-		b.send(p.operation, http.MethodPut, path, b.resolved(p.data))
+		op, created := &b.Operations[p.operation], b.results[p.operation]
+		for _, name := range referred(p.data, "") {
+			if _, made := b.ids[name]; !made {
+				b.refuse(p.operation, &failure{
+					status: http.StatusConflict,
+					detail: "created, but without its reference to " + bulkPrefix + name + ", which no operation has created",
+				})
+				b.results[p.operation].Location, b.results[p.operation].Version = created.Location, created.Version
+				break
+			}
+		}
+		if b.results[p.operation] != created {
+			continue
+		}
+		b.send(p.operation, http.MethodPut, strings.TrimSuffix(op.Path, "/")+"/"+p.id, b.resolved(p.data))
 		if done := b.results[p.operation]; done.Response == nil {
 			done.Method, done.Status = created.Method, created.Status
 		}
@@ -296,6 +310,10 @@ func (r *reply) Write(b []byte) (int, error) {
 	return r.body.Write(b)
 }
 
+// quotedReference is a reference in the filter of a PATCH's path, as in
+// members[value eq "bulkId:x"].
+var quotedReference = regexp.MustCompile(`"` + bulkPrefix + `([^"]+)"`)
+
 // referred lists the operations whose resources are meant by data and path.
 func referred(data any, path string) (names []string) {
 	if _, name, ok := strings.Cut(path, "/"+bulkPrefix); ok {
@@ -312,6 +330,12 @@ func referred(data any, path string) (names []string) {
 		}
 	case map[string]any:
 		for _, key := range sortedKeys(v) {
+			if path, ok := v[key].(string); ok && strings.EqualFold(key, "path") {
+				for _, m := range quotedReference.FindAllStringSubmatch(path, -1) {
+					names = append(names, m[1])
+				}
+				continue
+			}
 			names = append(names, referred(v[key], "")...)
 		}
 	}
@@ -350,6 +374,10 @@ func (b *bulkRun) resolve(data any) (_ any, known bool) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for key, element := range v {
+			if path, ok := element.(string); ok && strings.EqualFold(key, "path") {
+				out[key] = b.resolvedFilter(path)
+				continue
+			}
 			one, ok := b.resolve(element)
 			if !ok && strings.EqualFold(key, "value") {
 				return nil, false
@@ -361,4 +389,10 @@ func (b *bulkRun) resolve(data any) (_ any, known bool) {
 		return out, true
 	}
 	return data, true
+}
+
+func (b *bulkRun) resolvedFilter(path string) string {
+	return quotedReference.ReplaceAllStringFunc(path, func(quoted string) string {
+		return `"` + b.ids[quoted[len(`"`+bulkPrefix):len(quoted)-1]] + `"`
+	})
 }

@@ -212,3 +212,41 @@ func TestFlood(t *testing.T) {
 	}
 	t.Error("100,000 operations are not too many")
 }
+
+// TestBulkCircleThatBreaks: ada was told to be whole although her manager had never
+// been created.
+func TestBulkCircleThatBreaks(t *testing.T) {
+	c := newWorld(t).organization("clinic")
+	taken := c.create("/Users", person("bob", ""))
+	managed := func(name, by string) string {
+		return person(name, fmt.Sprintf(`,"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"manager":{"value":"bulkId:%s"}}`, by))
+	}
+	a := c.bulk("", post("Users", "b", managed("bob", "a")), post("Users", "a", managed("ada", "b")))
+	if a.statuses() != "409 409" || a.Operations[0].Response["scimType"] != "uniqueness" {
+		t.Fatalf("%+v", a)
+	}
+	ada := a.Operations[1]
+	if detail, _ := ada.Response["detail"].(string); !strings.Contains(detail, "bulkId:b") || ada.Location == "" || strings.HasSuffix(ada.Location, taken) {
+		t.Errorf("%+v", ada)
+	}
+}
+
+// TestBulkReferencesInPaths: the filter of a path names what the request creates.
+func TestBulkReferencesInPaths(t *testing.T) {
+	c := newWorld(t).organization("clinic")
+	group := c.create("/Groups", team("team"))
+	patch := func(op, value string) string {
+		return operation("PATCH", "/Groups/"+group, fmt.Sprintf(`,"data":{"Operations":[{"op":%q,%s}]}`, op, value))
+	}
+	a := c.bulk("", post("Users", "a", person("ada", `,"title":"say \"bulkId:a\""`)), post("Users", "b", person("bob", "")),
+		patch("add", `"path":"members","value":[{"value":"bulkId:a"},{"value":"bulkId:b"}]`),
+		patch("remove", `"path":"members[value eq \"bulkId:a\"]"`), patch("remove", `"path":"members[value eq \"bulkId:c\"]"`),
+	)
+	bob := strings.TrimPrefix(a.Operations[1].Location, c.base+"/Users/")
+	if got := c.members("/Groups/" + group); a.statuses() != "201 201 204 204 400" || got != "User "+bob {
+		t.Errorf("%+v: the team has %s", a, got)
+	}
+	if got := c.do("GET", "/Users?filter=title%20co%20%22bulkId:a%22", ""); !strings.Contains(string(got.body), `"totalResults":1`) {
+		t.Errorf("a text was taken for a reference: %s", got.body)
+	}
+}

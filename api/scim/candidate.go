@@ -77,25 +77,36 @@ func eachCandidateGroup(view *state.Org, e filter.Expr, after directory.GroupID,
 	view.EachGroup(after, yield)
 }
 
-// comparable gives the members that a filter has to see: of equalities only
-// those it names, which costs the same for a group of any size.
-func (r *request) comparable(view *state.Org, g directory.GroupID, e filter.Expr) (members []any) {
-	named, all := namedMembers(e)
-	if all {
-		return r.membersOf(view, g)
+// addMembers gives a group the members that the query has to see: of equalities only
+// those they name, which costs the same for a group of any size, and for an order
+// all.
+func (c *candidate) addMembers(group map[string]any) {
+	if !c.compared.names["members"] {
+		return
 	}
+	permissions, g := c.view.Permissions(), c.group.ID
+	named, all := namedMembers(c.query.filter)
+	if all || strings.EqualFold(c.query.sortPath.Name, "members") {
+		if members := c.membersOf(c.view, g); len(members) > 0 {
+			group["members"] = members
+		}
+		return
+	}
+	var members []any
 	asked := membersFrom(named)
 	for _, u := range asked.users {
-		if view.Permissions().IsMember(g, u) {
-			members = append(members, r.member("User", u.String()))
+		if permissions.IsMember(g, u) {
+			members = append(members, c.member("User", u.String()))
 		}
 	}
 	for _, nested := range asked.groups {
-		if slices.Contains(view.Permissions().Parents(nested), g) {
-			members = append(members, r.member("Group", nested.String()))
+		if slices.Contains(permissions.Parents(nested), g) {
+			members = append(members, c.member("Group", nested.String()))
 		}
 	}
-	return members
+	if len(members) > 0 {
+		group["members"] = members
+	}
 }
 
 // namedMembers lists the members that a filter compares with; all is set when

@@ -28,7 +28,7 @@ func (l *listing) purpose() string {
 }
 
 func (l *listing) cursor(last place) (string, error) {
-	plain, err := json.Marshal(sealedPlace{[]byte(last.Key), last.ID})
+	plain, err := json.Marshal(sealedPlace{[]byte(last.Key), last.ID, l.total})
 	if err != nil {
 		return "", err
 	}
@@ -36,13 +36,16 @@ func (l *listing) cursor(last place) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-// sealedPlace is a place in JSON, whose text cannot hold any byte.
+// sealedPlace is a place in JSON, whose text cannot hold any byte, and how many
+// resources the list had when it was last counted.
 type sealedPlace struct {
-	Key []byte `json:"k,omitempty"`
-	ID  string `json:"i"`
+	Key   []byte `json:"k,omitempty"`
+	ID    string `json:"i"`
+	Total int    `json:"n"`
 }
 
-// after opens the cursor of the query; the zero place is before all others.
+// after opens the cursor of the query, and takes over the number that it carries; the
+// zero place is before all others.
 func (l *listing) after() (place, error) {
 	text := l.query.cursor
 	if text == "" {
@@ -64,5 +67,6 @@ func (l *listing) after() (place, error) {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return place{}, refused
 	}
+	l.total = p.Total
 	return place{string(p.Key), p.ID}, nil
 }

@@ -17,6 +17,22 @@ const (
 	resourceTypeURN = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
 )
 
+func getProviderConfig(r *request) error {
+	if err := r.unfiltered(); err != nil {
+		return err
+	}
+	return r.write(http.StatusOK, r.providerConfig())
+}
+
+// unfiltered refuses a filter, and ignores what else asks for a part of a list: what
+// is discovered must be whole (RFC 7644 section 4).
+func (r *request) unfiltered() error {
+	if r.URL.Query().Has("filter") {
+		return &failure{status: http.StatusForbidden, detail: "the documents of this endpoint cannot be filtered; read them whole"}
+	}
+	return nil
+}
+
 func (r *request) providerConfig() map[string]any {
 	supported := map[string]any{"supported": true}
 	return map[string]any{
@@ -75,23 +91,45 @@ func (r *request) schemaDocument(s schema.Schema) (map[string]any, error) {
 		return nil, err
 	}
 	withoutNulls(document)
-	withoutDisplay(document)
+	asServed(document)
 	document["schemas"] = []string{schemaURN}
 	document["meta"] = map[string]any{"resourceType": "Schema", "location": r.root + "/Schemas/" + s.ID}
 	return document, nil
 }
 
-// withoutDisplay takes the name of a member out of the schema of groups. RFC 7643
-// section 8.7.1 has none, and to look up the names of 100,000 members would cost
-// more than the rest of the answer.
-func withoutDisplay(document map[string]any) {
+// asServed corrects what RFC 7643 leaves open or this server does otherwise.
+//
+//   - Members have no name: section 8.7.1 has none, and to look up the names of
+//     100,000 members would cost more than the rest of the answer.
+//   - Ids are compared with regard to case wherever they stand.
+//   - The name of a group is as unique as that of a user.
+func asServed(document map[string]any) {
 	for _, a := range list(document["attributes"]) {
 		attribute, _ := a.(map[string]any)
-		if attribute["name"] == "members" {
-			attribute["subAttributes"] = slices.DeleteFunc(list(attribute["subAttributes"]), func(sub any) bool {
-				one, _ := sub.(map[string]any)
-				return one["name"] == "display"
-			})
+		subs := list(attribute["subAttributes"])
+		switch attribute["name"] {
+		case "members":
+			attribute["subAttributes"] = slices.DeleteFunc(subs, func(sub any) bool { return named(sub, "display") })
+			exactValue(subs)
+		case "manager", "groups":
+			exactValue(subs)
+		case "displayName":
+			if document["id"] == patch.GroupURN {
+				attribute["uniqueness"] = "server"
+			}
+		}
+	}
+}
+
+func named(attribute any, name string) bool {
+	object, _ := attribute.(map[string]any)
+	return object["name"] == name
+}
+
+func exactValue(attributes []any) {
+	for _, a := range attributes {
+		if named(a, "value") {
+			a.(map[string]any)["caseExact"] = true
 		}
 	}
 }
@@ -122,22 +160,23 @@ func getResourceTypes(r *request) error {
 	if err := r.admitDiscovery(); err != nil {
 		return err
 	}
-	user := r.resourceType("User", patch.UserURN)
+	user := r.resourceType("User", patch.UserURN, "A person or workload of the organization")
 	user["schemaExtensions"] = []any{map[string]any{"schema": patch.EnterpriseURN, "required": false}}
-	return r.writeDocuments([]any{user, r.resourceType("Group", patch.GroupURN)}, "resource type")
+	return r.writeDocuments([]any{user, r.resourceType("Group", patch.GroupURN, "A set of users and groups")}, "resource type")
 }
 
-func (r *request) resourceType(name, urn string) map[string]any {
+func (r *request) resourceType(name, urn, description string) map[string]any {
 	return map[string]any{
 		"schemas": []string{resourceTypeURN}, "id": name, "name": name,
 		"endpoint": "/" + name + "s", "schema": urn,
-		"meta": map[string]any{"resourceType": "ResourceType", "location": r.root + "/ResourceTypes/" + name},
+		"description": description,
+		"meta":        map[string]any{"resourceType": "ResourceType", "location": r.root + "/ResourceTypes/" + name},
 	}
 }
 
 func (r *request) writeDocuments(list []any, noun string) error {
-	if r.URL.Query().Has("filter") { // RFC 7644 section 4
-		return &failure{status: http.StatusForbidden, detail: "the documents of this endpoint cannot be filtered"}
+	if err := r.unfiltered(); err != nil {
+		return err
 	}
 	if r.id == "" {
 		return r.write(http.StatusOK, map[string]any{

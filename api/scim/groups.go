@@ -25,12 +25,12 @@ func (r *request) findGroup(view *state.Org) (*directory.Group, error) {
 
 // groupResource is a group without its members, at a cost that does not depend
 // on their number.
-func (r *request) groupResource(g *directory.Group) map[string]any {
+func (r *request) groupResource(view *state.Org, g *directory.Group) map[string]any {
 	resource := map[string]any{
 		"schemas":     []any{patch.GroupURN},
 		"id":          g.ID.String(),
 		"displayName": g.Name,
-		"meta":        r.meta("Group", g.ID.String(), g.Created, g.Modified, g.Version),
+		"meta":        r.meta("Group", g.ID.String(), g.Created, g.Modified, groupTag(view, g)),
 	}
 	if g.ExternalID != "" {
 		resource["externalId"] = g.ExternalID
@@ -55,7 +55,7 @@ func (r *request) membersOf(view *state.Org, g directory.GroupID) (members []any
 
 // groupAnswer is the part of a group that the client wants.
 func (r *request) groupAnswer(view *state.Org, g *directory.Group) map[string]any {
-	resource := r.groupResource(g)
+	resource := r.groupResource(view, g)
 	if r.fields.wants("members") {
 		if members := r.membersOf(view, g.ID); len(members) > 0 {
 			resource["members"] = members
@@ -69,10 +69,11 @@ func (r *request) writeGroup(status int, view *state.Org, id directory.GroupID) 
 	if !ok {
 		return directory.NotFound("group")
 	}
-	if r.unchanged(g.Version) {
+	tag := groupTag(view, g)
+	if r.unchanged(tag) {
 		return nil
 	}
-	r.w.Header().Set("ETag", etag(g.Version))
+	r.w.Header().Set("ETag", tag)
 	r.w.Header().Set("Location", r.root+"/Groups/"+id.String())
 	return r.write(status, r.groupAnswer(view, g))
 }
@@ -197,6 +198,9 @@ func patchGroup(r *request) error {
 	}
 	if len(r.fields.include) > 0 {
 		return r.writeGroup(http.StatusOK, pass.View(), id)
+	}
+	if g, ok := pass.View().Group(id); ok {
+		r.w.Header().Set("ETag", groupTag(pass.View(), g))
 	}
 	r.w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -26,12 +26,13 @@ const (
 // listing collects one page of the resources of some types.
 type listing struct {
 	*request
-	query *query
-	kinds []string
-	view  *state.Org
-	seen  int // compared so far
+	query    *query
+	compared *compared
+	kinds    []string
+	view     *state.Org
+	seen     int // compared so far
 
-	total     int // of all pages; negative: not counted
+	total     int // of all pages
 	resources []any
 	last      place // of the page
 	more      bool  // something comes after the page
@@ -51,7 +52,7 @@ func (r *request) list(read func(*request) (*query, error), kinds ...string) err
 	if err != nil {
 		return err
 	}
-	l := &listing{request: r, query: q, kinds: kinds, resources: []any{}}
+	l := &listing{request: r, query: q, compared: q.compared(), kinds: kinds, resources: []any{}}
 	for _, kind := range kinds {
 		pass, err := r.admit(map[string]access.Operation{kindUser: "scim.users.read", kindGroup: "scim.groups.read"}[kind])
 		if err != nil {
@@ -74,39 +75,43 @@ func (r *request) list(read func(*request) (*query, error), kinds ...string) err
 	return l.write()
 }
 
-// inOrder takes the page while walking through the resources by id. With a cursor it
-// stops behind the page, so that page after page costs one walk.
+// inOrder takes the page while walking through the resources by id, and walks on only
+// to count: once for a walk from page to page by cursor, and not at all without a
+// filter.
 func (l *listing) inOrder(after place) error {
 	q := l.query
 	skip := q.start - 1
 	if q.byCursor {
 		skip = 0
 	}
-	err := l.each(after.ID, func(c *candidate) (bool, error) {
+	counted, found := q.filter == nil || q.cursor != "", 0
+	if q.filter == nil {
+		l.total = l.all()
+	}
+	if counted && (q.count == 0 || skip >= l.total) {
+		return nil
+	}
+	return l.each(after.ID, func(c *candidate) (bool, error) {
 		if match, err := c.matches(q.filter); err != nil || !match {
 			return true, err
 		}
-		l.total++
-		switch {
-		case len(l.resources) == q.count && l.total > skip:
-			l.more = true
-			return !q.byCursor, nil
-		case l.total > skip:
-			return true, l.take(c)
+		found++
+		if !counted {
+			l.total++
 		}
-		return true, nil
+		switch {
+		case found <= skip:
+			return true, nil
+		case len(l.resources) == q.count:
+			l.more = true
+			return !counted, nil
+		}
+		return true, l.take(c)
 	})
-	if err == nil && q.byCursor && (l.more || after.ID != "") {
-		l.total = l.known()
-	}
-	return err
 }
 
-// known is how many there are when no filter has to be asked.
-func (l *listing) known() (n int) {
-	if l.query.filter != nil {
-		return -1
-	}
+// all is how many there are.
+func (l *listing) all() (n int) {
 	for _, kind := range l.kinds {
 		if kind == kindUser {
 			n += l.view.Users()
@@ -127,17 +132,18 @@ func (l *listing) sorted(after place) error {
 	// Nobody has more than this many, so that the sum cannot overflow either.
 	skip = min(skip, directory.UserQuotaMax+1)
 	first := &best{query: q, limit: skip + q.count + 1}
+	l.total = 0
 	err := l.each("", func(c *candidate) (bool, error) {
 		match, err := c.matches(q.filter)
 		if err != nil || !match {
 			return true, err
 		}
 		l.total++
-		resource, err := c.resource()
+		part, err := c.comparable()
 		if err != nil {
 			return false, err
 		}
-		at := place{q.keyOf(resource, c.types()), c.id}
+		at := place{q.keyOf(part, c.types()), c.id()}
 		if q.cursor == "" || q.compare(at, after) > 0 {
 			first.add(at)
 		}
@@ -167,14 +173,13 @@ func (l *listing) sorted(after place) error {
 // take puts a resource on the page.
 func (l *listing) take(c *candidate) error {
 	answer, err := c.answer()
-	l.resources, l.last = append(l.resources, answer), place{ID: c.id}
+	l.resources, l.last = append(l.resources, answer), place{ID: c.id()}
 	return err
 }
 
 func (l *listing) write() error {
-	answer := map[string]any{"schemas": []string{listURN}, "itemsPerPage": len(l.resources), "Resources": l.resources}
-	if l.total >= 0 {
-		answer["totalResults"] = l.total
+	answer := map[string]any{
+		"schemas": []string{listURN}, "totalResults": l.total, "itemsPerPage": len(l.resources), "Resources": l.resources,
 	}
 	if !l.query.byCursor {
 		answer["startIndex"] = l.query.start
@@ -197,7 +202,7 @@ func (l *listing) each(after string, yield func(*candidate) (more bool, err erro
 			return false
 		}
 		more := true
-		if c.id > after {
+		if after == "" || c.id() > after {
 			more, err = yield(c)
 		}
 		return more && err == nil
@@ -207,13 +212,13 @@ func (l *listing) each(after string, yield func(*candidate) (more bool, err erro
 		if kind == kindUser {
 			from, _ := directory.ParseUserID(after)
 			eachCandidateUser(l.view, l.query.filter, from, func(u *directory.User) bool {
-				more = one(&candidate{listing: l, id: u.ID.String(), user: u})
+				more = one(&candidate{listing: l, user: u})
 				return more
 			})
 		} else {
 			from, _ := directory.ParseGroupID(after)
 			eachCandidateGroup(l.view, l.query.filter, from, func(g *directory.Group) bool {
-				more = one(&candidate{listing: l, id: g.ID.String(), group: g})
+				more = one(&candidate{listing: l, group: g})
 				return more
 			})
 		}
@@ -227,20 +232,26 @@ func (l *listing) each(after string, yield func(*candidate) (more bool, err erro
 // candidate is a resource that may be on the page.
 type candidate struct {
 	*listing
-	id    string
 	user  *directory.User // or
 	group *directory.Group
-	whole map[string]any // once it was needed, without what costs more than the rest
+	part  map[string]any // what is compared, once it was needed
 }
 
 func (l *listing) candidate(id string) (*candidate, bool) {
-	c := &candidate{listing: l, id: id}
+	c := &candidate{listing: l}
 	if user, err := directory.ParseUserID(id); err == nil {
 		c.user, _ = l.view.User(user)
 	} else if group, err := directory.ParseGroupID(id); err == nil {
 		c.group, _ = l.view.Group(group)
 	}
 	return c, c.user != nil || c.group != nil
+}
+
+func (c *candidate) id() string {
+	if c.user != nil {
+		return c.user.ID.String()
+	}
+	return c.group.ID.String()
 }
 
 func (c *candidate) types() filter.Types {
@@ -250,39 +261,33 @@ func (c *candidate) types() filter.Types {
 	return patch.Group
 }
 
-func (c *candidate) resource() (_ map[string]any, err error) {
+// comparable is what the query looks at.
+func (c *candidate) comparable() (_ map[string]any, err error) {
 	switch {
-	case c.whole != nil:
+	case c.part != nil:
 	case c.user != nil:
-		c.whole, err = c.userResource(c.view, c.user)
+		c.part, err = c.comparableUser(c.view, c.user, c.compared)
 	default:
-		c.whole = c.groupResource(c.group)
+		c.part = c.groupResource(c.view, c.group)
+		c.addMembers(c.part)
 	}
-	return c.whole, err
+	return c.part, err
 }
 
 func (c *candidate) matches(e filter.Expr) (bool, error) {
 	if e == nil {
 		return true, nil
 	}
-	resource, err := c.resource()
+	part, err := c.comparable()
 	if err != nil {
 		return false, err
 	}
-	if c.group != nil {
-		if members := c.comparable(c.view, c.group.ID, e); len(members) > 0 {
-			resource["members"] = members
-		}
-	}
-	match, err := filter.Match(e, resource, c.types())
-	delete(resource, "members") // only some of them
-	return match, err
+	return filter.Match(e, part, c.types())
 }
 
 func (c *candidate) answer() (map[string]any, error) {
 	if c.group != nil {
 		return c.groupAnswer(c.view, c.group), nil
 	}
-	resource, err := c.resource()
-	return c.fields.apply(resource), err
+	return c.userAnswer(c.view, c.user)
 }

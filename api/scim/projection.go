@@ -3,21 +3,32 @@ package scim
 import (
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/authfi/authfi/api/scim/patch"
 )
 
 // projection is what a client wants to see of a resource (RFC 7644 section
-// 3.9). Names are lower case; where both lists are given, include counts.
+// 3.9). Names are lower case; one of the lists is empty.
 type projection struct {
 	include, exclude []string
 }
+
+// parameters are those of a query that mean something here. Each may be given once: of
+// two values neither is more likely to be meant. Others are ignored, for providers
+// have some of their own.
+var parameters = []string{"attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor"}
 
 func parseQuery(raw string) (url.Values, error) {
 	q, err := url.ParseQuery(raw)
 	if err != nil {
 		return nil, &patch.Error{ScimType: patch.InvalidValue, Detail: "malformed query"}
+	}
+	for _, name := range parameters {
+		if len(q[name]) > 1 {
+			return nil, &patch.Error{ScimType: patch.InvalidValue, Detail: name + " is given more than once"}
+		}
 	}
 	return q, nil
 }
@@ -27,7 +38,16 @@ func parseProjection(raw string) (projection, error) {
 	if err != nil {
 		return projection{}, err
 	}
-	return projection{include: names(q.Get("attributes")), exclude: names(q.Get("excludedAttributes"))}, nil
+	return newProjection(q.Get("attributes"), q.Get("excludedAttributes"))
+}
+
+// newProjection reads two lists of names, separated by commas.
+func newProjection(attributes, excluded string) (projection, error) {
+	p := projection{include: names(attributes), exclude: names(excluded)}
+	if len(p.include) > 0 && len(p.exclude) > 0 {
+		return p, &patch.Error{ScimType: patch.InvalidValue, Detail: "send attributes or excludedAttributes, not both"}
+	}
+	return p, nil
 }
 
 func names(list string) (out []string) {
@@ -114,7 +134,9 @@ func include(out, in map[string]any, path []string) {
 			out[key] = value
 			continue
 		}
-		out[key] = includeSub(out[key], value, path[1:])
+		if part := includeSub(out[key], value, path[1:]); !isEmpty(part) {
+			out[key] = part
+		}
 	}
 }
 
@@ -153,7 +175,9 @@ func exclude(out map[string]any, path []string) {
 			delete(out, key)
 			continue
 		}
-		out[key] = excludeSub(value, path[1:])
+		if out[key] = excludeSub(value, path[1:]); isEmpty(out[key]) {
+			delete(out, key)
+		}
 	}
 }
 
@@ -171,4 +195,15 @@ func excludeSub(value any, path []string) any {
 		return out
 	}
 	return value
+}
+
+// isEmpty tells of what is unassigned: an object without a part, and a list of such.
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return !slices.ContainsFunc(v, func(element any) bool { return !isEmpty(element) })
+	}
+	return false
 }

@@ -107,7 +107,9 @@ func (r *request) searchOf() (*query, error) {
 	if !contains(in.Schemas, searchURN) {
 		return nil, &patch.Error{ScimType: patch.InvalidSyntax, Detail: "schemas must name " + searchURN}
 	}
-	r.fields = projection{include: names(strings.Join(in.Attributes, ",")), exclude: names(strings.Join(in.ExcludedAttributes, ","))}
+	if r.fields, err = newProjection(strings.Join(in.Attributes, ","), strings.Join(in.ExcludedAttributes, ",")); err != nil {
+		return nil, err
+	}
 	return in.query()
 }
 
@@ -145,6 +147,9 @@ func (in searchRequest) query() (q *query, err error) {
 	if in.Cursor != nil {
 		if in.StartIndex != nil {
 			return nil, &patch.Error{ScimType: patch.InvalidValue, Detail: "a page is asked for by startIndex or by cursor, not by both"}
+		}
+		if q.count == 0 {
+			return nil, &patch.Error{ScimType: invalidCount, Detail: fmt.Sprintf("with a cursor count must be 1 to %d", countMax)}
 		}
 		q.byCursor, q.cursor = true, *in.Cursor
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -107,7 +109,7 @@ func (r *request) handle() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := r.checkContentType(); err != nil {
+	if err := r.checkMedia(); err != nil {
 		return err
 	}
 	if r.fields, err = parseProjection(r.URL.RawQuery); err != nil {
@@ -125,6 +127,9 @@ type handler func(*request) error
 // methods of a path, by method.
 type methods map[string]handler
 
+// anyMethod stands for each method that has no handler of its own.
+const anyMethod = "*"
+
 func route(kind, id, method string) (handler, error) {
 	table := routes(kind, id)
 	if table == nil {
@@ -136,14 +141,17 @@ func route(kind, id, method string) (handler, error) {
 	if handle, ok := table[method]; ok {
 		return handle, nil
 	}
-	var allow []string
-	for m := range table {
-		allow = append(allow, m)
+	if handle, ok := table[anyMethod]; ok {
+		return handle, nil
+	}
+	allow := slices.Collect(maps.Keys(table))
+	if table["GET"] != nil {
+		allow = append(allow, http.MethodHead)
 	}
 	slices.Sort(allow)
+	list := strings.Join(allow, ", ")
 	return nil, &failure{
-		status: http.StatusMethodNotAllowed, detail: "this endpoint does not take " + method,
-		allow: strings.Join(allow, ", "),
+		status: http.StatusMethodNotAllowed, detail: "this endpoint does not take " + method + "; it takes " + list, allow: list,
 	}
 }
 
@@ -163,7 +171,7 @@ func routes(kind, id string) methods {
 	case "ResourceTypes":
 		return methods{"GET": getResourceTypes}
 	case "Me":
-		return methods{"GET": me, "POST": me, "PUT": me, "PATCH": me, "DELETE": me}
+		return methods{anyMethod: me}
 	}
 	if id != "" {
 		return nil
@@ -176,7 +184,7 @@ func routes(kind, id string) methods {
 	case "Bulk":
 		return methods{"POST": bulk}
 	case "ServiceProviderConfig":
-		return methods{"GET": func(r *request) error { return r.write(http.StatusOK, r.providerConfig()) }}
+		return methods{"GET": getProviderConfig}
 	}
 	return nil
 }
@@ -221,7 +229,12 @@ func (r *request) admit(op access.Operation) (*access.Pass, error) {
 	return r.server.Gate.Admit(r.Context(), r.caller, r.org, op, access.Freshness{Linearizable: true})
 }
 
-func (r *request) checkContentType() error {
+// checkMedia refuses a body that is not JSON, and a client that takes no JSON (RFC
+// 7644 section 3.8). A header that is absent or cannot be read says nothing.
+func (r *request) checkMedia() error {
+	if !acceptsJSON(r.Header.Values("Accept")) {
+		return &failure{status: http.StatusNotAcceptable, detail: "answers are " + mediaType + "; accept that"}
+	}
 	text := r.Header.Get("Content-Type")
 	if text == "" || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
 		return nil
@@ -231,6 +244,26 @@ func (r *request) checkContentType() error {
 		return &failure{status: http.StatusUnsupportedMediaType, detail: "send " + mediaType}
 	}
 	return nil
+}
+
+func acceptsJSON(header []string) bool {
+	readable := false
+	for element := range strings.SplitSeq(strings.Join(header, ","), ",") {
+		media, parameters, err := mime.ParseMediaType(element)
+		if err != nil {
+			continue
+		}
+		readable = true
+		weight, err := strconv.ParseFloat(parameters["q"], 64)
+		refused := err == nil && weight == 0
+		switch media {
+		case mediaType, "application/json", "application/*", "*/*":
+			if !refused {
+				return true
+			}
+		}
+	}
+	return !readable
 }
 
 // body reads no more than limit bytes, before anything looks at them.

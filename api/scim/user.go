@@ -3,8 +3,8 @@ package scim
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -68,24 +68,23 @@ func email(resource map[string]any) string {
 	return first
 }
 
+// everything is for attributesOf.
+func everything(string) bool { return true }
+
 // attributesOf is the canonical resource of a user without what the server
-// assigns. The typed fields win over the attributes, because other ways into
-// the directory change only them.
-func attributesOf(u *directory.User) (map[string]any, error) {
+// assigns, or the part of it that is wanted. The typed fields win over the
+// attributes, because other ways into the directory change only them.
+func attributesOf(u *directory.User, wanted func(key string) bool) (map[string]any, error) {
 	resource := map[string]any{}
-	if len(u.Attributes) > 0 {
-		d := json.NewDecoder(bytes.NewReader(u.Attributes))
-		d.UseNumber()
-		if err := d.Decode(&resource); err != nil {
-			return nil, fmt.Errorf("attributes of %s: %w", u.ID, err)
-		}
+	if err := readAttributes(resource, u.Attributes, wanted); err != nil {
+		return nil, fmt.Errorf("attributes of %s: %w", u.ID, err)
 	}
 	stored := fieldsOf(resource)
 	resource["userName"] = u.UserName
 	resource["active"] = u.Active
 	reconcile(resource, "externalId", stored.ExternalID, u.ExternalID)
 	reconcile(resource, "displayName", stored.DisplayName, u.DisplayName)
-	if stored.GivenName != u.GivenName || stored.FamilyName != u.FamilyName {
+	if wanted("name") && (stored.GivenName != u.GivenName || stored.FamilyName != u.FamilyName) {
 		name, ok := resource["name"].(map[string]any)
 		if !ok {
 			name = map[string]any{}
@@ -94,10 +93,47 @@ func attributesOf(u *directory.User) (map[string]any, error) {
 		reconcile(name, "familyName", stored.FamilyName, u.FamilyName)
 		resource["name"] = name
 	}
-	if stored.Email != u.Email {
+	if wanted("emails") && stored.Email != u.Email {
 		reconcileEmail(resource, stored.Email, u.Email)
 	}
 	return resource, nil
+}
+
+// readAttributes decodes the members of a JSON object that are wanted, and passes
+// over the others.
+func readAttributes(resource map[string]any, object []byte, wanted func(key string) bool) error {
+	if len(object) == 0 {
+		return nil
+	}
+	wellFormed, err := eachMember(object, func(key, value []byte) error {
+		name := string(key[1 : len(key)-1])
+		if strings.Contains(name, `\`) {
+			if err := json.Unmarshal(key, &name); err != nil {
+				return err
+			}
+		}
+		if !wanted(name) {
+			return nil
+		}
+		d := json.NewDecoder(bytes.NewReader(value))
+		d.UseNumber()
+		var v any
+		err := d.Decode(&v)
+		resource[name] = v
+		return err
+	})
+	if err == nil && !wellFormed {
+		err = errors.New("not a JSON object")
+	}
+	return err
+}
+
+// typedAttributes is the part of attributesOf that needs no look into what is stored.
+func typedAttributes(u *directory.User) map[string]any {
+	resource := map[string]any{"userName": u.UserName, "active": u.Active}
+	reconcile(resource, "externalId", "", u.ExternalID)
+	reconcile(resource, "displayName", "", u.DisplayName)
+	return resource
 }
 
 func reconcile(object map[string]any, key, stored, typed string) {
@@ -135,26 +171,40 @@ func reconcileEmail(resource map[string]any, stored, typed string) {
 }
 
 // userResource is the full representation of a user.
-func (r *request) userResource(view *state.Org, u *directory.User) (map[string]any, error) {
-	resource, err := attributesOf(u)
+func (r *request) userResource(view *state.Org, u *directory.User, groups bool) (map[string]any, error) {
+	resource, err := attributesOf(u, everything)
 	if err != nil {
 		return nil, err
 	}
 	schemas := []any{patch.UserURN}
 	for _, key := range sortedKeys(resource) {
-		if strings.HasPrefix(strings.ToLower(key), "urn:") {
+		if isURN(key) {
 			schemas = append(schemas, key)
 		}
 	}
 	resource["schemas"], resource["id"] = schemas, u.ID.String()
-	resource["meta"] = r.meta("User", u.ID.String(), u.Created, u.Modified, u.Version)
+	resource["meta"] = r.userMeta(view, u)
 	r.manager(resource)
-	if r.fields.wants("groups") {
-		if groups := r.groupsOf(view, u.ID); len(groups) > 0 {
-			resource["groups"] = groups
-		}
+	if groups {
+		r.addGroups(resource, view, u)
 	}
 	return resource, nil
+}
+
+// userAnswer is the part of a user that the client wants.
+func (r *request) userAnswer(view *state.Org, u *directory.User) (map[string]any, error) {
+	resource, err := r.userResource(view, u, r.fields.wants("groups"))
+	return r.fields.apply(resource), err
+}
+
+func (r *request) userMeta(view *state.Org, u *directory.User) map[string]any {
+	return r.meta("User", u.ID.String(), u.Created, u.Modified, userTag(view, u))
+}
+
+func (r *request) addGroups(resource map[string]any, view *state.Org, u *directory.User) {
+	if groups := r.groupsOf(view, u.ID); len(groups) > 0 {
+		resource["groups"] = groups
+	}
 }
 
 // manager gives the address of a manager who is a user of ours. Any other id is
@@ -178,16 +228,12 @@ func (r *request) groupsOf(view *state.Org, user directory.UserID) (groups []any
 	return groups
 }
 
-func (r *request) meta(kind, id string, created, modified directory.Time, version directory.Index) map[string]any {
+func (r *request) meta(kind, id string, created, modified directory.Time, tag string) map[string]any {
 	return map[string]any{
 		"resourceType": kind,
 		"location":     r.root + "/" + kind + "s/" + id,
 		"created":      created.Std().Format(time.RFC3339Nano),
 		"lastModified": modified.Std().Format(time.RFC3339Nano),
-		"version":      etag(version),
+		"version":      tag,
 	}
-}
-
-func etag(version directory.Index) string {
-	return `W/"` + strconv.FormatUint(uint64(version), 10) + `"`
 }

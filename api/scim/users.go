@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/patch"
@@ -37,63 +36,18 @@ func (r *request) findUser(view *state.Org) (*directory.User, error) {
 	return u, nil
 }
 
-// matches holds If-Match against a version (RFC 7644 section 3.14).
-func (r *request) matches(version directory.Index) error {
-	header := r.Header.Get("If-Match")
-	if header == "" || header == "*" {
-		return nil
-	}
-	if named(header, version) {
-		return nil
-	}
-	return directory.Precondition("If-Match", "the resource has version %s", etag(version))
-}
-
-// named reports whether a list of tags has the version, compared weakly: two states
-// of one version are one and the same.
-func named(tags string, version directory.Index) bool {
-	for tag := range strings.SplitSeq(tags, ",") {
-		if strings.TrimPrefix(strings.TrimSpace(tag), "W/") == strings.TrimPrefix(etag(version), "W/") {
-			return true
-		}
-	}
-	return false
-}
-
-// guard is the version a write is bound to when the client asked for one.
-func (r *request) guard(version directory.Index) directory.Index {
-	if header := r.Header.Get("If-Match"); header == "" || header == "*" {
-		return 0
-	}
-	return version
-}
-
-// unchanged answers 304 to a client that has this version already (RFC 9110 section
-// 13.1.2). Only reads are conditional in this way.
-func (r *request) unchanged(version directory.Index) bool {
-	header := r.Header.Get("If-None-Match")
-	if header == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	if header != "*" && !named(header, version) {
-		return false
-	}
-	r.w.Header().Set("ETag", etag(version))
-	r.w.WriteHeader(http.StatusNotModified)
-	return true
-}
-
 func (r *request) writeUser(status int, view *state.Org, u *directory.User) error {
-	if r.unchanged(u.Version) {
+	tag := userTag(view, u)
+	if r.unchanged(tag) {
 		return nil
 	}
-	resource, err := r.userResource(view, u)
+	answer, err := r.userAnswer(view, u)
 	if err != nil {
 		return err
 	}
-	r.w.Header().Set("ETag", etag(u.Version))
+	r.w.Header().Set("ETag", tag)
 	r.w.Header().Set("Location", r.root+"/Users/"+u.ID.String())
-	return r.write(status, r.fields.apply(resource))
+	return r.write(status, answer)
 }
 
 // noteIndex tells the client where in the log its change is.
@@ -207,7 +161,7 @@ func (r *request) tryChange(pass *access.Pass, change func(map[string]any) (map[
 	if err := r.matches(old.Version); err != nil {
 		return err
 	}
-	before, err := attributesOf(old)
+	before, err := attributesOf(old, everything)
 	if err != nil {
 		return err
 	}

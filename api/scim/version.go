@@ -1,0 +1,108 @@
+package scim
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// A version is the index of the entry that last changed the resource itself, and
+// behind a hyphen what else shows in it: a user has the names of groups, and a
+// deleted user leaves groups whose own record no entry has touched. Writes look at
+// the index alone, for that is what they could overwrite; reads at both.
+
+func userTag(view *state.Org, u *directory.User) string {
+	groups := view.Permissions().Groups(u.ID)
+	if len(groups) == 0 {
+		return etag(u.Version, 0)
+	}
+	sum := fnv.New64a()
+	for _, id := range groups {
+		if g, ok := view.Group(id); ok {
+			sum.Write(id[:])
+			sum.Write([]byte(g.Name))
+			sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(g.Name)))) // ends the name
+		}
+	}
+	return etag(u.Version, sum.Sum64())
+}
+
+// groupTag counts the members: without a change of the group's version they can only
+// become fewer.
+func groupTag(view *state.Org, g *directory.Group) string {
+	return etag(g.Version, uint64(view.Permissions().MemberCount(g.ID)+len(view.Permissions().Children(g.ID))))
+}
+
+func etag(version directory.Index, more uint64) string {
+	tag := strconv.FormatUint(uint64(version), 10)
+	if more != 0 {
+		tag += "-" + strconv.FormatUint(more, 36)
+	}
+	return `W/"` + tag + `"`
+}
+
+// opaque is what tags are compared by, weakly: the states of one version are one and
+// the same.
+func opaque(tag string) string {
+	return strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
+}
+
+// conditions are the tags of a header that may come in several lines.
+func (r *request) conditions(header string) []string {
+	values := r.Header.Values(header)
+	if len(values) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(values, ","), ",")
+}
+
+// matches holds If-Match against a version (RFC 7644 section 3.14). Nobody asks it
+// of what is not there: that is not found, whatever the condition (RFC 9110 section
+// 13.2.1).
+func (r *request) matches(version directory.Index) error {
+	if r.guard(version) == 0 {
+		return nil
+	}
+	for _, tag := range r.conditions("If-Match") {
+		index, _, _ := strings.Cut(opaque(tag), "-")
+		if index == opaque(etag(version, 0)) {
+			return nil
+		}
+	}
+	return directory.Precondition("If-Match", "the resource has version %s; read it again and repeat the change on what it is now", etag(version, 0))
+}
+
+// guard is the version a write is bound to when the client asked for one.
+func (r *request) guard(version directory.Index) directory.Index {
+	for _, tag := range r.conditions("If-Match") {
+		switch strings.TrimSpace(tag) {
+		case "*":
+			return 0
+		case "":
+		default:
+			return version
+		}
+	}
+	return 0
+}
+
+// unchanged answers 304 to a client that has this version already (RFC 9110 section
+// 13.1.2). Only reads are conditional in this way.
+func (r *request) unchanged(tag string) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	for _, have := range r.conditions("If-None-Match") {
+		if strings.TrimSpace(have) == "*" || opaque(have) == opaque(tag) {
+			r.w.Header().Set("ETag", tag)
+			r.w.WriteHeader(http.StatusNotModified)
+			return true
+		}
+	}
+	return false
+}
