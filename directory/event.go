@@ -50,6 +50,7 @@ const (
 	TokenSecretSet      EventType = "token_secret.set"
 	JoinTokenCreated    EventType = "join_token.created"
 	JoinTokenRedeemed   EventType = "join_token.redeemed"
+	ConnectionUpdated   EventType = "connection.updated"
 )
 
 // Event is an entry of an organization's audit log: a fact that followed from an

@@ -77,7 +77,7 @@ func denied() error { return directory.Denied("the caller may not do this, or no
 
 // A connection provisions users and groups of its organization and nothing else.
 func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
-	if _, ok := tx.Connection(directory.ConnectionID(env.Actor.ID)); !ok {
+	if con, ok := tx.Connection(directory.ConnectionID(env.Actor.ID)); !ok || con.Disabled {
 		return denied()
 	}
 	switch env.Command.Kind() {

@@ -52,6 +52,10 @@ const (
 	KindSetRetention
 	KindRecordRefusal
 	KindDeleteOperator
+	KindUpdateConnection
+	KindRotateConnectionToken
+	KindRevokeConnectionToken
+	KindSetConnectionMappings
 )
 
 // Command is a request for change. The two kinds of command are closed sets:
@@ -209,6 +213,14 @@ func newDirectory(kind Kind) Command {
 		return new(RecordRefusal)
 	case KindDeleteOperator:
 		return new(DeleteOperator)
+	case KindUpdateConnection:
+		return new(UpdateConnection)
+	case KindRotateConnectionToken:
+		return new(RotateConnectionToken)
+	case KindRevokeConnectionToken:
+		return new(RevokeConnectionToken)
+	case KindSetConnectionMappings:
+		return new(SetConnectionMappings)
 	}
 	return nil
 }

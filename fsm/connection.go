@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 )
@@ -19,7 +21,7 @@ func (*CreateConnection) Kind() Kind { return KindCreateConnection }
 
 func (c *CreateConnection) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	con := c.Connection
-	if err := con.Provider.Check(); err != nil {
+	if err := con.Check(); err != nil {
 		return Outcome{}, err
 	}
 	if !mayOwn(tx, env) {
@@ -31,7 +33,11 @@ func (c *CreateConnection) apply(tx *state.OrgTx, env *Envelope, e *effects) (Ou
 	if tx.Connections() >= ConnectionsMax {
 		return Outcome{}, directory.Exhausted("connections", "the organization has %d connections", ConnectionsMax)
 	}
-	con.Created, con.Version = env.Now, e.index
+	con.Created, con.Version, con.Mappings = env.Now, e.index, nil
+	con.Tokens = slices.Clone(con.Tokens)
+	for i := range con.Tokens {
+		con.Tokens[i].Created = env.Now
+	}
 	tx.PutConnection(&con)
 	e.event(directory.ConnectionCreated, con.ID, "%s", con.Provider)
 	e.row(directory.RowConnection, con.ID)
@@ -54,4 +60,115 @@ func (c *DeleteConnection) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outc
 	e.event(directory.ConnectionDeleted, con.ID, "%s", con.Provider)
 	e.row(directory.RowConnection, con.ID)
 	return changed(con.ID)
+}
+
+// UpdateConnection changes the fields that are not nil. What widens or restores
+// what a provider can do is an owner's to decide, as making a connection is; to
+// name a connection and to switch it off is not.
+type UpdateConnection struct {
+	ID               directory.ConnectionID `cbor:"1,keyasint"`
+	Name             *string                `cbor:"2,keyasint,omitempty"`
+	Disabled         *bool                  `cbor:"3,keyasint,omitempty"`
+	NoTarget         *bool                  `cbor:"4,keyasint,omitempty"`
+	RejectMembers    *bool                  `cbor:"5,keyasint,omitempty"`
+	RejectAttributes *bool                  `cbor:"6,keyasint,omitempty"`
+	IfVersion        directory.Index        `cbor:"7,keyasint,omitempty"`
+}
+
+func (*UpdateConnection) Kind() Kind { return KindUpdateConnection }
+
+func (c *UpdateConnection) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	old, ok := tx.Connection(c.ID)
+	if !ok {
+		return Outcome{}, directory.NotFound("connection")
+	}
+	if c.IfVersion != 0 && c.IfVersion != old.Version {
+		return Outcome{}, directory.Precondition("version", "the connection has changed since it was read")
+	}
+	con := *old
+	set(&con.Name, c.Name)
+	set(&con.Disabled, c.Disabled)
+	set(&con.Switches.NoTarget, c.NoTarget)
+	set(&con.Switches.RejectMembers, c.RejectMembers)
+	set(&con.Switches.RejectAttributes, c.RejectAttributes)
+	if con.Name == old.Name && con.Disabled == old.Disabled && con.Switches == old.Switches {
+		return unchanged(con.ID)
+	}
+	if err := con.Check(); err != nil {
+		return Outcome{}, err
+	}
+	if (old.Disabled && !con.Disabled || con.Switches != old.Switches) && !mayOwn(tx, env) {
+		return Outcome{}, directory.Denied("a connection can be enabled and switched by an owner only: it may put people into any group")
+	}
+	return replaceConnection(tx, e, &con, "settings")
+}
+
+// set replaces a value if there is another.
+func set[T any](value, other *T) {
+	if other != nil {
+		*value = *other
+	}
+}
+
+func replaceConnection(tx *state.OrgTx, e *effects, con *directory.Connection, what string) (Outcome, error) {
+	con.Version = e.index
+	tx.PutConnection(con)
+	e.event(directory.ConnectionUpdated, con.ID, "%s: %s", con.Provider, what)
+	e.row(directory.RowConnection, con.ID)
+	return changed(con.ID)
+}
+
+// RotateConnectionToken gives a connection a second token; the first stays good
+// until it is revoked, so that the provider never meets a refusal. Who has a token
+// is the connection, so it takes what making one takes.
+type RotateConnectionToken struct {
+	ID    directory.ConnectionID    `cbor:"1,keyasint"`
+	Token directory.ConnectionToken `cbor:"2,keyasint"`
+}
+
+func (*RotateConnectionToken) Kind() Kind { return KindRotateConnectionToken }
+
+func (c *RotateConnectionToken) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	old, ok := tx.Connection(c.ID)
+	if !ok {
+		return Outcome{}, directory.NotFound("connection")
+	}
+	if !mayOwn(tx, env) {
+		return Outcome{}, directory.Denied("a token of a connection can be made by an owner only: it may put people into any group")
+	}
+	if err := c.Token.Check(); err != nil {
+		return Outcome{}, err
+	}
+	if len(old.Valid()) >= directory.ConnectionTokensMax {
+		return Outcome{}, directory.Exhausted("tokens", "the connection has %d valid tokens; revoke the one that the provider does not use any more", directory.ConnectionTokensMax)
+	}
+	con, token := *old, c.Token
+	token.Created = env.Now
+	con.Tokens = append(slices.Clone(old.Tokens), token)
+	return replaceConnection(tx, e, &con, "token "+token.Name().String()+" made")
+}
+
+// RevokeConnectionToken ends one token at once, the last one, too.
+type RevokeConnectionToken struct {
+	ID    directory.ConnectionID `cbor:"1,keyasint"`
+	Token directory.TokenName    `cbor:"2,keyasint"`
+}
+
+func (*RevokeConnectionToken) Kind() Kind { return KindRevokeConnectionToken }
+
+func (c *RevokeConnectionToken) apply(tx *state.OrgTx, _ *Envelope, e *effects) (Outcome, error) {
+	old, ok := tx.Connection(c.ID)
+	if !ok {
+		return Outcome{}, directory.NotFound("connection")
+	}
+	con := *old
+	// The first token is of the old form or of the new one, and leaves as such.
+	if first := (directory.ConnectionToken{Hash: old.Token}); old.Token != ([32]byte{}) && first.Name() == c.Token {
+		con.Token = [32]byte{}
+	}
+	con.Tokens = slices.DeleteFunc(slices.Clone(old.Tokens), func(t directory.ConnectionToken) bool { return t.Name() == c.Token })
+	if len(con.Valid()) == len(old.Valid()) {
+		return Outcome{}, directory.NotFound("token")
+	}
+	return replaceConnection(tx, e, &con, "token "+c.Token.String()+" revoked")
 }

@@ -280,6 +280,15 @@ func (a *attempts) onSettings() {
 	a.add(directory.ManageSettings, &fsm.PutSchema{}, "")
 	a.add(directory.ManageSettings, &fsm.CreateConnection{Connection: directory.Connection{ID: id[directory.ConnectionID](1), Provider: "okta"}}, "")
 	a.add(directory.ManageSettings, &fsm.DeleteConnection{ID: id[directory.ConnectionID](0)}, "")
+	connection, disabled, enabled := id[directory.ConnectionID](0), true, false
+	token := directory.ConnectionToken{Hash: [32]byte{7}}
+	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Disabled: &disabled}, "")
+	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Disabled: &enabled, NoTarget: &enabled}, "enabled")
+	a.add(directory.ManageSettings, &fsm.RotateConnectionToken{ID: connection, Token: token}, "")
+	a.add(directory.ManageSettings, &fsm.RevokeConnectionToken{ID: connection, Token: token.Name()}, "")
+	for n := range roles {
+		a.add(directory.ManageSettings, &fsm.SetConnectionMappings{ID: connection, Mappings: []directory.Mapping{{Name: "group-9", Role: roleID(n)}}}, "role %d", n)
+	}
 	a.add(directory.ManageSettings, &fsm.CreateService{Service: directory.Service{ID: own, Name: "own", Listen: []string{"192.0.2.2:80"}}}, "")
 	a.add(directory.ManageSettings, &fsm.SetPolicies{Service: own, Policies: policies}, "")
 	a.add(directory.ManageSettings, &fsm.DeleteService{ID: service}, "")

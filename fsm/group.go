@@ -37,6 +37,9 @@ func (c *CreateGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	}
 	e.event(directory.GroupCreated, g.ID, "%s", g.Name)
 	e.row(directory.RowGroup, g.ID)
+	if err := mapped(tx, env, e, nil, &g); err != nil {
+		return Outcome{}, err
+	}
 	change := memberChange{group: &g, env: env, skipUnknown: c.SkipUnknown, add: c.Members}
 	if err := change.apply(tx, e); err != nil {
 		return Outcome{}, err
@@ -110,6 +113,11 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	g.Modified, g.Version = env.Now, e.index
 	if err := tx.PutGroup(&g); err != nil {
 		return Outcome{}, err
+	}
+	if renamed {
+		if err := mapped(tx, env, e, old, &g); err != nil {
+			return Outcome{}, err
+		}
 	}
 	e.row(directory.RowGroup, g.ID)
 	return changed(g.ID)

@@ -233,6 +233,15 @@ func (h *history) service(kind fsm.Kind) fsm.Command {
 		return &fsm.CreateConnection{Connection: directory.Connection{ID: connection, Provider: directory.ProviderOkta, Token: h.hash()}}
 	case fsm.KindDeleteConnection:
 		return &fsm.DeleteConnection{ID: connection}
+	case fsm.KindUpdateConnection:
+		disabled, name := h.maybe(), h.name("connection")
+		return &fsm.UpdateConnection{ID: connection, Disabled: &disabled, Name: &name}
+	case fsm.KindRotateConnectionToken:
+		return &fsm.RotateConnectionToken{ID: connection, Token: directory.ConnectionToken{Hash: h.hash()}}
+	case fsm.KindRevokeConnectionToken:
+		return &fsm.RevokeConnectionToken{ID: connection, Token: (&directory.ConnectionToken{Hash: h.hash()}).Name()}
+	case fsm.KindSetConnectionMappings:
+		return &fsm.SetConnectionMappings{ID: connection, Mappings: []directory.Mapping{{Name: h.name("group"), Role: h.role()}}}
 	}
 	return nil
 }

@@ -65,6 +65,20 @@ func matches(token string, stored [32]byte) bool {
 	return subtle.ConstantTimeCompare(hash[:], stored[:]) == 1
 }
 
+// matchesAny compares with as many stored hashes as a connection can have, whether
+// it has them or not, so that the time tells nothing.
+func matchesAny(token string, stored []directory.ConnectionToken) bool {
+	hash, found := Hash(token), 0
+	for i := range max(len(stored), directory.ConnectionTokensMax) {
+		var against [32]byte
+		if i < len(stored) {
+			against = stored[i].Hash
+		}
+		found |= subtle.ConstantTimeCompare(hash[:], against[:])
+	}
+	return found == 1
+}
+
 // NewOperatorToken and its siblings make a credential and the hash to store.
 func NewOperatorToken(id directory.OperatorID) (token string, hash [32]byte) {
 	return opaque(operatorPrefix, id[:])
@@ -73,6 +87,10 @@ func NewOperatorToken(id directory.OperatorID) (token string, hash [32]byte) {
 func NewConnectionToken(org directory.OrgID, id directory.ConnectionID) (token string, hash [32]byte) {
 	return opaque(connectionPrefix, org[:], id[:])
 }
+
+// Hint is the end of a token, by which people tell one from another: 24 of its 256
+// random bits.
+func Hint(token string) string { return token[len(token)-directory.TokenHintMax:] }
 
 func NewAPIKey(org directory.OrgID, id directory.APIKeyID) (key string, hash [32]byte) {
 	return opaque(apiKeyPrefix, org[:], id[:])

@@ -146,7 +146,7 @@ func connection(root *state.Root, token string) (Caller, bool) {
 	if !ok {
 		stored = new(directory.Connection)
 	}
-	if !matches(token, stored.Token) || !ok {
+	if !matchesAny(token, stored.Valid()) || !ok || stored.Disabled {
 		return Caller{}, false
 	}
 	actor := directory.Actor{Kind: directory.ActorConnection, ID: id}

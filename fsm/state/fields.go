@@ -188,7 +188,7 @@ func (f *fields) instance(record any) {
 	switch r := record.(type) {
 	case nil:
 	case *directory.Connection:
-		f.text("provider", string(r.Provider))
+		f.connection(r)
 	case *directory.SigningKey:
 		f.text("kid", r.ID)
 		f.number("state", int64(r.State))
@@ -214,6 +214,24 @@ func (f *fields) instance(record any) {
 	default:
 		panic(fmt.Sprintf("state: the log does not know what to say of a %T", record))
 	}
+}
+
+func (f *fields) connection(c *directory.Connection) {
+	f.text("provider", string(c.Provider))
+	f.text("name", c.Name)
+	f.flag("disabled", c.Disabled)
+	var tokens, mappings []string
+	for _, t := range c.Tokens { // without Token: entries from before say what they said
+		tokens = append(tokens, t.Name().String())
+	}
+	for _, m := range c.Mappings {
+		mappings = append(mappings, m.Name+m.ExternalID+" "+m.Role.String())
+	}
+	f.list("tokens", tokens)
+	f.flag("no_target", c.Switches.NoTarget)
+	f.flag("reject_members", c.Switches.RejectMembers)
+	f.flag("reject_attributes", c.Switches.RejectAttributes)
+	f.list("mappings", mappings)
 }
 
 func (f *fields) user(u *directory.User) {
