@@ -157,6 +157,9 @@ func (all *userChanges) account(p *plan, made change, u *archive.User) {
 		if u.Owner != "" {
 			first["owner_id"] = p.id(p.now.users, u.Owner)
 		}
+		if !u.IsActive() { // as its owner may be, whom nothing switches on for it
+			first["active"] = false
+		}
 		return first
 	}
 	all.accounts = append(all.accounts, made)

@@ -90,6 +90,11 @@ var rules = map[Operation]Rule{
 
 	"connections.list":   {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"connections.create": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.get":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.update": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.rotate": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.revoke": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.map":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"connections.delete": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 
 	"sessions.list":     {Scope: Organization, Operator: true, Permission: directory.ManageSessions, Self: true},

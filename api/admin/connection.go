@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
@@ -22,7 +23,7 @@ func (a *api) CreateConnection(ctx context.Context, r *authfiv1.CreateConnection
 	id := access.NewID[directory.ConnectionID](pass.Now())
 	token, hash := access.NewConnectionToken(pass.Org(), id)
 	result, err := c.propose(pass, &fsm.CreateConnection{Connection: directory.Connection{
-		ID: id, Provider: directory.Provider(r.GetProvider()), Token: hash,
+		ID: id, Provider: directory.Provider(r.GetProvider()), Tokens: []directory.ConnectionToken{{Hash: hash, Hint: access.Hint(token)}},
 	}}, r)
 	if err != nil {
 		return nil, err
@@ -76,11 +77,171 @@ func (a *api) DeleteConnection(ctx context.Context, r *authfiv1.DeleteConnection
 	return &authfiv1.DeleteConnectionResponse{}, err
 }
 
-func (a *api) connection(pass *access.Pass) func(*directory.Connection) *authfiv1.Connection {
-	return func(c *directory.Connection) *authfiv1.Connection {
-		return &authfiv1.Connection{
-			Id: c.ID.String(), OrgId: pass.Org().String(), Provider: string(c.Provider), BaseUrl: a.baseURL(pass),
-			Created: timestamp(c.Created), Version: uint64(c.Version),
+// GetConnection implements ConnectionService.
+func (a *api) GetConnection(ctx context.Context, r *authfiv1.GetConnectionRequest) (*authfiv1.Connection, error) {
+	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	return c.oneConnection(pass, id)
+}
+
+// UpdateConnection implements ConnectionService.
+func (a *api) UpdateConnection(ctx context.Context, r *authfiv1.UpdateConnectionRequest) (*authfiv1.Connection, error) {
+	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	m, err := maskOf(r)
+	if err != nil {
+		return nil, err
+	}
+	command := &fsm.UpdateConnection{ID: id, Name: m.text("name", r.Name)}
+	if command.IfVersion, err = c.ifMatch(); err != nil {
+		return nil, err
+	}
+	if m.changes("disabled") {
+		disabled := r.GetDisabled()
+		command.Disabled = &disabled
+	}
+	for _, s := range []struct {
+		field, zero, other string
+		value              *string
+		into               **bool
+	}{
+		{"replace_missing_value_path", "add", "no_target", r.ReplaceMissingValuePath, &command.NoTarget},
+		{"unknown_members", "skip", "reject", r.UnknownMembers, &command.RejectMembers},
+		{"unknown_attributes", "ignore", "reject", r.UnknownAttributes, &command.RejectAttributes},
+	} {
+		text := m.text(s.field, s.value)
+		if text == nil {
+			continue
+		}
+		if *text != s.zero && *text != s.other {
+			return nil, directory.Invalid(s.field, "must be %s or %s", s.zero, s.other)
+		}
+		other := *text == s.other
+		*s.into = &other
+	}
+	if _, err := c.propose(pass, command, r); err != nil {
+		return nil, err
+	}
+	return c.oneConnection(pass, id)
+}
+
+// RotateConnectionToken implements ConnectionService.
+func (a *api) RotateConnectionToken(ctx context.Context, r *authfiv1.RotateConnectionTokenRequest) (*authfiv1.RotateConnectionTokenResponse, error) {
+	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	token, hash := access.NewConnectionToken(pass.Org(), id)
+	made := directory.ConnectionToken{Hash: hash, Hint: access.Hint(token)}
+	if _, err := c.propose(pass, &fsm.RotateConnectionToken{ID: id, Token: made}, r); err != nil {
+		return nil, err
+	}
+	connection, err := c.oneConnection(pass, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range connection.GetTokens() {
+		if t.GetToken() == made.Name().String() {
+			return &authfiv1.RotateConnectionTokenResponse{Token: token, Connection: connection}, nil
 		}
 	}
+	return nil, shownOnce("connection", "token") // a repeat of a request that was answered
+}
+
+// RevokeConnectionToken implements ConnectionService.
+func (a *api) RevokeConnectionToken(ctx context.Context, r *authfiv1.RevokeConnectionTokenRequest) (*authfiv1.Connection, error) {
+	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	name, err := directory.ParseTokenName(r.GetToken())
+	if err != nil {
+		return nil, inField("token", err)
+	}
+	if _, err := c.propose(pass, &fsm.RevokeConnectionToken{ID: id, Token: name}, r); err != nil {
+		return nil, err
+	}
+	return c.oneConnection(pass, id)
+}
+
+// SetConnectionMappings implements ConnectionService.
+func (a *api) SetConnectionMappings(ctx context.Context, r *authfiv1.SetConnectionMappingsRequest) (*authfiv1.Connection, error) {
+	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	if err != nil {
+		return nil, err
+	}
+	command := &fsm.SetConnectionMappings{ID: id}
+	if command.IfVersion, err = c.ifMatch(); err != nil {
+		return nil, err
+	}
+	if len(r.GetMappings()) > directory.MappingsMax {
+		return nil, directory.Invalid("mappings", "more than %d", directory.MappingsMax)
+	}
+	for i, m := range r.GetMappings() {
+		role, err := directory.ParseRoleID(m.GetRoleId())
+		if err != nil {
+			return nil, inField(fmt.Sprintf("mappings[%d].role_id", i), err)
+		}
+		command.Mappings = append(command.Mappings, directory.Mapping{Name: m.GetGroupName(), ExternalID: m.GetGroupExternalId(), Role: role})
+	}
+	if _, err := c.propose(pass, command, r); err != nil {
+		return nil, err
+	}
+	return c.oneConnection(pass, id)
+}
+
+// atConnection admits the call to the organization that it names. Whether there is
+// such a connection is for the handler to find out, behind the caller's rights.
+func (a *api) atConnection(ctx context.Context, org, text string) (*call, *access.Pass, directory.ConnectionID, error) {
+	c, err := a.begin(ctx)
+	if err != nil {
+		return nil, nil, directory.ConnectionID{}, err
+	}
+	id, err := directory.ParseConnectionID(text)
+	if err != nil {
+		return nil, nil, id, inField("id", err)
+	}
+	pass, err := c.named(org)
+	return c, pass, id, err
+}
+
+func (c *call) oneConnection(pass *access.Pass, id directory.ConnectionID) (*authfiv1.Connection, error) {
+	found, ok := pass.View().Connection(id)
+	if !ok {
+		return nil, directory.NotFound("connection")
+	}
+	c.etag(found.Version)
+	return c.api.connection(pass)(found), nil
+}
+
+func (a *api) connection(pass *access.Pass) func(*directory.Connection) *authfiv1.Connection {
+	return func(c *directory.Connection) *authfiv1.Connection {
+		made := &authfiv1.Connection{
+			Id: c.ID.String(), OrgId: pass.Org().String(), Provider: string(c.Provider), BaseUrl: a.baseURL(pass),
+			Created: timestamp(c.Created), Version: uint64(c.Version), Name: c.Name, Disabled: c.Disabled,
+			Switches: &authfiv1.ConnectionSwitches{
+				ReplaceMissingValuePath: either(c.Switches.NoTarget, "no_target", "add"),
+				UnknownMembers:          either(c.Switches.RejectMembers, "reject", "skip"),
+				UnknownAttributes:       either(c.Switches.RejectAttributes, "reject", "ignore"),
+			},
+		}
+		for _, t := range c.Valid() {
+			made.Tokens = append(made.Tokens, &authfiv1.ConnectionToken{Token: t.Name().String(), Hint: t.Hint, Created: timestamp(t.Created)})
+		}
+		for _, m := range c.Mappings {
+			made.Mappings = append(made.Mappings, &authfiv1.ConnectionMapping{GroupName: m.Name, GroupExternalId: m.ExternalID, RoleId: m.Role.String()})
+		}
+		return made
+	}
+}
+
+func either(other bool, set, unset string) string {
+	if other {
+		return set
+	}
+	return unset
 }

@@ -67,7 +67,7 @@ func (m mask) text(name string, value *string) *string {
 // JSON has.
 func (m mask) field(name string) (protoreflect.FieldDescriptor, bool) {
 	field := m.message.Descriptor().Fields().ByName(protoreflect.Name(name))
-	return field, field != nil && name != "id" && name != "update_mask"
+	return field, field != nil && !addresses(name)
 }
 
 // fields are the names that a mask may hold.
@@ -75,9 +75,12 @@ func (m mask) fields() string {
 	var names []string
 	all := m.message.Descriptor().Fields()
 	for i := range all.Len() {
-		if name := string(all.Get(i).Name()); name != "id" && name != "update_mask" {
+		if name := string(all.Get(i).Name()); !addresses(name) {
 			names = append(names, name)
 		}
 	}
 	return strings.Join(names, ", ")
 }
+
+// addresses tells which fields of a request say what it is about, and not what of it.
+func addresses(name string) bool { return name == "id" || name == "org_id" || name == "update_mask" }

@@ -76,9 +76,14 @@ var operations = map[string]access.Operation{
 
 	authfiv1connect.BulkServiceBulkProcedure: "bulk",
 
-	authfiv1connect.ConnectionServiceListConnectionsProcedure:  "connections.list",
-	authfiv1connect.ConnectionServiceCreateConnectionProcedure: "connections.create",
-	authfiv1connect.ConnectionServiceDeleteConnectionProcedure: "connections.delete",
+	authfiv1connect.ConnectionServiceListConnectionsProcedure:       "connections.list",
+	authfiv1connect.ConnectionServiceCreateConnectionProcedure:      "connections.create",
+	authfiv1connect.ConnectionServiceDeleteConnectionProcedure:      "connections.delete",
+	authfiv1connect.ConnectionServiceGetConnectionProcedure:         "connections.get",
+	authfiv1connect.ConnectionServiceUpdateConnectionProcedure:      "connections.update",
+	authfiv1connect.ConnectionServiceRotateConnectionTokenProcedure: "connections.rotate",
+	authfiv1connect.ConnectionServiceRevokeConnectionTokenProcedure: "connections.revoke",
+	authfiv1connect.ConnectionServiceSetConnectionMappingsProcedure: "connections.map",
 
 	authfiv1connect.SessionServiceStartSessionProcedure:    "sessions.start",
 	authfiv1connect.SessionServiceListSessionsProcedure:    "sessions.list",

@@ -25,7 +25,7 @@ func (a *api) CreateServiceAccount(ctx context.Context, r *authfiv1.CreateServic
 	}
 	result, err := c.propose(pass, &fsm.CreateUser{User: directory.User{
 		ID: access.NewID[directory.UserID](pass.Now()), UserName: r.GetUserName(), DisplayName: r.GetDisplayName(),
-		Active: true, Source: directory.SourceAPI, Service: true, Owner: owner,
+		Active: r.Active == nil || r.GetActive(), Source: directory.SourceAPI, Service: true, Owner: owner,
 	}}, r)
 	if err != nil {
 		return nil, err

@@ -245,3 +245,21 @@ func TestUpdatesAtOnce(t *testing.T) {
 		t.Errorf("title %v, department %v", u["title"], u["department"])
 	}
 }
+
+// TestServiceAccountOfADeactivatedPerson can be made, switched off as its owner is:
+// an import makes what stood in the organization that was exported.
+func TestServiceAccountOfADeactivatedPerson(t *testing.T) {
+	s := newServer(t)
+	org, _ := s.organization("clinic")
+	owner := s.ok("POST", "/api/v1/users", `{"org_id":"`+org+`","email":"ada@example.org"}`).text(t, "id")
+	s.ok("POST", "/api/v1/users/"+owner+"/deactivate", `{}`)
+	body := `{"org_id":"` + org + `","user_name":"robot","owner_id":"` + owner + `"`
+	path := "/api/v1/service-accounts"
+	s.problem(http.StatusPreconditionFailed, "failed_precondition", "owner_id", "POST", path, body+`}`)
+	s.problem(http.StatusPreconditionFailed, "failed_precondition", "owner_id", "POST", path, body+`,"active":true}`)
+	made := s.ok("POST", path, body+`,"active":false}`)
+	if made["active"] != false {
+		t.Errorf("%v", made)
+	}
+	s.problem(http.StatusPreconditionFailed, "failed_precondition", "owner_id", "POST", "/api/v1/users/"+made.text(t, "id")+"/activate", `{}`)
+}

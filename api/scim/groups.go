@@ -122,7 +122,26 @@ func (r *request) joining(texts []string) (membership, error) {
 }
 
 // options are the connection's choices where the RFC and practice collide.
-func (r *request) options() patch.Options { return patch.Options{} }
+func (r *request) options() (o patch.Options) {
+	org, ok := r.server.Gate.Root().Org(r.org)
+	if !ok {
+		return o
+	}
+	c, ok := org.Connection(directory.ConnectionID(r.caller.Actor.ID))
+	if !ok {
+		return o // and refused as soon as anything is asked
+	}
+	if c.Switches.NoTarget {
+		o.ReplaceMissing = patch.ReplaceNeedsTarget
+	}
+	if c.Switches.RejectMembers {
+		o.UnknownMembers = patch.RejectUnknownMembers
+	}
+	if c.Switches.RejectAttributes {
+		o.UnknownAttributes = patch.RejectUnknownAttributes
+	}
+	return o
+}
 
 func (r *request) groupBody() (patch.GroupBody, error) {
 	body, err := r.body(patch.MaxBody)

@@ -33,7 +33,12 @@ type Connection struct {
 	BaseUrl  string                 `protobuf:"bytes,4,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
 	Created  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
 	// The index of the entry that last changed it.
-	Version       uint64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	Version       uint64               `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	Name          string               `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`          // for people; may be empty
+	Disabled      bool                 `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"` // its tokens are refused
+	Tokens        []*ConnectionToken   `protobuf:"bytes,9,rep,name=tokens,proto3" json:"tokens,omitempty"`      // at most 2, oldest first
+	Switches      *ConnectionSwitches  `protobuf:"bytes,10,opt,name=switches,proto3" json:"switches,omitempty"`
+	Mappings      []*ConnectionMapping `protobuf:"bytes,11,rep,name=mappings,proto3" json:"mappings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -110,6 +115,225 @@ func (x *Connection) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Connection) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Connection) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Connection) GetTokens() []*ConnectionToken {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *Connection) GetSwitches() *ConnectionSwitches {
+	if x != nil {
+		return x.Switches
+	}
+	return nil
+}
+
+func (x *Connection) GetMappings() []*ConnectionMapping {
+	if x != nil {
+		return x.Mappings
+	}
+	return nil
+}
+
+// ConnectionToken tells tokens apart; none can be made from it.
+type ConnectionToken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"` // its name, 16 hexadecimal digits
+	Hint          string                 `protobuf:"bytes,2,opt,name=hint,proto3" json:"hint,omitempty"`   // the last characters of the token; empty for those from before there were hints
+	Created       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionToken) Reset() {
+	*x = ConnectionToken{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionToken) ProtoMessage() {}
+
+func (x *ConnectionToken) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionToken.ProtoReflect.Descriptor instead.
+func (*ConnectionToken) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ConnectionToken) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *ConnectionToken) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *ConnectionToken) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+// ConnectionSwitches are where standards and what providers do collide.
+type ConnectionSwitches struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	ReplaceMissingValuePath string                 `protobuf:"bytes,1,opt,name=replace_missing_value_path,json=replaceMissingValuePath,proto3" json:"replace_missing_value_path,omitempty"` // "add" or "no_target"
+	UnknownMembers          string                 `protobuf:"bytes,2,opt,name=unknown_members,json=unknownMembers,proto3" json:"unknown_members,omitempty"`                                // "skip" or "reject"
+	UnknownAttributes       string                 `protobuf:"bytes,3,opt,name=unknown_attributes,json=unknownAttributes,proto3" json:"unknown_attributes,omitempty"`                       // "ignore" or "reject"
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *ConnectionSwitches) Reset() {
+	*x = ConnectionSwitches{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionSwitches) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionSwitches) ProtoMessage() {}
+
+func (x *ConnectionSwitches) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionSwitches.ProtoReflect.Descriptor instead.
+func (*ConnectionSwitches) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConnectionSwitches) GetReplaceMissingValuePath() string {
+	if x != nil {
+		return x.ReplaceMissingValuePath
+	}
+	return ""
+}
+
+func (x *ConnectionSwitches) GetUnknownMembers() string {
+	if x != nil {
+		return x.UnknownMembers
+	}
+	return ""
+}
+
+func (x *ConnectionSwitches) GetUnknownAttributes() string {
+	if x != nil {
+		return x.UnknownAttributes
+	}
+	return ""
+}
+
+// ConnectionMapping gives a role to a group that the connection sends. Exactly one of
+// group_name, compared without case, and group_external_id says which group.
+type ConnectionMapping struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	GroupName       string                 `protobuf:"bytes,1,opt,name=group_name,json=groupName,proto3" json:"group_name,omitempty"` // a group that is renamed loses what its name gave it
+	GroupExternalId string                 `protobuf:"bytes,2,opt,name=group_external_id,json=groupExternalId,proto3" json:"group_external_id,omitempty"`
+	RoleId          string                 `protobuf:"bytes,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ConnectionMapping) Reset() {
+	*x = ConnectionMapping{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionMapping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionMapping) ProtoMessage() {}
+
+func (x *ConnectionMapping) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionMapping.ProtoReflect.Descriptor instead.
+func (*ConnectionMapping) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ConnectionMapping) GetGroupName() string {
+	if x != nil {
+		return x.GroupName
+	}
+	return ""
+}
+
+func (x *ConnectionMapping) GetGroupExternalId() string {
+	if x != nil {
+		return x.GroupExternalId
+	}
+	return ""
+}
+
+func (x *ConnectionMapping) GetRoleId() string {
+	if x != nil {
+		return x.RoleId
+	}
+	return ""
+}
+
 type CreateConnectionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
@@ -120,7 +344,7 @@ type CreateConnectionRequest struct {
 
 func (x *CreateConnectionRequest) Reset() {
 	*x = CreateConnectionRequest{}
-	mi := &file_authfi_v1_connection_proto_msgTypes[1]
+	mi := &file_authfi_v1_connection_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -132,7 +356,7 @@ func (x *CreateConnectionRequest) String() string {
 func (*CreateConnectionRequest) ProtoMessage() {}
 
 func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_connection_proto_msgTypes[1]
+	mi := &file_authfi_v1_connection_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -145,7 +369,7 @@ func (x *CreateConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConnectionRequest.ProtoReflect.Descriptor instead.
 func (*CreateConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{1}
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateConnectionRequest) GetOrgId() string {
@@ -173,7 +397,7 @@ type CreateConnectionResponse struct {
 
 func (x *CreateConnectionResponse) Reset() {
 	*x = CreateConnectionResponse{}
-	mi := &file_authfi_v1_connection_proto_msgTypes[2]
+	mi := &file_authfi_v1_connection_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +409,7 @@ func (x *CreateConnectionResponse) String() string {
 func (*CreateConnectionResponse) ProtoMessage() {}
 
 func (x *CreateConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_connection_proto_msgTypes[2]
+	mi := &file_authfi_v1_connection_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +422,7 @@ func (x *CreateConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateConnectionResponse.ProtoReflect.Descriptor instead.
 func (*CreateConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{2}
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateConnectionResponse) GetId() string {
@@ -233,7 +457,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_authfi_v1_connection_proto_msgTypes[3]
+	mi := &file_authfi_v1_connection_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +469,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_connection_proto_msgTypes[3]
+	mi := &file_authfi_v1_connection_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +482,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{3}
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListConnectionsRequest) GetOrgId() string {
@@ -293,7 +517,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_authfi_v1_connection_proto_msgTypes[4]
+	mi := &file_authfi_v1_connection_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +529,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_connection_proto_msgTypes[4]
+	mi := &file_authfi_v1_connection_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +542,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{4}
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*Connection {
@@ -342,6 +566,382 @@ func (x *ListConnectionsResponse) GetCursor() string {
 	return ""
 }
 
+type GetConnectionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetConnectionRequest) Reset() {
+	*x = GetConnectionRequest{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetConnectionRequest) ProtoMessage() {}
+
+func (x *GetConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetConnectionRequest.ProtoReflect.Descriptor instead.
+func (*GetConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *GetConnectionRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *GetConnectionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type UpdateConnectionRequest struct {
+	state                   protoimpl.MessageState `protogen:"open.v1"`
+	OrgId                   string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Id                      string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Name                    *string                `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"` // at most 256 bytes
+	Disabled                *bool                  `protobuf:"varint,4,opt,name=disabled,proto3,oneof" json:"disabled,omitempty"`
+	ReplaceMissingValuePath *string                `protobuf:"bytes,5,opt,name=replace_missing_value_path,json=replaceMissingValuePath,proto3,oneof" json:"replace_missing_value_path,omitempty"` // "add" or "no_target"
+	UnknownMembers          *string                `protobuf:"bytes,6,opt,name=unknown_members,json=unknownMembers,proto3,oneof" json:"unknown_members,omitempty"`                                // "skip" or "reject"
+	UnknownAttributes       *string                `protobuf:"bytes,7,opt,name=unknown_attributes,json=unknownAttributes,proto3,oneof" json:"unknown_attributes,omitempty"`                       // "ignore" or "reject"
+	UpdateMask              []string               `protobuf:"bytes,8,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`                                                  // at most 100 names of fields
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *UpdateConnectionRequest) Reset() {
+	*x = UpdateConnectionRequest{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateConnectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateConnectionRequest) ProtoMessage() {}
+
+func (x *UpdateConnectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateConnectionRequest.ProtoReflect.Descriptor instead.
+func (*UpdateConnectionRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UpdateConnectionRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetDisabled() bool {
+	if x != nil && x.Disabled != nil {
+		return *x.Disabled
+	}
+	return false
+}
+
+func (x *UpdateConnectionRequest) GetReplaceMissingValuePath() string {
+	if x != nil && x.ReplaceMissingValuePath != nil {
+		return *x.ReplaceMissingValuePath
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetUnknownMembers() string {
+	if x != nil && x.UnknownMembers != nil {
+		return *x.UnknownMembers
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetUnknownAttributes() string {
+	if x != nil && x.UnknownAttributes != nil {
+		return *x.UnknownAttributes
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetUpdateMask() []string {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+type RotateConnectionTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateConnectionTokenRequest) Reset() {
+	*x = RotateConnectionTokenRequest{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateConnectionTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateConnectionTokenRequest) ProtoMessage() {}
+
+func (x *RotateConnectionTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateConnectionTokenRequest.ProtoReflect.Descriptor instead.
+func (*RotateConnectionTokenRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RotateConnectionTokenRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *RotateConnectionTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type RotateConnectionTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"` // shown once
+	Connection    *Connection            `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateConnectionTokenResponse) Reset() {
+	*x = RotateConnectionTokenResponse{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateConnectionTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateConnectionTokenResponse) ProtoMessage() {}
+
+func (x *RotateConnectionTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateConnectionTokenResponse.ProtoReflect.Descriptor instead.
+func (*RotateConnectionTokenResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RotateConnectionTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *RotateConnectionTokenResponse) GetConnection() *Connection {
+	if x != nil {
+		return x.Connection
+	}
+	return nil
+}
+
+type RevokeConnectionTokenRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Token         string                 `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"` // its name, 16 hexadecimal digits
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeConnectionTokenRequest) Reset() {
+	*x = RevokeConnectionTokenRequest{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeConnectionTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeConnectionTokenRequest) ProtoMessage() {}
+
+func (x *RevokeConnectionTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeConnectionTokenRequest.ProtoReflect.Descriptor instead.
+func (*RevokeConnectionTokenRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RevokeConnectionTokenRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *RevokeConnectionTokenRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RevokeConnectionTokenRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type SetConnectionMappingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Mappings      []*ConnectionMapping   `protobuf:"bytes,3,rep,name=mappings,proto3" json:"mappings,omitempty"` // at most 500
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetConnectionMappingsRequest) Reset() {
+	*x = SetConnectionMappingsRequest{}
+	mi := &file_authfi_v1_connection_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetConnectionMappingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetConnectionMappingsRequest) ProtoMessage() {}
+
+func (x *SetConnectionMappingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_connection_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetConnectionMappingsRequest.ProtoReflect.Descriptor instead.
+func (*SetConnectionMappingsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetConnectionMappingsRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *SetConnectionMappingsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetConnectionMappingsRequest) GetMappings() []*ConnectionMapping {
+	if x != nil {
+		return x.Mappings
+	}
+	return nil
+}
+
 type DeleteConnectionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
@@ -352,7 +952,7 @@ type DeleteConnectionRequest struct {
 
 func (x *DeleteConnectionRequest) Reset() {
 	*x = DeleteConnectionRequest{}
-	mi := &file_authfi_v1_connection_proto_msgTypes[5]
+	mi := &file_authfi_v1_connection_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +964,7 @@ func (x *DeleteConnectionRequest) String() string {
 func (*DeleteConnectionRequest) ProtoMessage() {}
 
 func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_connection_proto_msgTypes[5]
+	mi := &file_authfi_v1_connection_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +977,7 @@ func (x *DeleteConnectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConnectionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteConnectionRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{5}
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteConnectionRequest) GetOrgId() string {
@@ -402,7 +1002,7 @@ type DeleteConnectionResponse struct {
 
 func (x *DeleteConnectionResponse) Reset() {
 	*x = DeleteConnectionResponse{}
-	mi := &file_authfi_v1_connection_proto_msgTypes[6]
+	mi := &file_authfi_v1_connection_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +1014,7 @@ func (x *DeleteConnectionResponse) String() string {
 func (*DeleteConnectionResponse) ProtoMessage() {}
 
 func (x *DeleteConnectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_connection_proto_msgTypes[6]
+	mi := &file_authfi_v1_connection_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,14 +1027,14 @@ func (x *DeleteConnectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteConnectionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteConnectionResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{6}
+	return file_authfi_v1_connection_proto_rawDescGZIP(), []int{15}
 }
 
 var File_authfi_v1_connection_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\n" +
-	"\x1aauthfi/v1/connection.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xba\x01\n" +
+	"\x1aauthfi/v1/connection.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x03\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
@@ -442,7 +1042,26 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\bprovider\x18\x03 \x01(\tR\bprovider\x12\x19\n" +
 	"\bbase_url\x18\x04 \x01(\tR\abaseUrl\x124\n" +
 	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\x04R\aversion\"L\n" +
+	"\aversion\x18\x06 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12\x1a\n" +
+	"\bdisabled\x18\b \x01(\bR\bdisabled\x122\n" +
+	"\x06tokens\x18\t \x03(\v2\x1a.authfi.v1.ConnectionTokenR\x06tokens\x129\n" +
+	"\bswitches\x18\n" +
+	" \x01(\v2\x1d.authfi.v1.ConnectionSwitchesR\bswitches\x128\n" +
+	"\bmappings\x18\v \x03(\v2\x1c.authfi.v1.ConnectionMappingR\bmappings\"q\n" +
+	"\x0fConnectionToken\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
+	"\x04hint\x18\x02 \x01(\tR\x04hint\x124\n" +
+	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xa9\x01\n" +
+	"\x12ConnectionSwitches\x12;\n" +
+	"\x1areplace_missing_value_path\x18\x01 \x01(\tR\x17replaceMissingValuePath\x12'\n" +
+	"\x0funknown_members\x18\x02 \x01(\tR\x0eunknownMembers\x12-\n" +
+	"\x12unknown_attributes\x18\x03 \x01(\tR\x11unknownAttributes\"w\n" +
+	"\x11ConnectionMapping\x12\x1d\n" +
+	"\n" +
+	"group_name\x18\x01 \x01(\tR\tgroupName\x12*\n" +
+	"\x11group_external_id\x18\x02 \x01(\tR\x0fgroupExternalId\x12\x17\n" +
+	"\arole_id\x18\x03 \x01(\tR\x06roleId\"L\n" +
 	"\x17CreateConnectionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\"[\n" +
@@ -457,14 +1076,54 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x17ListConnectionsResponse\x127\n" +
 	"\vconnections\x18\x01 \x03(\v2\x15.authfi.v1.ConnectionR\vconnections\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
-	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"@\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"=\n" +
+	"\x14GetConnectionRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\x9f\x03\n" +
+	"\x17UpdateConnectionRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x17\n" +
+	"\x04name\x18\x03 \x01(\tH\x00R\x04name\x88\x01\x01\x12\x1f\n" +
+	"\bdisabled\x18\x04 \x01(\bH\x01R\bdisabled\x88\x01\x01\x12@\n" +
+	"\x1areplace_missing_value_path\x18\x05 \x01(\tH\x02R\x17replaceMissingValuePath\x88\x01\x01\x12,\n" +
+	"\x0funknown_members\x18\x06 \x01(\tH\x03R\x0eunknownMembers\x88\x01\x01\x122\n" +
+	"\x12unknown_attributes\x18\a \x01(\tH\x04R\x11unknownAttributes\x88\x01\x01\x12\x1f\n" +
+	"\vupdate_mask\x18\b \x03(\tR\n" +
+	"updateMaskB\a\n" +
+	"\x05_nameB\v\n" +
+	"\t_disabledB\x1d\n" +
+	"\x1b_replace_missing_value_pathB\x12\n" +
+	"\x10_unknown_membersB\x15\n" +
+	"\x13_unknown_attributes\"E\n" +
+	"\x1cRotateConnectionTokenRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"l\n" +
+	"\x1dRotateConnectionTokenResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x125\n" +
+	"\n" +
+	"connection\x18\x02 \x01(\v2\x15.authfi.v1.ConnectionR\n" +
+	"connection\"[\n" +
+	"\x1cRevokeConnectionTokenRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05token\x18\x03 \x01(\tR\x05token\"\x7f\n" +
+	"\x1cSetConnectionMappingsRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x128\n" +
+	"\bmappings\x18\x03 \x03(\v2\x1c.authfi.v1.ConnectionMappingR\bmappings\"@\n" +
 	"\x17DeleteConnectionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"\x1a\n" +
-	"\x18DeleteConnectionResponse2\xe0\x03\n" +
+	"\x18DeleteConnectionResponse2\x83\n" +
+	"\n" +
 	"\x11ConnectionService\x12\x97\x01\n" +
 	"\x10CreateConnection\x12\".authfi.v1.CreateConnectionRequest\x1a#.authfi.v1.CreateConnectionResponse\":\x82\xd3\xe4\x93\x024:\x01*\"//api/v1/organizations/{org_id}/scim-connections\x12\x94\x01\n" +
-	"\x0fListConnections\x12!.authfi.v1.ListConnectionsRequest\x1a\".authfi.v1.ListConnectionsResponse\":\x82\xd3\xe4\x93\x021\x12//api/v1/organizations/{org_id}/scim-connections\x90\x02\x01\x12\x99\x01\n" +
+	"\x0fListConnections\x12!.authfi.v1.ListConnectionsRequest\x1a\".authfi.v1.ListConnectionsResponse\":\x82\xd3\xe4\x93\x021\x12//api/v1/organizations/{org_id}/scim-connections\x90\x02\x01\x12\x88\x01\n" +
+	"\rGetConnection\x12\x1f.authfi.v1.GetConnectionRequest\x1a\x15.authfi.v1.Connection\"?\x82\xd3\xe4\x93\x026\x124/api/v1/organizations/{org_id}/scim-connections/{id}\x90\x02\x01\x12\x8e\x01\n" +
+	"\x10UpdateConnection\x12\".authfi.v1.UpdateConnectionRequest\x1a\x15.authfi.v1.Connection\"?\x82\xd3\xe4\x93\x029:\x01*24/api/v1/organizations/{org_id}/scim-connections/{id}\x12\xaf\x01\n" +
+	"\x15RotateConnectionToken\x12'.authfi.v1.RotateConnectionTokenRequest\x1a(.authfi.v1.RotateConnectionTokenResponse\"C\x82\xd3\xe4\x93\x02=\";/api/v1/organizations/{org_id}/scim-connections/{id}/tokens\x12\xa4\x01\n" +
+	"\x15RevokeConnectionToken\x12'.authfi.v1.RevokeConnectionTokenRequest\x1a\x15.authfi.v1.Connection\"K\x82\xd3\xe4\x93\x02E*C/api/v1/organizations/{org_id}/scim-connections/{id}/tokens/{token}\x12\xab\x01\n" +
+	"\x15SetConnectionMappings\x12'.authfi.v1.SetConnectionMappingsRequest\x1a\x15.authfi.v1.Connection\"R\x82\xd3\xe4\x93\x02I:\bmappings\x1a=/api/v1/organizations/{org_id}/scim-connections/{id}/mappings\x90\x02\x02\x12\x99\x01\n" +
 	"\x10DeleteConnection\x12\".authfi.v1.DeleteConnectionRequest\x1a#.authfi.v1.DeleteConnectionResponse\"<\x82\xd3\xe4\x93\x026*4/api/v1/organizations/{org_id}/scim-connections/{id}B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
@@ -479,31 +1138,56 @@ func file_authfi_v1_connection_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_connection_proto_rawDescData
 }
 
-var file_authfi_v1_connection_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_authfi_v1_connection_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_authfi_v1_connection_proto_goTypes = []any{
-	(*Connection)(nil),               // 0: authfi.v1.Connection
-	(*CreateConnectionRequest)(nil),  // 1: authfi.v1.CreateConnectionRequest
-	(*CreateConnectionResponse)(nil), // 2: authfi.v1.CreateConnectionResponse
-	(*ListConnectionsRequest)(nil),   // 3: authfi.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil),  // 4: authfi.v1.ListConnectionsResponse
-	(*DeleteConnectionRequest)(nil),  // 5: authfi.v1.DeleteConnectionRequest
-	(*DeleteConnectionResponse)(nil), // 6: authfi.v1.DeleteConnectionResponse
-	(*timestamppb.Timestamp)(nil),    // 7: google.protobuf.Timestamp
+	(*Connection)(nil),                    // 0: authfi.v1.Connection
+	(*ConnectionToken)(nil),               // 1: authfi.v1.ConnectionToken
+	(*ConnectionSwitches)(nil),            // 2: authfi.v1.ConnectionSwitches
+	(*ConnectionMapping)(nil),             // 3: authfi.v1.ConnectionMapping
+	(*CreateConnectionRequest)(nil),       // 4: authfi.v1.CreateConnectionRequest
+	(*CreateConnectionResponse)(nil),      // 5: authfi.v1.CreateConnectionResponse
+	(*ListConnectionsRequest)(nil),        // 6: authfi.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil),       // 7: authfi.v1.ListConnectionsResponse
+	(*GetConnectionRequest)(nil),          // 8: authfi.v1.GetConnectionRequest
+	(*UpdateConnectionRequest)(nil),       // 9: authfi.v1.UpdateConnectionRequest
+	(*RotateConnectionTokenRequest)(nil),  // 10: authfi.v1.RotateConnectionTokenRequest
+	(*RotateConnectionTokenResponse)(nil), // 11: authfi.v1.RotateConnectionTokenResponse
+	(*RevokeConnectionTokenRequest)(nil),  // 12: authfi.v1.RevokeConnectionTokenRequest
+	(*SetConnectionMappingsRequest)(nil),  // 13: authfi.v1.SetConnectionMappingsRequest
+	(*DeleteConnectionRequest)(nil),       // 14: authfi.v1.DeleteConnectionRequest
+	(*DeleteConnectionResponse)(nil),      // 15: authfi.v1.DeleteConnectionResponse
+	(*timestamppb.Timestamp)(nil),         // 16: google.protobuf.Timestamp
 }
 var file_authfi_v1_connection_proto_depIdxs = []int32{
-	7, // 0: authfi.v1.Connection.created:type_name -> google.protobuf.Timestamp
-	0, // 1: authfi.v1.ListConnectionsResponse.connections:type_name -> authfi.v1.Connection
-	1, // 2: authfi.v1.ConnectionService.CreateConnection:input_type -> authfi.v1.CreateConnectionRequest
-	3, // 3: authfi.v1.ConnectionService.ListConnections:input_type -> authfi.v1.ListConnectionsRequest
-	5, // 4: authfi.v1.ConnectionService.DeleteConnection:input_type -> authfi.v1.DeleteConnectionRequest
-	2, // 5: authfi.v1.ConnectionService.CreateConnection:output_type -> authfi.v1.CreateConnectionResponse
-	4, // 6: authfi.v1.ConnectionService.ListConnections:output_type -> authfi.v1.ListConnectionsResponse
-	6, // 7: authfi.v1.ConnectionService.DeleteConnection:output_type -> authfi.v1.DeleteConnectionResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	16, // 0: authfi.v1.Connection.created:type_name -> google.protobuf.Timestamp
+	1,  // 1: authfi.v1.Connection.tokens:type_name -> authfi.v1.ConnectionToken
+	2,  // 2: authfi.v1.Connection.switches:type_name -> authfi.v1.ConnectionSwitches
+	3,  // 3: authfi.v1.Connection.mappings:type_name -> authfi.v1.ConnectionMapping
+	16, // 4: authfi.v1.ConnectionToken.created:type_name -> google.protobuf.Timestamp
+	0,  // 5: authfi.v1.ListConnectionsResponse.connections:type_name -> authfi.v1.Connection
+	0,  // 6: authfi.v1.RotateConnectionTokenResponse.connection:type_name -> authfi.v1.Connection
+	3,  // 7: authfi.v1.SetConnectionMappingsRequest.mappings:type_name -> authfi.v1.ConnectionMapping
+	4,  // 8: authfi.v1.ConnectionService.CreateConnection:input_type -> authfi.v1.CreateConnectionRequest
+	6,  // 9: authfi.v1.ConnectionService.ListConnections:input_type -> authfi.v1.ListConnectionsRequest
+	8,  // 10: authfi.v1.ConnectionService.GetConnection:input_type -> authfi.v1.GetConnectionRequest
+	9,  // 11: authfi.v1.ConnectionService.UpdateConnection:input_type -> authfi.v1.UpdateConnectionRequest
+	10, // 12: authfi.v1.ConnectionService.RotateConnectionToken:input_type -> authfi.v1.RotateConnectionTokenRequest
+	12, // 13: authfi.v1.ConnectionService.RevokeConnectionToken:input_type -> authfi.v1.RevokeConnectionTokenRequest
+	13, // 14: authfi.v1.ConnectionService.SetConnectionMappings:input_type -> authfi.v1.SetConnectionMappingsRequest
+	14, // 15: authfi.v1.ConnectionService.DeleteConnection:input_type -> authfi.v1.DeleteConnectionRequest
+	5,  // 16: authfi.v1.ConnectionService.CreateConnection:output_type -> authfi.v1.CreateConnectionResponse
+	7,  // 17: authfi.v1.ConnectionService.ListConnections:output_type -> authfi.v1.ListConnectionsResponse
+	0,  // 18: authfi.v1.ConnectionService.GetConnection:output_type -> authfi.v1.Connection
+	0,  // 19: authfi.v1.ConnectionService.UpdateConnection:output_type -> authfi.v1.Connection
+	11, // 20: authfi.v1.ConnectionService.RotateConnectionToken:output_type -> authfi.v1.RotateConnectionTokenResponse
+	0,  // 21: authfi.v1.ConnectionService.RevokeConnectionToken:output_type -> authfi.v1.Connection
+	0,  // 22: authfi.v1.ConnectionService.SetConnectionMappings:output_type -> authfi.v1.Connection
+	15, // 23: authfi.v1.ConnectionService.DeleteConnection:output_type -> authfi.v1.DeleteConnectionResponse
+	16, // [16:24] is the sub-list for method output_type
+	8,  // [8:16] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_connection_proto_init() }
@@ -511,13 +1195,14 @@ func file_authfi_v1_connection_proto_init() {
 	if File_authfi_v1_connection_proto != nil {
 		return
 	}
+	file_authfi_v1_connection_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_connection_proto_rawDesc), len(file_authfi_v1_connection_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

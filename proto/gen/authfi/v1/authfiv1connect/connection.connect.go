@@ -41,6 +41,21 @@ const (
 	// ConnectionServiceListConnectionsProcedure is the fully-qualified name of the ConnectionService's
 	// ListConnections RPC.
 	ConnectionServiceListConnectionsProcedure = "/authfi.v1.ConnectionService/ListConnections"
+	// ConnectionServiceGetConnectionProcedure is the fully-qualified name of the ConnectionService's
+	// GetConnection RPC.
+	ConnectionServiceGetConnectionProcedure = "/authfi.v1.ConnectionService/GetConnection"
+	// ConnectionServiceUpdateConnectionProcedure is the fully-qualified name of the ConnectionService's
+	// UpdateConnection RPC.
+	ConnectionServiceUpdateConnectionProcedure = "/authfi.v1.ConnectionService/UpdateConnection"
+	// ConnectionServiceRotateConnectionTokenProcedure is the fully-qualified name of the
+	// ConnectionService's RotateConnectionToken RPC.
+	ConnectionServiceRotateConnectionTokenProcedure = "/authfi.v1.ConnectionService/RotateConnectionToken"
+	// ConnectionServiceRevokeConnectionTokenProcedure is the fully-qualified name of the
+	// ConnectionService's RevokeConnectionToken RPC.
+	ConnectionServiceRevokeConnectionTokenProcedure = "/authfi.v1.ConnectionService/RevokeConnectionToken"
+	// ConnectionServiceSetConnectionMappingsProcedure is the fully-qualified name of the
+	// ConnectionService's SetConnectionMappings RPC.
+	ConnectionServiceSetConnectionMappingsProcedure = "/authfi.v1.ConnectionService/SetConnectionMappings"
 	// ConnectionServiceDeleteConnectionProcedure is the fully-qualified name of the ConnectionService's
 	// DeleteConnection RPC.
 	ConnectionServiceDeleteConnectionProcedure = "/authfi.v1.ConnectionService/DeleteConnection"
@@ -51,6 +66,19 @@ type ConnectionServiceClient interface {
 	// CreateConnection is the only answer that holds the token.
 	CreateConnection(context.Context, *v1.CreateConnectionRequest) (*v1.CreateConnectionResponse, error)
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
+	GetConnection(context.Context, *v1.GetConnectionRequest) (*v1.Connection, error)
+	// UpdateConnection names a connection, switches it off and on, and says what it
+	// does where the standards and what providers do collide.
+	UpdateConnection(context.Context, *v1.UpdateConnectionRequest) (*v1.Connection, error)
+	// RotateConnectionToken makes a second token; the first stays good until it is
+	// revoked. It is the only answer that holds the token.
+	RotateConnectionToken(context.Context, *v1.RotateConnectionTokenRequest) (*v1.RotateConnectionTokenResponse, error)
+	// RevokeConnectionToken makes one token worthless at once, the last one, too.
+	RevokeConnectionToken(context.Context, *v1.RevokeConnectionTokenRequest) (*v1.Connection, error)
+	// SetConnectionMappings replaces which roles the groups of the connection have,
+	// from their first member on, and gives them to those that are there already. It
+	// takes no role away from a group that has it.
+	SetConnectionMappings(context.Context, *v1.SetConnectionMappingsRequest) (*v1.Connection, error)
 	// DeleteConnection makes the token worthless; what it provisioned stays.
 	DeleteConnection(context.Context, *v1.DeleteConnectionRequest) (*v1.DeleteConnectionResponse, error)
 }
@@ -79,6 +107,38 @@ func NewConnectionServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getConnection: connect.NewClient[v1.GetConnectionRequest, v1.Connection](
+			httpClient,
+			baseURL+ConnectionServiceGetConnectionProcedure,
+			connect.WithSchema(connectionServiceMethods.ByName("GetConnection")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		updateConnection: connect.NewClient[v1.UpdateConnectionRequest, v1.Connection](
+			httpClient,
+			baseURL+ConnectionServiceUpdateConnectionProcedure,
+			connect.WithSchema(connectionServiceMethods.ByName("UpdateConnection")),
+			connect.WithClientOptions(opts...),
+		),
+		rotateConnectionToken: connect.NewClient[v1.RotateConnectionTokenRequest, v1.RotateConnectionTokenResponse](
+			httpClient,
+			baseURL+ConnectionServiceRotateConnectionTokenProcedure,
+			connect.WithSchema(connectionServiceMethods.ByName("RotateConnectionToken")),
+			connect.WithClientOptions(opts...),
+		),
+		revokeConnectionToken: connect.NewClient[v1.RevokeConnectionTokenRequest, v1.Connection](
+			httpClient,
+			baseURL+ConnectionServiceRevokeConnectionTokenProcedure,
+			connect.WithSchema(connectionServiceMethods.ByName("RevokeConnectionToken")),
+			connect.WithClientOptions(opts...),
+		),
+		setConnectionMappings: connect.NewClient[v1.SetConnectionMappingsRequest, v1.Connection](
+			httpClient,
+			baseURL+ConnectionServiceSetConnectionMappingsProcedure,
+			connect.WithSchema(connectionServiceMethods.ByName("SetConnectionMappings")),
+			connect.WithIdempotency(connect.IdempotencyIdempotent),
+			connect.WithClientOptions(opts...),
+		),
 		deleteConnection: connect.NewClient[v1.DeleteConnectionRequest, v1.DeleteConnectionResponse](
 			httpClient,
 			baseURL+ConnectionServiceDeleteConnectionProcedure,
@@ -90,9 +150,14 @@ func NewConnectionServiceClient(httpClient connect.HTTPClient, baseURL string, o
 
 // connectionServiceClient implements ConnectionServiceClient.
 type connectionServiceClient struct {
-	createConnection *connect.Client[v1.CreateConnectionRequest, v1.CreateConnectionResponse]
-	listConnections  *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
-	deleteConnection *connect.Client[v1.DeleteConnectionRequest, v1.DeleteConnectionResponse]
+	createConnection      *connect.Client[v1.CreateConnectionRequest, v1.CreateConnectionResponse]
+	listConnections       *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
+	getConnection         *connect.Client[v1.GetConnectionRequest, v1.Connection]
+	updateConnection      *connect.Client[v1.UpdateConnectionRequest, v1.Connection]
+	rotateConnectionToken *connect.Client[v1.RotateConnectionTokenRequest, v1.RotateConnectionTokenResponse]
+	revokeConnectionToken *connect.Client[v1.RevokeConnectionTokenRequest, v1.Connection]
+	setConnectionMappings *connect.Client[v1.SetConnectionMappingsRequest, v1.Connection]
+	deleteConnection      *connect.Client[v1.DeleteConnectionRequest, v1.DeleteConnectionResponse]
 }
 
 // CreateConnection calls authfi.v1.ConnectionService.CreateConnection.
@@ -113,6 +178,51 @@ func (c *connectionServiceClient) ListConnections(ctx context.Context, req *v1.L
 	return nil, err
 }
 
+// GetConnection calls authfi.v1.ConnectionService.GetConnection.
+func (c *connectionServiceClient) GetConnection(ctx context.Context, req *v1.GetConnectionRequest) (*v1.Connection, error) {
+	response, err := c.getConnection.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// UpdateConnection calls authfi.v1.ConnectionService.UpdateConnection.
+func (c *connectionServiceClient) UpdateConnection(ctx context.Context, req *v1.UpdateConnectionRequest) (*v1.Connection, error) {
+	response, err := c.updateConnection.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RotateConnectionToken calls authfi.v1.ConnectionService.RotateConnectionToken.
+func (c *connectionServiceClient) RotateConnectionToken(ctx context.Context, req *v1.RotateConnectionTokenRequest) (*v1.RotateConnectionTokenResponse, error) {
+	response, err := c.rotateConnectionToken.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RevokeConnectionToken calls authfi.v1.ConnectionService.RevokeConnectionToken.
+func (c *connectionServiceClient) RevokeConnectionToken(ctx context.Context, req *v1.RevokeConnectionTokenRequest) (*v1.Connection, error) {
+	response, err := c.revokeConnectionToken.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetConnectionMappings calls authfi.v1.ConnectionService.SetConnectionMappings.
+func (c *connectionServiceClient) SetConnectionMappings(ctx context.Context, req *v1.SetConnectionMappingsRequest) (*v1.Connection, error) {
+	response, err := c.setConnectionMappings.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeleteConnection calls authfi.v1.ConnectionService.DeleteConnection.
 func (c *connectionServiceClient) DeleteConnection(ctx context.Context, req *v1.DeleteConnectionRequest) (*v1.DeleteConnectionResponse, error) {
 	response, err := c.deleteConnection.CallUnary(ctx, connect.NewRequest(req))
@@ -127,6 +237,19 @@ type ConnectionServiceHandler interface {
 	// CreateConnection is the only answer that holds the token.
 	CreateConnection(context.Context, *v1.CreateConnectionRequest) (*v1.CreateConnectionResponse, error)
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
+	GetConnection(context.Context, *v1.GetConnectionRequest) (*v1.Connection, error)
+	// UpdateConnection names a connection, switches it off and on, and says what it
+	// does where the standards and what providers do collide.
+	UpdateConnection(context.Context, *v1.UpdateConnectionRequest) (*v1.Connection, error)
+	// RotateConnectionToken makes a second token; the first stays good until it is
+	// revoked. It is the only answer that holds the token.
+	RotateConnectionToken(context.Context, *v1.RotateConnectionTokenRequest) (*v1.RotateConnectionTokenResponse, error)
+	// RevokeConnectionToken makes one token worthless at once, the last one, too.
+	RevokeConnectionToken(context.Context, *v1.RevokeConnectionTokenRequest) (*v1.Connection, error)
+	// SetConnectionMappings replaces which roles the groups of the connection have,
+	// from their first member on, and gives them to those that are there already. It
+	// takes no role away from a group that has it.
+	SetConnectionMappings(context.Context, *v1.SetConnectionMappingsRequest) (*v1.Connection, error)
 	// DeleteConnection makes the token worthless; what it provisioned stays.
 	DeleteConnection(context.Context, *v1.DeleteConnectionRequest) (*v1.DeleteConnectionResponse, error)
 }
@@ -151,6 +274,38 @@ func NewConnectionServiceHandler(svc ConnectionServiceHandler, opts ...connect.H
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	connectionServiceGetConnectionHandler := connect.NewUnaryHandlerSimple(
+		ConnectionServiceGetConnectionProcedure,
+		svc.GetConnection,
+		connect.WithSchema(connectionServiceMethods.ByName("GetConnection")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	connectionServiceUpdateConnectionHandler := connect.NewUnaryHandlerSimple(
+		ConnectionServiceUpdateConnectionProcedure,
+		svc.UpdateConnection,
+		connect.WithSchema(connectionServiceMethods.ByName("UpdateConnection")),
+		connect.WithHandlerOptions(opts...),
+	)
+	connectionServiceRotateConnectionTokenHandler := connect.NewUnaryHandlerSimple(
+		ConnectionServiceRotateConnectionTokenProcedure,
+		svc.RotateConnectionToken,
+		connect.WithSchema(connectionServiceMethods.ByName("RotateConnectionToken")),
+		connect.WithHandlerOptions(opts...),
+	)
+	connectionServiceRevokeConnectionTokenHandler := connect.NewUnaryHandlerSimple(
+		ConnectionServiceRevokeConnectionTokenProcedure,
+		svc.RevokeConnectionToken,
+		connect.WithSchema(connectionServiceMethods.ByName("RevokeConnectionToken")),
+		connect.WithHandlerOptions(opts...),
+	)
+	connectionServiceSetConnectionMappingsHandler := connect.NewUnaryHandlerSimple(
+		ConnectionServiceSetConnectionMappingsProcedure,
+		svc.SetConnectionMappings,
+		connect.WithSchema(connectionServiceMethods.ByName("SetConnectionMappings")),
+		connect.WithIdempotency(connect.IdempotencyIdempotent),
+		connect.WithHandlerOptions(opts...),
+	)
 	connectionServiceDeleteConnectionHandler := connect.NewUnaryHandlerSimple(
 		ConnectionServiceDeleteConnectionProcedure,
 		svc.DeleteConnection,
@@ -163,6 +318,16 @@ func NewConnectionServiceHandler(svc ConnectionServiceHandler, opts ...connect.H
 			connectionServiceCreateConnectionHandler.ServeHTTP(w, r)
 		case ConnectionServiceListConnectionsProcedure:
 			connectionServiceListConnectionsHandler.ServeHTTP(w, r)
+		case ConnectionServiceGetConnectionProcedure:
+			connectionServiceGetConnectionHandler.ServeHTTP(w, r)
+		case ConnectionServiceUpdateConnectionProcedure:
+			connectionServiceUpdateConnectionHandler.ServeHTTP(w, r)
+		case ConnectionServiceRotateConnectionTokenProcedure:
+			connectionServiceRotateConnectionTokenHandler.ServeHTTP(w, r)
+		case ConnectionServiceRevokeConnectionTokenProcedure:
+			connectionServiceRevokeConnectionTokenHandler.ServeHTTP(w, r)
+		case ConnectionServiceSetConnectionMappingsProcedure:
+			connectionServiceSetConnectionMappingsHandler.ServeHTTP(w, r)
 		case ConnectionServiceDeleteConnectionProcedure:
 			connectionServiceDeleteConnectionHandler.ServeHTTP(w, r)
 		default:
@@ -180,6 +345,26 @@ func (UnimplementedConnectionServiceHandler) CreateConnection(context.Context, *
 
 func (UnimplementedConnectionServiceHandler) ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ConnectionService.ListConnections is not implemented"))
+}
+
+func (UnimplementedConnectionServiceHandler) GetConnection(context.Context, *v1.GetConnectionRequest) (*v1.Connection, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ConnectionService.GetConnection is not implemented"))
+}
+
+func (UnimplementedConnectionServiceHandler) UpdateConnection(context.Context, *v1.UpdateConnectionRequest) (*v1.Connection, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ConnectionService.UpdateConnection is not implemented"))
+}
+
+func (UnimplementedConnectionServiceHandler) RotateConnectionToken(context.Context, *v1.RotateConnectionTokenRequest) (*v1.RotateConnectionTokenResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ConnectionService.RotateConnectionToken is not implemented"))
+}
+
+func (UnimplementedConnectionServiceHandler) RevokeConnectionToken(context.Context, *v1.RevokeConnectionTokenRequest) (*v1.Connection, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ConnectionService.RevokeConnectionToken is not implemented"))
+}
+
+func (UnimplementedConnectionServiceHandler) SetConnectionMappings(context.Context, *v1.SetConnectionMappingsRequest) (*v1.Connection, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.ConnectionService.SetConnectionMappings is not implemented"))
 }
 
 func (UnimplementedConnectionServiceHandler) DeleteConnection(context.Context, *v1.DeleteConnectionRequest) (*v1.DeleteConnectionResponse, error) {
