@@ -21,7 +21,8 @@ const leanMax = 1 << 20
 
 // lean is one HTTP/1.1 connection over TLS that stays open, for figures of some
 // 100 us: net/http's client moves each exchange through three goroutines, and
-// waking them on the CPUs of the nodes is as long as the answer.
+// waking them on the CPUs of the nodes is as long as the answer. The driver in
+// bench/peers has one like it, for it is a module of its own that knows no other.
 type lean struct {
 	conn   net.Conn
 	reader *bufio.Reader

@@ -244,6 +244,24 @@ var limitsOfLists = []sized{
 		half := make([]directory.UserID, n/2)
 		return &fsm.ChangeGroup{Group: groupID(1), Add: half, Remove: make([]directory.UserID, n-len(half)-1), SetMembers: true, Set: half[:1], SkipUnknown: true}
 	}, directory.KindInvalid},
+	{"mappings of a connection", directory.MappingsMax, func(w *ward) {
+		w.must(&fsm.CreateRole{Role: directory.Role{ID: roleID(1), Name: "r"}})
+		w.must(&fsm.CreateConnection{Connection: directory.Connection{ID: id[directory.ConnectionID](1), Provider: "okta"}})
+	}, func(_ *ward, n int) fsm.Command {
+		c := &fsm.SetConnectionMappings{ID: id[directory.ConnectionID](1)}
+		for i := range n {
+			c.Mappings = append(c.Mappings, directory.Mapping{Name: fmt.Sprint("group ", i), Role: roleID(1)})
+		}
+		return c
+	}, directory.KindInvalid},
+	{"name of a connection", directory.NameMax, nil, func(_ *ward, n int) fsm.Command {
+		return &fsm.CreateConnection{Connection: directory.Connection{ID: id[directory.ConnectionID](1), Provider: "okta", Name: text(n)}}
+	}, directory.KindInvalid},
+	{"hint of a token", directory.TokenHintMax, func(w *ward) {
+		w.must(&fsm.CreateConnection{Connection: directory.Connection{ID: id[directory.ConnectionID](1), Provider: "okta"}})
+	}, func(_ *ward, n int) fsm.Command {
+		return &fsm.RotateConnectionToken{ID: id[directory.ConnectionID](1), Token: directory.ConnectionToken{Hash: [32]byte{1}, Hint: text(n)}}
+	}, directory.KindInvalid},
 	{"quota", directory.UserQuotaMax, nil, func(_ *ward, n int) fsm.Command {
 		return &fsm.SetOrganizationLimits{UserQuota: uint32(n)}
 	}, directory.KindInvalid},

@@ -180,6 +180,7 @@ func TestBulkLimits(t *testing.T) {
 		"no schema":      {`{"Operations":[]}`, 400},
 		"no bulkId":      {head + operation("POST", "/Users", `,"data":{}`) + `]}`, 400},
 		"one name twice": {head + post("Users", "a", "{}") + "," + post("Users", "a", "{}") + `]}`, 400},
+		"256 bytes":      {head + post("Users", strings.Repeat("a", 256), "{}") + `]}`, 200},
 		"a long name":    {head + post("Users", strings.Repeat("a", 257), "{}") + `]}`, 400},
 		"a number":       {`7`, 400},
 		"an error bound": {`{"schemas":["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],"failOnErrors":-1,"Operations":[]}`, 400},
