@@ -124,8 +124,12 @@ func (a *adapter) Restore(r io.ReadCloser) error {
 type persister struct{ Snapshot }
 
 func (p persister) Persist(sink raft.SnapshotSink) error {
-	if _, err := p.WriteTo(sink); err != nil {
-		_ = sink.Cancel() // the write's error says more
+	_, err := p.WriteTo(sink)
+	if err == nil {
+		err = p.Sync()
+	}
+	if err != nil {
+		_ = sink.Cancel() // the error at hand says more
 		return fmt.Errorf("writing snapshot %d: %w", p.Index(), err)
 	}
 	return sink.Close()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,12 +23,21 @@ import (
 )
 
 // journal is a machine that keeps every command in order; its result is the
-// command's place. It survives a closed node, as a durable machine does.
+// command's place. It survives a closed node, and a crash as far as it was synced.
 type journal struct {
 	mu      sync.Mutex
 	applied uint64
 	term    uint64
 	lines   []string
+	synced  captured
+	broken  error // what Sync answers
+}
+
+// crash forgets what was not synced.
+func (j *journal) crash() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.applied, j.term, j.lines = j.synced.Applied, j.synced.At, slices.Clone(j.synced.Lines)
 }
 
 func (j *journal) ApplyBatch(batches []Batch) [][]any {
@@ -54,6 +64,16 @@ type captured struct {
 	Applied uint64
 	At      uint64 // term
 	Lines   []string
+	journal *journal
+}
+
+func (c captured) Sync() error {
+	c.journal.mu.Lock()
+	defer c.journal.mu.Unlock()
+	if c.journal.broken == nil {
+		c.journal.synced = c
+	}
+	return c.journal.broken
 }
 
 func (c captured) Index() uint64 { return c.Applied }
@@ -70,7 +90,7 @@ func (c captured) WriteTo(w io.Writer) (int64, error) {
 func (j *journal) Snapshot() (Snapshot, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return captured{j.applied, j.term, slices.Clone(j.lines)}, nil
+	return captured{j.applied, j.term, slices.Clone(j.lines), j}, nil
 }
 
 func (j *journal) Restore(r io.Reader) error {
@@ -344,6 +364,48 @@ func TestRestartedNodeAppliesNothingTwice(t *testing.T) {
 		if c := n.journal.count(line); c != 1 {
 			t.Fatalf("%q was applied %d times", line, c)
 		}
+	}
+}
+
+// TestCrashedMachineTakesTheRestFromTheLog: what it had made durable is applied no
+// second time, what it had not is there again.
+func TestCrashedMachineTakesTheRestFromTheLog(t *testing.T) {
+	nodes := trio(t)
+	n := nodes[2]
+	nodes[0].propose(t, "stored")
+	n.propose(t, "stored too")
+	if err := n.Snapshot(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	n.propose(t, "only logged")
+	n.Close()
+	n.journal.crash()
+	if n.journal.count("stored too") != 1 || n.journal.count("only logged") != 0 {
+		t.Fatalf("a crash leaves %v", n.journal.lines)
+	}
+	n.open(t)
+	n.propose(t, "afterwards")
+	for _, line := range []string{"stored", "stored too", "only logged", "afterwards"} {
+		if c := n.journal.count(line); c != 1 {
+			t.Fatalf("%q is there %d times", line, c)
+		}
+	}
+}
+
+// TestLogIsNotCutBeforeTheMachineIsDurable: no snapshot is made that would allow it.
+func TestLogIsNotCutBeforeTheMachineIsDurable(t *testing.T) {
+	nodes := trio(t)
+	n := nodes[1]
+	n.propose(t, "a")
+	n.journal.mu.Lock()
+	n.journal.broken = errors.New("the disk is gone")
+	n.journal.mu.Unlock()
+	if err := n.Snapshot(within(t)); err == nil || !strings.Contains(err.Error(), n.journal.broken.Error()) {
+		t.Fatalf("a snapshot was made: %v", err)
+	}
+	made, err := filepath.Glob(filepath.Join(n.cfg.Dir, "raft", "snapshots", "*", "state.bin"))
+	if err != nil || len(made) != 0 {
+		t.Fatalf("snapshots %v, %v", made, err)
 	}
 }
 

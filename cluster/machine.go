@@ -22,7 +22,8 @@ type Batch struct {
 type StateMachine interface {
 	// ApplyBatch returns one result per command of each batch, deterministically.
 	ApplyBatch(batches []Batch) [][]any
-	// Applied is the index whose effects are published and durable.
+	// Applied is the index whose effects are published. After a restart it may be
+	// lower: the log gives again what the machine had not made durable.
 	Applied() uint64
 	// Snapshot captures an immutable state in constant time.
 	Snapshot() (Snapshot, error)
@@ -34,6 +35,9 @@ type Snapshot interface {
 	Index() uint64
 	Term() uint64 // of the entry at Index
 	WriteTo(w io.Writer) (int64, error)
+	// Sync returns once the machine's own copy is durable up to Index. The log is
+	// cut only after it.
+	Sync() error
 }
 
 // All but ErrUnknownOutcome mean that the command was surely not proposed.

@@ -42,8 +42,8 @@ func Open(storage state.Storage) (*Machine, error) {
 // rows of the state that was damaged.
 func nothing(func(key, value []byte) error) (state.Meta, error) { return state.Meta{}, nil }
 
-// Root is the newest published state. It is durable: a root is published after
-// its rows are stored.
+// Root is the newest published state. The storage follows it: what is not stored
+// yet is in the log of a majority, from where a restart takes it.
 func (m *Machine) Root() *state.Root { return m.root.Load() }
 
 // Applied is the index of Root.
@@ -56,11 +56,11 @@ type Entry struct {
 	Envelopes []*Envelope
 }
 
-// Apply applies entries in order, stores their rows in one durable write and
-// publishes their roots: readers see the last, and RootAt answers for each, so that
-// no node lacks an index because it was given several entries at once. It returns
-// one result per envelope. A storage failure is the world's: nothing was published,
-// and the caller must stop the node, because the log says that the entries happened.
+// Apply applies entries in order, hands their rows to the storage and publishes
+// their roots: readers see the last, and RootAt answers for each, so that no node
+// lacks an index because it was given several entries at once. It returns one result
+// per envelope. A storage failure is the world's: nothing was published, and the
+// caller must stop the node, because the log says that the entries happened.
 func (m *Machine) Apply(entries []Entry) ([][]Result, error) {
 	results := make([][]Result, len(entries))
 	made := make([]madeRoot, len(entries))
@@ -71,42 +71,26 @@ func (m *Machine) Apply(entries []Entry) ([][]Result, error) {
 		results[i] = m.applyEntry(entry)
 		made[i].root, made[i].writes = m.writer.Publish(entry.Index, entry.Term)
 	}
-	newest := made[len(made)-1].root
-	if err := m.storage.Commit(newest.Meta(), writesOf(made)); err != nil {
-		return nil, fmt.Errorf("store index %d: %w", newest.Applied(), err)
+	for _, one := range made {
+		if err := m.storage.Commit(one.root.Meta(), one.writes); err != nil {
+			return nil, fmt.Errorf("store index %d: %w", one.root.Applied(), err)
+		}
 	}
 	for _, one := range made {
 		m.kept.add(one.root, one.writes)
 	}
-	m.root.Store(newest)
+	m.root.Store(made[len(made)-1].root)
 	return results, nil
 }
+
+// Sync returns once everything that was applied is durable here. The log may be cut
+// up to there and no further: what it loses, a restart must find in the storage.
+func (m *Machine) Sync() error { return m.storage.Sync() }
 
 // madeRoot is a root with the rows that made it out of the one before.
 type madeRoot struct {
 	root   *state.Root
 	writes []state.Write
-}
-
-// writesOf are the rows to store for several roots: of each key the last, since
-// what stands in between is stored by nobody.
-func writesOf(made []madeRoot) []state.Write {
-	if len(made) == 1 {
-		return made[0].writes
-	}
-	var writes []state.Write
-	place := map[string]int{}
-	for _, one := range made {
-		for _, w := range one.writes {
-			if i, ok := place[string(w.Key)]; ok {
-				writes[i] = w
-				continue
-			}
-			place[string(w.Key)] = len(writes)
-			writes = append(writes, w)
-		}
-	}
-	return writes
 }
 
 // begin publishes a root that was loaded, whose rows are stored already.

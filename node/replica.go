@@ -80,7 +80,9 @@ func (r *replica) Applied() uint64 { return uint64(r.machine.Applied()) }
 
 // Snapshot implements cluster.StateMachine: the root is immutable, so taking
 // it is all there is to do.
-func (r *replica) Snapshot() (cluster.Snapshot, error) { return snapshot{r.machine.Root()}, nil }
+func (r *replica) Snapshot() (cluster.Snapshot, error) {
+	return snapshot{r.machine.Root(), r.machine}, nil
+}
 
 // Restore implements cluster.StateMachine.
 func (r *replica) Restore(from io.Reader) error {
@@ -93,7 +95,10 @@ func (r *replica) Restore(from io.Reader) error {
 	return nil
 }
 
-type snapshot struct{ root *state.Root }
+type snapshot struct {
+	root    *state.Root
+	machine *fsm.Machine
+}
 
 func (s snapshot) Index() uint64 { return uint64(s.root.Applied()) }
 
@@ -104,6 +109,9 @@ func (s snapshot) WriteTo(w io.Writer) (int64, error) {
 	err := fsm.WriteSnapshot(counted, s.root)
 	return counted.n, err
 }
+
+// Sync implements cluster.Snapshot: what is applied now includes the root.
+func (s snapshot) Sync() error { return s.machine.Sync() }
 
 type counter struct {
 	to io.Writer

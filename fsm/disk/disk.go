@@ -1,7 +1,7 @@
 // Package disk is the storage engine behind state.Storage: one Badger database
-// per node, every batch synced together with the index that it belongs to. It
-// does the only file I/O under fsm and does not know that its bytes are an
-// identity directory.
+// per node that follows the machine. Entries are written behind it, many in one
+// synced transaction, with the index of the last. It does the only file I/O under
+// fsm and does not know that its bytes are an identity directory.
 package disk
 
 import (
@@ -15,10 +15,11 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 )
 
-// Sizes: a batch must fit a memory table, values never reach the value log, so
-// that its garbage collection is never needed.
+// Sizes: a group of entries must fit a transaction, which is 15 % of a memory
+// table; values never reach the value log, so that its garbage collection is never
+// needed.
 const (
-	memTableSize   = 64 << 20
+	memTableSize   = 16 << 20
 	memTables      = 3
 	valueThreshold = 1 << 20
 	blockCacheSize = 32 << 20
@@ -30,8 +31,8 @@ var metaKey = []byte{0}
 
 // Store is a durable state.Storage.
 type Store struct {
-	db  *badger.DB
-	dir string
+	db *badger.DB
+	*behind
 }
 
 var _ state.Storage = (*Store)(nil)
@@ -41,16 +42,17 @@ var _ state.Storage = (*Store)(nil)
 // log, a snapshot or another node.
 func Open(dir string) (*Store, error) {
 	db, err := open(dir)
-	if err == nil {
-		return &Store{db: db, dir: dir}, nil
+	if err != nil {
+		if removeErr := os.RemoveAll(dir); removeErr != nil {
+			return nil, errors.Join(err, removeErr)
+		}
+		if db, err = open(dir); err != nil {
+			return nil, fmt.Errorf("open store: %w", err)
+		}
 	}
-	if removeErr := os.RemoveAll(dir); removeErr != nil {
-		return nil, errors.Join(err, removeErr)
-	}
-	if db, err = open(dir); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	return &Store{db: db, dir: dir}, nil
+	s := &Store{db: db}
+	s.behind = newBehind(s.write)
+	return s, nil
 }
 
 // open synchronises writes: without it a power cut was seen to lose rows below
@@ -74,6 +76,9 @@ func open(dir string) (*badger.DB, error) {
 // the rows before. A panic of the engine over its own files is damage like any
 // other: the caller drops the copy and fills it again.
 func (s *Store) Load(row func(key, value []byte) error) (meta state.Meta, err error) {
+	if err := s.Sync(); err != nil {
+		return meta, err
+	}
 	l := loading{batches: make(chan []state.Write, batchesAhead), stop: make(chan struct{})}
 	go l.read(s.db)
 	for batch := range l.batches {
@@ -154,18 +159,18 @@ func (l *loading) hand(batch []state.Write) bool {
 	}
 }
 
-// Commit implements state.Storage. A batch above the engine's transaction
-// limit is split; the meta row comes last, so that a crash between the parts
-// leaves rows that do not add up, which Load's caller finds.
-func (s *Store) Commit(meta state.Meta, writes []state.Write) error {
+// write makes rows and meta durable together. An entry above the engine's
+// transaction limit is split; the meta row comes last, so that a crash between the
+// parts leaves rows that do not add up, which Load's caller finds.
+func (s *Store) write(meta state.Meta, writes []state.Write) error {
 	txn := s.db.NewTransaction(true)
 	defer func() { txn.Discard() }()
 	for _, w := range writes {
-		err := write(txn, w)
+		err := put(txn, w)
 		if errors.Is(err, badger.ErrTxnTooBig) {
 			if err = txn.Commit(); err == nil {
 				txn = s.db.NewTransaction(true)
-				err = write(txn, w)
+				err = put(txn, w)
 			}
 		}
 		if err != nil {
@@ -178,7 +183,7 @@ func (s *Store) Commit(meta state.Meta, writes []state.Write) error {
 	return txn.Commit()
 }
 
-func write(txn *badger.Txn, w state.Write) error {
+func put(txn *badger.Txn, w state.Write) error {
 	if w.Value == nil {
 		return txn.Delete(w.Key)
 	}
@@ -200,6 +205,9 @@ func (s *Store) setMeta(txn **badger.Txn, meta state.Meta) error {
 // Replace implements state.Storage: everything goes, then the new rows come,
 // the meta row last.
 func (s *Store) Replace(fill func(put func(key, value []byte) error) (state.Meta, error)) error {
+	if err := s.Sync(); err != nil {
+		return err
+	}
 	if err := s.db.DropAll(); err != nil {
 		return fmt.Errorf("empty store: %w", err)
 	}
@@ -212,13 +220,14 @@ func (s *Store) Replace(fill func(put func(key, value []byte) error) (state.Meta
 	if err := batch.Flush(); err != nil {
 		return fmt.Errorf("fill store: %w", err)
 	}
-	return s.Commit(meta, nil)
+	return s.write(meta, nil)
 }
 
-// Close may be called twice.
+// Close writes what is waiting. It may be called twice.
 func (s *Store) Close() error {
+	err := s.behind.close()
 	if s.db.IsClosed() {
-		return nil
+		return err
 	}
-	return s.db.Close()
+	return errors.Join(err, s.db.Close())
 }

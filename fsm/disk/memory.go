@@ -53,6 +53,9 @@ func (m *Memory) Commit(meta state.Meta, writes []state.Write) error {
 	return nil
 }
 
+// Sync implements state.Storage.
+func (m *Memory) Sync() error { return nil }
+
 // Replace implements state.Storage.
 func (m *Memory) Replace(fill func(put func(key, value []byte) error) (state.Meta, error)) error {
 	rows := map[string]string{}
