@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -68,7 +69,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	n.stop = stop
 	if os.Getenv("GOGC") == "" { // who sets it has decided
-		n.background.Go(func() { watchHeap(background) })
+		n.background.Go(func() { watchHeap(background, rand.Float64()) })
 	}
 	// 2. The state, as it was stored; damaged state starts empty and is filled
 	// again from the log and the snapshots.
@@ -94,7 +95,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 }
 
 func (n *Node) openMachine() error {
-	storage, err := disk.Open(filepath.Join(n.cfg.Dir, "state"))
+	storage, err := disk.Open(filepath.Join(n.cfg.Dir, "state"), rand.Float64())
 	if err != nil {
 		return err
 	}

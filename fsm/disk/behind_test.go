@@ -22,7 +22,7 @@ import (
 func TestCrashLeavesTheStateAtOneIndex(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	dir := t.TempDir()
-	s, err := Open(dir)
+	s, err := Open(dir, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func crash(t *testing.T, dir string) (directory.Index, map[string]string) {
 		}
 		copySparse(t, filepath.Join(dir, f.Name()), filepath.Join(again, f.Name()))
 	}
-	s, err := Open(again)
+	s, err := Open(again, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestEntriesAreGathered(t *testing.T) {
 		if early := d.written(); len(early) != 0 {
 			t.Fatalf("written at once: %v", early)
 		}
-		time.Sleep(gatherTime)
+		<-time.After(gatherTime)
 		synctest.Wait()
 		if groups := d.written(); len(groups) != 1 || groups[0].Applied != 9 {
 			t.Fatalf("written %v", groups)

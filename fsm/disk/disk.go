@@ -19,7 +19,7 @@ import (
 // table; values never reach the value log, so that its garbage collection is never
 // needed.
 const (
-	memTableSize   = 16 << 20
+	memTableSize   = 16 << 20 // and up to as much more
 	memTables      = 3
 	valueThreshold = 1 << 20
 	blockCacheSize = 32 << 20
@@ -40,13 +40,18 @@ var _ state.Storage = (*Store)(nil)
 // Open opens or creates the store in dir. A store that does not open is
 // removed and created anew: the caller sees an empty one and fills it from the
 // log, a snapshot or another node.
-func Open(dir string) (*Store, error) {
-	db, err := open(dir)
+//
+// All nodes store the same entries. Stores of one size would be full, and merge their
+// tables, at the same moment, and for a second no majority would be fast; so each
+// node opens its own with another stagger, from 0 to 1.
+func Open(dir string, stagger float64) (*Store, error) {
+	size := memTableSize + int64(stagger*memTableSize)
+	db, err := open(dir, size)
 	if err != nil {
 		if removeErr := os.RemoveAll(dir); removeErr != nil {
 			return nil, errors.Join(err, removeErr)
 		}
-		if db, err = open(dir); err != nil {
+		if db, err = open(dir, size); err != nil {
 			return nil, fmt.Errorf("open store: %w", err)
 		}
 	}
@@ -58,13 +63,14 @@ func Open(dir string) (*Store, error) {
 // open synchronises writes: without it a power cut was seen to lose rows below
 // the applied index that survived. Blocks are read with their checksum: without
 // it a flipped byte was seen to panic inside the engine.
-func open(dir string) (*badger.DB, error) {
+func open(dir string, memTableSize int64) (*badger.DB, error) {
 	return badger.Open(badger.DefaultOptions(dir).
 		WithSyncWrites(true).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(memTables).
 		WithValueThreshold(valueThreshold).
 		WithBlockCacheSize(blockCacheSize).
+		WithCompression(options.None).
 		WithNumVersionsToKeep(1).
 		WithDetectConflicts(false).
 		WithChecksumVerificationMode(options.OnBlockRead).

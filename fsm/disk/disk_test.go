@@ -15,7 +15,7 @@ func TestMemoryKeepsTheContract(t *testing.T) { storagetest.Run(t, NewMemory(), 
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(dir)
+	s, err := Open(dir, 0.5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		again, err := Open(dir)
+		again, err := Open(dir, 0.5)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 
 func TestStoreThatDoesNotOpenComesBackEmpty(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(dir)
+	s, err := Open(dir, 0.5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestStoreThatDoesNotOpenComesBackEmpty(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "MANIFEST"), []byte("not a manifest"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err = Open(dir)
+	s, err = Open(dir, 0.5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestStoreThatDoesNotOpenComesBackEmpty(t *testing.T) {
 // sum that they must add up to (fsm TestDamagedRowsAreFound).
 func TestFlippedByteNeverPanicsOrAltersARow(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(dir)
+	s, err := Open(dir, 0.5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestFlippedByteNeverPanicsOrAltersARow(t *testing.T) {
 
 func expectDamage(t *testing.T, dir string, at int) {
 	t.Helper()
-	s, err := Open(dir)
+	s, err := Open(dir, 0.5)
 	if err != nil {
 		t.Fatalf("byte %d: %v", at, err)
 	}
