@@ -7,17 +7,25 @@ import (
 
 func TestGarbageIsBounded(t *testing.T) {
 	for _, row := range []struct {
-		live uint64
-		want int
+		live    uint64
+		stagger float64
+		want    int
 	}{
-		{0, 100},
-		{garbageMax, 100},
-		{garbageMax + 1, 95},
-		{1 << 30, 50},
-		{4 * garbageMax, 25},
-		{1 << 40, 25},
+		{0, 0, 400},
+		{garbageMin / 4, 0, 400},
+		{garbageMin / 2, 0, 200},
+		{garbageMin, 0, 100},
+		{garbageMax, 0, 100},
+		{garbageMax + 1, 0, 95},
+		{1 << 30, 0, 50},
+		{4 * garbageMax, 0, 25},
+		{1 << 40, 0, 25},
+		{garbageMin, 0.5, 80},
+		{garbageMin, 1, 65},
+		{garbageMax, 1, 65},
+		{1 << 40, 1, 25},
 	} {
-		if got := gcPercent(row.live); got != row.want {
+		if got := gcPercent(row.live, row.stagger); got != row.want {
 			t.Errorf("%d bytes: %d percent, want %d", row.live, got, row.want)
 		}
 	}
