@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -124,7 +125,7 @@ func (a *adapter) Restore(r io.ReadCloser) error {
 type persister struct{ Snapshot }
 
 func (p persister) Persist(sink raft.SnapshotSink) error {
-	_, err := p.WriteTo(sink)
+	_, err := p.WriteTo(&paced{to: sink, last: time.Now()})
 	if err == nil {
 		err = p.Sync()
 	}
@@ -136,3 +137,24 @@ func (p persister) Persist(sink raft.SnapshotSink) error {
 }
 
 func (persister) Release() {}
+
+// restShare is how many times as long as it works a snapshot then rests, and restMax
+// the longest. All nodes apply the same entries and so dump at the same moment; at full
+// speed that was a second in which nobody was answered.
+const (
+	restShare = 3
+	restMax   = 100 * time.Millisecond
+)
+
+// paced is the writer of work that nobody waits for.
+type paced struct {
+	to   io.Writer
+	last time.Time
+}
+
+func (p *paced) Write(b []byte) (int, error) {
+	n, err := p.to.Write(b)
+	time.Sleep(min(restShare*time.Since(p.last), restMax))
+	p.last = time.Now()
+	return n, err
+}

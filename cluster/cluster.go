@@ -26,7 +26,7 @@ const (
 	leaderLease       = 300 * time.Millisecond
 	commitTimeout     = 5 * time.Millisecond
 	snapshotInterval  = 30 * time.Second
-	snapshotThreshold = 16384
+	snapshotThreshold = 49152
 	trailingLogs      = 16384
 	snapshotsKept     = 2
 	logCache          = 512

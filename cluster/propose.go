@@ -15,7 +15,7 @@ import (
 // network carries the other one.
 const (
 	entryBytesMax   = 256 << 10
-	entriesInFlight = 2
+	entriesInFlight = 1
 	queueMax        = 16384 // proposals waiting; more are refused, not queued
 	commandMax      = 4 << 20
 	// retryEvery paces a proposal that finds no leader yet.
