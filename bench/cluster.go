@@ -61,6 +61,13 @@ func (b *bench) start(ctx context.Context, mode string) (*cluster, error) {
 	return c, nil
 }
 
+// separate is a client with connections of its own, so many to each node at most.
+func (c *cluster) separate(conns int) *http.Client {
+	own := *c.http
+	own.Transport = &leanPool{config: leanConfig(c.http.Transport.(*http.Transport)), conns: conns}
+	return &own
+}
+
 // lastLines is the end of a log, for the message of a start that failed.
 func lastLines(file string) string {
 	text, _ := os.ReadFile(file)

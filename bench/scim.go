@@ -61,6 +61,7 @@ func scim(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
+	provisioner.http = c.separate(patchers)
 	users, err := c.importPeople(ctx, b.people)
 	if err != nil {
 		return err
