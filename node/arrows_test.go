@@ -40,15 +40,20 @@ var arrows = map[string][]string{
 	"api/access":      {"directory", "fsm", "fsm/codec", "fsm/state", "fsm/wire"},
 	"api/scim/filter": {},
 	"api/scim/patch":  {"api/scim/filter"},
-	"api/scim":        {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/patch", "keyring"}, // seals cursors
+	// redact reads filters and paths as the server does, and folds case as it does.
+	"api/scim/redact": {"directory", "api/scim/filter"},
+	// journal knows a provider's test query by its filter.
+	"api/scim/journal": {"directory", "api/scim/filter", "api/scim/redact"},
+	"api/scim":         {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/journal", "api/scim/patch", "keyring"}, // seals cursors
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
 	// admin compiles route policies before it proposes them (bpf/policy), shows
 	// grant sources (fsm/effective), seals its cursors (keyring) and filters its
-	// lists in the language of SCIM (api/scim/filter).
+	// lists in the language of SCIM (api/scim/filter), and puts together what the
+	// nodes remember of a connection (api/scim/journal).
 	"api/admin": {
 		"audit", "directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/problem", "api/rest",
-		"api/scim/filter", "bpf/policy", "keyring", "proto/gen/*",
+		"api/scim/filter", "api/scim/journal", "bpf/policy", "keyring", "proto/gen/*",
 	},
 	// openapi describes the messages by their descriptors and the words of their
 	// sources.
@@ -70,7 +75,7 @@ var arrows = map[string][]string{
 	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
-		"api", "api/access", "api/admin", "api/authzen", "api/login", "api/rest", "api/scim", "api/watch",
+		"api", "api/access", "api/admin", "api/authzen", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
 	"node/nodetest": {"node"},

@@ -26,7 +26,9 @@ func (n *Node) handler() (http.Handler, error) {
 		return nil, err
 	}
 	return api.New(api.Handlers{
-		SCIM:    scim.New(scim.Config{Gate: n.gate, Ring: n.ring, Base: func(*http.Request) string { return n.cfg.Issuer }, Log: n.log}),
+		SCIM: scim.New(scim.Config{
+			Gate: n.gate, Ring: n.ring, Base: func(*http.Request) string { return n.cfg.Issuer }, Journal: n.journal, Log: n.log,
+		}),
 		REST:    procedures,
 		OIDC:    login.Handler(n.gate, n.tokens, n.sessions),
 		AuthZEN: authzen.New(authzen.Config{Gate: n.gate, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log}),

@@ -17,6 +17,7 @@ import (
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/api/watch"
 	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/directory"
@@ -43,6 +44,7 @@ type Node struct {
 	sessions *login.Sessions
 	enforcer *enforcer
 	watcher  *watch.Watcher
+	journal  *journal.Journal
 	server   *http.Server
 	listener net.Listener
 
@@ -131,6 +133,8 @@ func (n *Node) openGate() {
 	n.cluster.Handle(methodAges, n.serveAges)
 	n.cluster.Handle(methodEnforced, n.serveEnforced)
 	n.cluster.Handle(methodEnforcement, n.serveEnforcement)
+	n.journal = journal.New(n.cfg.NodeID, n.ring.Derive, time.Now())
+	n.cluster.Handle(methodJournal, n.serveJournal)
 }
 
 // openServer listens, and writes the CA to where clients of this machine find

@@ -58,8 +58,9 @@ func NewGate(log Log, root func() *state.Root, verifier Verifier, now func() tim
 // Caller is an authenticated credential.
 type Caller struct {
 	Actor  directory.Actor
-	Org    directory.OrgID // zero for an operator
-	Source string          // what the sync log calls the caller
+	Org    directory.OrgID     // zero for an operator
+	Source string              // what the sync log calls the caller
+	Token  directory.TokenName // of a connection: which of its tokens
 }
 
 // Freshness says which state a request must be answered from.
@@ -150,7 +151,22 @@ func connection(root *state.Root, token string) (Caller, bool) {
 		return Caller{}, false
 	}
 	actor := directory.Actor{Kind: directory.ActorConnection, ID: id}
-	return Caller{Actor: actor, Org: org, Source: string(stored.Provider)}, true
+	shown := directory.ConnectionToken{Hash: Hash(token)}
+	return Caller{Actor: actor, Org: org, Source: string(stored.Provider), Token: shown.Name()}, true
+}
+
+// Claimed is the connection that a token names, if there is one, be the token good or
+// not: whoever looks after the connection may want to know that somebody tried. It
+// proves nothing.
+func (g *Gate) Claimed(token string) (org directory.OrgID, id directory.ConnectionID, ok bool) {
+	if !parseOpaque(connectionPrefix, token, (*[16]byte)(&org), (*[16]byte)(&id)) {
+		return org, id, false
+	}
+	o, ok := g.root().Org(org)
+	if ok {
+		_, ok = o.Connection(id)
+	}
+	return org, id, ok
 }
 
 func apiKey(root *state.Root, token string, now directory.Time) (Caller, bool) {

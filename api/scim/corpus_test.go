@@ -40,7 +40,7 @@ func TestCorpus(t *testing.T) {
 	for _, file := range files {
 		name := strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(file), "testdata/"), ".json")
 		t.Run(name, func(t *testing.T) {
-			fault := replay(t, file)
+			fault := newWorld(t).organization("corpus").converse(t, file)
 			reason, waits := later[name]
 			switch {
 			case waits && fault == "":
@@ -54,13 +54,13 @@ func TestCorpus(t *testing.T) {
 
 var placeholder = regexp.MustCompile(`\{\{(\w+)\}\}`)
 
-// replay runs one scenario on an empty organization and tells what differed.
-func replay(t *testing.T, file string) string {
+// converse runs one scenario on an organization that is empty and tells what
+// differed.
+func (c *client) converse(t *testing.T, file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newWorld(t).organization("corpus")
 	known := map[string]string{"token": c.token}
 	fill := func(s string) string {
 		return placeholder.ReplaceAllStringFunc(s, func(m string) string {

@@ -102,6 +102,9 @@ func directoryFailure(err *directory.Error) *failure {
 func (r *request) fail(err error) {
 	f := failureOf(err)
 	r.record(f)
+	if o, ok := r.w.(*observed); ok {
+		o.scimType = f.scimType
+	}
 	switch f.status {
 	case http.StatusInternalServerError:
 		r.server.Log.Error("scim request failed", "method", r.Method, "error", err)

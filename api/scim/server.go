@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/api/scim/patch"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/keyring"
@@ -34,8 +35,9 @@ type Config struct {
 	Ring *keyring.Keyring // seals cursors
 	// Base gives scheme and host, without a slash at the end, as clients reach this
 	// server; locations are made from it.
-	Base func(*http.Request) string
-	Log  *slog.Logger
+	Base    func(*http.Request) string
+	Journal *journal.Journal // is told of every request of a connection
+	Log     *slog.Logger
 }
 
 type server struct {
@@ -63,10 +65,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
 	w.Header().Set("Content-Type", mediaType)
-	req := &request{Request: r.WithContext(ctx), w: w, server: s}
 	if access.OriginOf(ctx) == nil {
-		req.Request = r.WithContext(access.WithOrigin(ctx, access.NewOrigin("", time.Now())))
+		ctx = access.WithOrigin(ctx, access.NewOrigin("", time.Now()))
 	}
+	seen := &observed{ResponseWriter: w}
+	req := &request{Request: r.WithContext(ctx), w: seen, server: s}
+	req.Body = bodyOf{r.Body, &seen.body}
+	defer req.note(seen)
 	if err := s.serve(req); err != nil {
 		req.fail(err)
 	}
@@ -268,7 +273,11 @@ func acceptsJSON(header []string) bool {
 
 // body reads no more than limit bytes, before anything looks at them.
 func (r *request) body(limit int64) ([]byte, error) {
-	b, err := io.ReadAll(http.MaxBytesReader(r.w, r.Body, limit))
+	w := r.w
+	if o, ok := w.(*observed); ok {
+		w = o.ResponseWriter // the server's own is closed to a client that sends too much
+	}
+	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return nil, &unread{err}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
@@ -56,6 +57,7 @@ type world struct {
 	log      *memoryLog
 	operator directory.Actor
 	url      string
+	journal  *journal.Journal
 }
 
 func newWorld(t *testing.T) *world {
@@ -70,8 +72,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.journal = journal.New("node-1", ring.Derive, time.Now())
 	base := func(r *http.Request) string { return "http://" + r.Host }
-	server := httptest.NewServer(scim.New(scim.Config{Gate: gate, Ring: ring, Base: base, Log: slog.New(slog.DiscardHandler)}))
+	server := httptest.NewServer(scim.New(scim.Config{Gate: gate, Ring: ring, Base: base, Journal: w.journal, Log: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(server.Close)
 	w.url = server.URL
 	id := access.NewID[directory.OperatorID](time.Now())
@@ -95,6 +98,8 @@ func (w *world) must(org directory.OrgID, c fsm.Command) {
 type client struct {
 	t           *testing.T
 	base, token string
+	org         directory.OrgID
+	connection  directory.ConnectionID
 }
 
 func (w *world) organization(slug string) *client {
@@ -109,7 +114,7 @@ func (w *world) organization(slug string) *client {
 	w.must(org, &fsm.CreateConnection{Connection: directory.Connection{
 		ID: id, Provider: directory.ProviderEntra, Token: hash,
 	}})
-	return &client{t: w.t, base: w.url + scim.Prefix + slug, token: token}
+	return &client{t: w.t, base: w.url + scim.Prefix + slug, token: token, org: org, connection: id}
 }
 
 type answer struct {
