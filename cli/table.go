@@ -182,6 +182,10 @@ var rows = []row{
 		short: "Make one token of a connection worthless, by the name that get shows", example: "connections revoke con-0123456789abcdef0123456789abcdef 0123456789abcdef --org city-clinic"},
 	{words: "connections map", procedure: "ConnectionService.SetConnectionMappings", args: "CONNECTION id",
 		short: "Say which roles the groups of a connection have from their first member on", example: "connections map con-0123456789abcdef0123456789abcdef --mappings @mappings.json --org city-clinic"},
+	{words: "connections state", procedure: "ConnectionStateService.GetConnectionState", args: "CONNECTION id",
+		short: "Show how a SCIM connection is doing: last probe and write, failures, and whether Entra would quarantine it", example: "connections state con-0123456789abcdef0123456789abcdef"},
+	{words: "connections requests", procedure: "ConnectionStateService.ListConnectionRequests", args: "CONNECTION id", columns: "time node method path query status latency_ms scim_type",
+		short: "List the last requests of a SCIM connection without the people in them, newest first", example: "connections requests con-0123456789abcdef0123456789abcdef --limit 1000 -o json"},
 	{words: "connections delete", procedure: "ConnectionService.DeleteConnection", args: "CONNECTION id", asks: true,
 		short: "Delete a SCIM connection; what it provisioned stays", example: "connections delete con-0123456789abcdef0123456789abcdef --org city-clinic"},
 

@@ -97,6 +97,9 @@ var rules = map[Operation]Rule{
 	"connections.map":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"connections.delete": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 
+	"connections.state":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"connections.requests": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+
 	"sessions.list":     {Scope: Organization, Operator: true, Permission: directory.ManageSessions, Self: true},
 	"sessions.start":    {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 	"sessions.end":      {Scope: Organization, Operator: true, Permission: directory.ManageSessions},

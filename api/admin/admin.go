@@ -11,6 +11,7 @@ import (
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/rest"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/keyring"
 	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
 )
@@ -28,6 +29,9 @@ type Config struct {
 	Status func() Status
 	// Enforcement asks every node, for as long as the context allows.
 	Enforcement func(context.Context) []NodeEnforcement
+	// Journals asks every node what it remembers of a connection, for as long as the
+	// context allows.
+	Journals func(context.Context, journal.Question) []journal.Answer
 	// JoinToken makes a token with which one node may join.
 	JoinToken func(context.Context, *access.SystemPass) (string, error)
 	// Beside are services that other packages serve in the same place.
@@ -40,8 +44,8 @@ func (c Config) check() error {
 	if c.Gate == nil || c.Sessions == nil || c.Ring == nil || c.Resolver == nil || c.Log == nil {
 		return errors.New("admin: gate, sessions, keyring, resolver and log are required")
 	}
-	if c.Status == nil || c.Enforcement == nil || c.JoinToken == nil || c.Latency == nil {
-		return errors.New("admin: status, enforcement, join token and latency are required")
+	if c.Status == nil || c.Enforcement == nil || c.Journals == nil || c.JoinToken == nil || c.Latency == nil {
+		return errors.New("admin: status, enforcement, journals, join token and latency are required")
 	}
 	return nil
 }
@@ -79,6 +83,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewAssignmentServiceHandler(a, options...))
 	add(authfiv1connect.NewPermissionServiceHandler(a, options...))
 	add(authfiv1connect.NewConnectionServiceHandler(a, options...))
+	add(authfiv1connect.NewConnectionStateServiceHandler(a, options...))
 	add(authfiv1connect.NewSessionServiceHandler(a, options...))
 	add(authfiv1connect.NewServiceServiceHandler(a, options...))
 	add(authfiv1connect.NewSyncLogServiceHandler(a, options...))

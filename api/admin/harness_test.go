@@ -17,6 +17,7 @@ import (
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/openapi/openapitest"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
@@ -136,6 +137,7 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 		Enforcement: func(context.Context) []admin.NodeEnforcement {
 			return []admin.NodeEnforcement{{NodeID: "node-1", Reachable: true, Mode: "gate", Counters: map[string]uint64{"allowed": 1 << 40}}}
 		},
+		Journals:  journals(ring),
 		JoinToken: func(context.Context, *access.SystemPass) (string, error) { return "v1.token", nil },
 		Latency: func(_ context.Context, moments []admin.Moment) []admin.Latency {
 			latencies := make([]admin.Latency, len(moments))
@@ -145,6 +147,14 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 			}
 			return latencies
 		},
+	}
+}
+
+// journals are those of one node that has seen nothing and of one that is silent.
+func journals(ring *keyring.Keyring) func(context.Context, journal.Question) []journal.Answer {
+	own := journal.New("node-1", ring.Derive, time.Now())
+	return func(_ context.Context, q journal.Question) []journal.Answer {
+		return []journal.Answer{own.Answer(q, time.Now()), {Node: "node-2"}}
 	}
 }
 

@@ -85,6 +85,9 @@ var operations = map[string]access.Operation{
 	authfiv1connect.ConnectionServiceRevokeConnectionTokenProcedure: "connections.revoke",
 	authfiv1connect.ConnectionServiceSetConnectionMappingsProcedure: "connections.map",
 
+	authfiv1connect.ConnectionStateServiceGetConnectionStateProcedure:     "connections.state",
+	authfiv1connect.ConnectionStateServiceListConnectionRequestsProcedure: "connections.requests",
+
 	authfiv1connect.SessionServiceStartSessionProcedure:    "sessions.start",
 	authfiv1connect.SessionServiceListSessionsProcedure:    "sessions.list",
 	authfiv1connect.SessionServiceEndSessionProcedure:      "sessions.end",
