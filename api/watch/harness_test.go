@@ -18,6 +18,7 @@ import (
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/rest"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
@@ -152,6 +153,7 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 		Sessions:    login.NewSessions(watcher.gate, login.NewTokens(w.ring, issuer, w.now), w.ring, func(context.Context, directory.Index) {}),
 		Status:      func() admin.Status { return admin.Status{} },
 		Enforcement: func(context.Context) []admin.NodeEnforcement { return nil },
+		Journals:    func(context.Context, journal.Question) []journal.Answer { return nil },
 		JoinToken:   func(context.Context, *access.SystemPass) (string, error) { return "", nil },
 		Latency:     func(_ context.Context, m []admin.Moment) []admin.Latency { return make([]admin.Latency, len(m)) },
 		Beside:      []rest.Service{watcher.Service()},
