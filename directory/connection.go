@@ -46,6 +46,7 @@ type Connection struct {
 	Tokens   []ConnectionToken `cbor:"8,keyasint,omitempty"` // oldest first
 	Switches Switches          `cbor:"9,keyasint,omitzero"`
 	Mappings []Mapping         `cbor:"10,keyasint,omitempty"`
+	Trust    Trust             `cbor:"11,keyasint,omitzero"`
 }
 
 // Switches are where the texts of the standards and what providers do collide.
@@ -119,6 +120,9 @@ func (c *Connection) Check() error {
 		if err := c.Tokens[i].Check(); err != nil {
 			return err
 		}
+	}
+	if err := c.Trust.Check(); err != nil {
+		return err
 	}
 	return CheckText("name", c.Name, NameMax, false)
 }

@@ -73,6 +73,9 @@ type UpdateConnection struct {
 	RejectMembers    *bool                  `cbor:"5,keyasint,omitempty"`
 	RejectAttributes *bool                  `cbor:"6,keyasint,omitempty"`
 	IfVersion        directory.Index        `cbor:"7,keyasint,omitempty"`
+	Issuer           *string                `cbor:"8,keyasint,omitempty"` // these three are of the trust
+	Audience         *string                `cbor:"9,keyasint,omitempty"`
+	Application      *string                `cbor:"10,keyasint,omitempty"`
 }
 
 func (*UpdateConnection) Kind() Kind { return KindUpdateConnection }
@@ -91,16 +94,32 @@ func (c *UpdateConnection) apply(tx *state.OrgTx, env *Envelope, e *effects) (Ou
 	set(&con.Switches.NoTarget, c.NoTarget)
 	set(&con.Switches.RejectMembers, c.RejectMembers)
 	set(&con.Switches.RejectAttributes, c.RejectAttributes)
-	if con.Name == old.Name && con.Disabled == old.Disabled && con.Switches == old.Switches {
+	set(&con.Trust.Issuer, c.Issuer)
+	set(&con.Trust.Audience, c.Audience)
+	set(&con.Trust.Application, c.Application)
+	if con.Name == old.Name && con.Disabled == old.Disabled && con.Switches == old.Switches && con.Trust == old.Trust {
 		return unchanged(con.ID)
 	}
 	if err := con.Check(); err != nil {
 		return Outcome{}, err
 	}
-	if (old.Disabled && !con.Disabled || con.Switches != old.Switches) && !mayOwn(tx, env) {
-		return Outcome{}, directory.Denied("a connection can be enabled and switched by an owner only: it may put people into any group")
+	trusts := con.Trust != old.Trust && con.Trust != (directory.Trust{})
+	if (old.Disabled && !con.Disabled || con.Switches != old.Switches || trusts) && !mayOwn(tx, env) {
+		return Outcome{}, directory.Denied("a connection can be enabled, switched and made to trust an issuer by an owner only: it may put people into any group")
+	}
+	if trusts && trustedElsewhere(tx, &con) {
+		return Outcome{}, directory.Conflict("application", "another connection of the organization trusts this issuer for the same audience and application")
 	}
 	return replaceConnection(tx, e, &con, "settings")
+}
+
+// trustedElsewhere: a token must not be that of two connections.
+func trustedElsewhere(tx *state.OrgTx, con *directory.Connection) (found bool) {
+	tx.EachConnection(func(other *directory.Connection) bool {
+		found = other.ID != con.ID && other.Trust == con.Trust
+		return !found
+	})
+	return found
 }
 
 // set replaces a value if there is another.

@@ -107,3 +107,31 @@ func TestConnectionsMax(t *testing.T) {
 	w.must(&fsm.DeleteConnection{ID: id[directory.ConnectionID](3)})
 	w.must(connection(fsm.ConnectionsMax))
 }
+
+// TestTrust: an owner makes a connection trust an issuer, everybody with the settings
+// ends that, and no two connections of an organization take the same tokens.
+func TestTrust(t *testing.T) {
+	w := newWard(t)
+	one, two := id[directory.ConnectionID](20), id[directory.ConnectionID](21)
+	for _, con := range []directory.ConnectionID{one, two} {
+		w.must(&fsm.CreateConnection{Connection: directory.Connection{ID: con, Provider: "entra"}})
+	}
+	text := func(s string) *string { return &s }
+	trust := func(con directory.ConnectionID, application string) *fsm.UpdateConnection {
+		return &fsm.UpdateConnection{ID: con, Issuer: text("https://sts.windows.net/tenant/"), Audience: text("scim"), Application: &application}
+	}
+	w.must(trust(one, "a"))
+	if err := w.try(trust(two, "a")); directory.KindOf(err) != directory.KindConflict {
+		t.Errorf("the trust of another connection: %v", err)
+	}
+	w.must(trust(two, ""))
+	if err := w.try(&fsm.UpdateConnection{ID: one, Audience: text("")}); directory.KindOf(err) != directory.KindInvalid {
+		t.Errorf("a trust without an audience: %v", err)
+	}
+	none := text("")
+	w.must(&fsm.UpdateConnection{ID: one, Issuer: none, Audience: none, Application: none})
+	con, _ := w.view().Connection(one)
+	if con.Trust != (directory.Trust{}) {
+		t.Errorf("%+v", con.Trust)
+	}
+}

@@ -140,8 +140,14 @@ func (b *before) credentialsProblem(now *state.Org) (problem string) {
 		return true
 	})
 	now.EachConnection(func(c *directory.Connection) bool {
-		if _, old := b.view.Connection(c.ID); !old && !slices.Contains(b.held, directory.ManageOrganization) {
+		was, old := b.view.Connection(c.ID)
+		if slices.Contains(b.held, directory.ManageOrganization) {
+			return true
+		}
+		if !old {
 			problem = "a connection was made"
+		} else if c.Trust != was.Trust && c.Trust != (directory.Trust{}) {
+			problem = "a connection was made to trust an issuer"
 		}
 		return true
 	})

@@ -284,6 +284,8 @@ func (a *attempts) onSettings() {
 	token := directory.ConnectionToken{Hash: [32]byte{7}}
 	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Disabled: &disabled}, "")
 	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Disabled: &enabled, NoTarget: &enabled}, "enabled")
+	issuer, audience := "https://sts.windows.net/tenant/", "scim"
+	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Issuer: &issuer, Audience: &audience}, "trusting")
 	a.add(directory.ManageSettings, &fsm.RotateConnectionToken{ID: connection, Token: token}, "")
 	a.add(directory.ManageSettings, &fsm.RevokeConnectionToken{ID: connection, Token: token.Name()}, "")
 	for n := range roles {

@@ -235,7 +235,8 @@ func (h *history) service(kind fsm.Kind) fsm.Command {
 		return &fsm.DeleteConnection{ID: connection}
 	case fsm.KindUpdateConnection:
 		disabled, name := h.maybe(), h.name("connection")
-		return &fsm.UpdateConnection{ID: connection, Disabled: &disabled, Name: &name}
+		issuer := "https://" + name + ".example/"
+		return &fsm.UpdateConnection{ID: connection, Disabled: &disabled, Name: &name, Issuer: &issuer, Audience: &name}
 	case fsm.KindRotateConnectionToken:
 		return &fsm.RotateConnectionToken{ID: connection, Token: directory.ConnectionToken{Hash: h.hash()}}
 	case fsm.KindRevokeConnectionToken:

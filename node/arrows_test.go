@@ -45,6 +45,8 @@ var arrows = map[string][]string{
 	// journal knows a provider's test query by its filter.
 	"api/scim/journal": {"directory", "api/scim/filter", "api/scim/redact"},
 	"api/scim":         {"directory", "fsm", "fsm/state", "api/access", "api/scim/filter", "api/scim/journal", "api/scim/patch", "keyring"}, // seals cursors
+	// issuer verifies the tokens of others, and signs none.
+	"api/issuer": {"directory"},
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
 	// admin compiles route policies before it proposes them (bpf/policy), shows
@@ -75,7 +77,7 @@ var arrows = map[string][]string{
 	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
-		"api", "api/access", "api/admin", "api/authzen", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
+		"api", "api/access", "api/admin", "api/authzen", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
 	"node/nodetest": {"node"},
@@ -112,7 +114,7 @@ var guests = map[string][]string{
 	"go.etcd.io/bbolt":                    {"cluster"},
 	"github.com/cilium/ebpf":              {"bpf", "bpf/obj"},
 	"golang.org/x/sys":                    {"bench", "bpf", "bpf/gate", "cli"},
-	"github.com/lestrrat-go/jwx/v3":       {"api/login"},
+	"github.com/lestrrat-go/jwx/v3":       {"api/issuer", "api/login"},
 	"github.com/elimity-com/scim":         {"api/scim"},
 	"golang.org/x/time":                   {"api/scim"},
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},

@@ -18,6 +18,8 @@ type Config struct {
 	Issuer string `json:"issuer"` // https://HOST as clients know the cluster; never taken from a request
 	// Enforce is what this node enforces.
 	Enforce EnforceConfig `json:"enforce"`
+	// Issuers is whom this node asks for the keys of tokens that it has not issued.
+	Issuers IssuersConfig `json:"issuers,omitzero"`
 	// First is set on the node that initialised the cluster.
 	First *FirstConfig `json:"first,omitempty"`
 
@@ -40,6 +42,14 @@ type EnforceConfig struct {
 	// Upstreams overrides, per service address, where the user-space gate finds
 	// the service on this machine.
 	Upstreams map[string]string `json:"upstreams,omitempty"`
+}
+
+// IssuersConfig is for issuers of one's own; Microsoft's need none.
+type IssuersConfig struct {
+	// Hosts may be asked, each with its port if it has one.
+	Hosts []string `json:"hosts,omitempty"`
+	// CAFile holds the CAs, as PEM, that vouch for them instead of the machine's.
+	CAFile string `json:"ca_file,omitempty"`
 }
 
 // FirstConfig is what the first start puts into the log.

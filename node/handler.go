@@ -20,8 +20,8 @@ func (n *Node) handler() (http.Handler, error) {
 		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
 		Resolver: &net.Resolver{PreferGo: true}, // the machine's own name servers
 		Status:   n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
-		Journals: n.journals,
-		Beside:   []rest.Service{n.watcher.Service()},
+		Journals: n.journals, CheckIssuer: n.issuers.Check,
+		Beside: []rest.Service{n.watcher.Service()},
 	})
 	if err != nil {
 		return nil, err

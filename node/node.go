@@ -16,6 +16,7 @@ import (
 
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/issuer"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/api/watch"
@@ -45,6 +46,7 @@ type Node struct {
 	enforcer *enforcer
 	watcher  *watch.Watcher
 	journal  *journal.Journal
+	issuers  *issuer.Issuers
 	server   *http.Server
 	listener net.Listener
 
@@ -91,6 +93,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	n.background.Go(func() { n.enforcer.run(background, n.cluster) })
 	n.background.Go(func() { n.timing.Follow(background, n.enforcer) })
 	// 5. Who may call, and the faces.
+	if err = n.openIssuers(); err != nil {
+		return n, err
+	}
 	n.openGate()
 	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
 	return n, n.openServer()
@@ -129,6 +134,7 @@ func (n *Node) openGate() {
 	n.gate = access.NewGate(log{n.cluster}, n.machine.Root, n.tokens, time.Now)
 	n.sessions = login.NewSessions(n.gate, n.tokens, n.ring, n.awaitEnforced)
 	n.gate.Keep(n.machine.RootAt)
+	n.gate.Trust(n.issuers)
 	n.gate.Observe(func(o *access.Origin) { n.timing.Received(o.Trace, o.Received) })
 	n.cluster.Handle(methodAges, n.serveAges)
 	n.cluster.Handle(methodEnforced, n.serveEnforced)

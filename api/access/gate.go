@@ -43,6 +43,7 @@ type Gate struct {
 	log      Log
 	root     func() *state.Root
 	verifier Verifier
+	issuers  Issuers // nil: no token of somebody else's is good
 	now      func() time.Time
 	observe  func(*Origin)
 	refusals pace
@@ -155,18 +156,25 @@ func connection(root *state.Root, token string) (Caller, bool) {
 	return Caller{Actor: actor, Org: org, Source: string(stored.Provider), Token: shown.Name()}, true
 }
 
-// Claimed is the connection that a token names, if there is one, be the token good or
-// not: whoever looks after the connection may want to know that somebody tried. It
-// proves nothing.
-func (g *Gate) Claimed(token string) (org directory.OrgID, id directory.ConnectionID, ok bool) {
-	if !parseOpaque(connectionPrefix, token, (*[16]byte)(&org), (*[16]byte)(&id)) {
-		return org, id, false
+// Claim is the connection that a token names, be the token good or not: whoever looks
+// after the connection may want to know that somebody tried. It proves nothing.
+type Claim struct {
+	Org        directory.OrgID
+	Connection directory.ConnectionID // zero: no connection that there is
+}
+
+// Claimed reads the claim of a connection's own token.
+func (g *Gate) Claimed(token string) Claim {
+	var c Claim
+	if !parseOpaque(connectionPrefix, token, (*[16]byte)(&c.Org), (*[16]byte)(&c.Connection)) {
+		return Claim{}
 	}
-	o, ok := g.root().Org(org)
-	if ok {
-		_, ok = o.Connection(id)
+	if o, ok := g.root().Org(c.Org); ok {
+		if _, ok := o.Connection(c.Connection); ok {
+			return c
+		}
 	}
-	return org, id, ok
+	return Claim{}
 }
 
 func apiKey(root *state.Root, token string, now directory.Time) (Caller, bool) {

@@ -32,6 +32,8 @@ type Config struct {
 	// Journals asks every node what it remembers of a connection, for as long as the
 	// context allows.
 	Journals func(context.Context, journal.Question) []journal.Answer
+	// CheckIssuer refuses an issuer that the nodes may not ask for its keys.
+	CheckIssuer func(issuer string) error
 	// JoinToken makes a token with which one node may join.
 	JoinToken func(context.Context, *access.SystemPass) (string, error)
 	// Beside are services that other packages serve in the same place.
@@ -44,8 +46,8 @@ func (c Config) check() error {
 	if c.Gate == nil || c.Sessions == nil || c.Ring == nil || c.Resolver == nil || c.Log == nil {
 		return errors.New("admin: gate, sessions, keyring, resolver and log are required")
 	}
-	if c.Status == nil || c.Enforcement == nil || c.Journals == nil || c.JoinToken == nil || c.Latency == nil {
-		return errors.New("admin: status, enforcement, journals, join token and latency are required")
+	if c.Status == nil || c.Enforcement == nil || c.Journals == nil || c.CheckIssuer == nil || c.JoinToken == nil || c.Latency == nil {
+		return errors.New("admin: status, enforcement, journals, check of issuers, join token and latency are required")
 	}
 	return nil
 }

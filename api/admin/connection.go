@@ -104,6 +104,12 @@ func (a *api) UpdateConnection(ctx context.Context, r *authfiv1.UpdateConnection
 		disabled := r.GetDisabled()
 		command.Disabled = &disabled
 	}
+	command.Issuer, command.Audience, command.Application = m.text("issuer", r.Issuer), m.text("audience", r.Audience), m.text("application", r.Application)
+	if command.Issuer != nil && *command.Issuer != "" {
+		if err := a.CheckIssuer(*command.Issuer); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range []struct {
 		field, zero, other string
 		value              *string
@@ -228,6 +234,7 @@ func (a *api) connection(pass *access.Pass) func(*directory.Connection) *authfiv
 				UnknownMembers:          either(c.Switches.RejectMembers, "reject", "skip"),
 				UnknownAttributes:       either(c.Switches.RejectAttributes, "reject", "ignore"),
 			},
+			Issuer: c.Trust.Issuer, Audience: c.Trust.Audience, Application: c.Trust.Application,
 		}
 		for _, t := range c.Valid() {
 			made.Tokens = append(made.Tokens, &authfiv1.ConnectionToken{Token: t.Name().String(), Hint: t.Hint, Created: timestamp(t.Created)})

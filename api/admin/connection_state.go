@@ -40,6 +40,7 @@ func (a *api) GetConnectionState(ctx context.Context, r *authfiv1.GetConnectionS
 func fillState(answer *authfiv1.ConnectionState, s journal.State, found *directory.Connection) {
 	answer.LastRequest, answer.LastWrite, answer.LastRefused = moment(s.LastRequest), moment(s.LastWrite), moment(s.LastRefused)
 	answer.LastProbe, answer.LastProbeStatus = moment(s.LastProbe), int32(s.ProbeStatus)
+	answer.LastIssuerToken = moment(s.LastIssued)
 	for _, t := range found.Valid() {
 		name := t.Name().String()
 		answer.Tokens = append(answer.Tokens, &authfiv1.ConnectionTokenUse{Token: name, Hint: t.Hint, LastUse: moment(s.Tokens[name])})

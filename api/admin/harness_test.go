@@ -15,6 +15,7 @@ import (
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/admin"
+	foreign "github.com/authfi/authfi/api/issuer"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/openapi/openapitest"
 	"github.com/authfi/authfi/api/scim/journal"
@@ -137,8 +138,9 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 		Enforcement: func(context.Context) []admin.NodeEnforcement {
 			return []admin.NodeEnforcement{{NodeID: "node-1", Reachable: true, Mode: "gate", Counters: map[string]uint64{"allowed": 1 << 40}}}
 		},
-		Journals:  journals(ring),
-		JoinToken: func(context.Context, *access.SystemPass) (string, error) { return "v1.token", nil },
+		Journals:    journals(ring),
+		CheckIssuer: foreign.New(foreign.Config{Now: time.Now, Log: slog.New(slog.DiscardHandler)}).Check,
+		JoinToken:   func(context.Context, *access.SystemPass) (string, error) { return "v1.token", nil },
 		Latency: func(_ context.Context, moments []admin.Moment) []admin.Latency {
 			latencies := make([]admin.Latency, len(moments))
 			for i, m := range moments {

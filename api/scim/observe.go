@@ -54,8 +54,14 @@ func (b bodyOf) Read(p []byte) (int, error) {
 func (r *request) note(o *observed) {
 	now, journals := time.Now(), r.server.Journal
 	if r.caller.Actor.Kind != directory.ActorConnection {
-		if org, id, ok := r.server.Gate.Claimed(access.Bearer(r.Header)); ok && o.status == http.StatusUnauthorized {
-			journals.Refused(org, id, now)
+		if o.status != http.StatusUnauthorized {
+			return
+		}
+		if r.claim == (access.Claim{}) {
+			r.claim = r.server.Gate.Claimed(access.Bearer(r.Header))
+		}
+		if r.claim != (access.Claim{}) {
+			journals.Refused(r.claim.Org, r.claim.Connection, now)
 		}
 		return
 	}

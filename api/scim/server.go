@@ -54,6 +54,7 @@ type request struct {
 	w      http.ResponseWriter
 	server *server
 	caller access.Caller
+	claim  access.Claim // of an issued token, be it good or not
 	org    directory.OrgID
 	root   string // the organization's base URL
 	kind   string // the first segment below it
@@ -217,7 +218,12 @@ func (r *request) authenticate(slug string) (err error) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return directory.Unauthenticated("a bearer token is required")
 	}
-	if r.caller, err = r.server.Gate.AuthenticateFresh(r.Context(), strings.TrimSpace(token)); err != nil {
+	token = strings.TrimSpace(token)
+	r.caller, err = r.server.Gate.AuthenticateFresh(r.Context(), token)
+	if directory.KindOf(err) == directory.KindUnauthenticated {
+		r.caller, r.claim, err = r.server.Gate.AuthenticateIssued(r.Context(), slug, token)
+	}
+	if err != nil {
 		return err
 	}
 	org, ok := r.server.Gate.Root().System().OrganizationBySlug(slug)

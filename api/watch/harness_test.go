@@ -154,6 +154,7 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 		Status:      func() admin.Status { return admin.Status{} },
 		Enforcement: func(context.Context) []admin.NodeEnforcement { return nil },
 		Journals:    func(context.Context, journal.Question) []journal.Answer { return nil },
+		CheckIssuer: func(string) error { return nil },
 		JoinToken:   func(context.Context, *access.SystemPass) (string, error) { return "", nil },
 		Latency:     func(_ context.Context, m []admin.Moment) []admin.Latency { return make([]admin.Latency, len(m)) },
 		Beside:      []rest.Service{watcher.Service()},

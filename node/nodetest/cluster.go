@@ -45,8 +45,9 @@ type member struct {
 	done chan error // closed after the node's end; nil while it is stopped
 }
 
-// Start makes a new cluster that ends with the test.
-func Start(t testing.TB) *Cluster {
+// Start makes a new cluster that ends with the test; change is made to the
+// configuration of each node.
+func Start(t testing.TB, change ...func(*node.Config)) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	addresses := free(t, 2*Size)
@@ -55,6 +56,9 @@ func Start(t testing.TB) *Cluster {
 			NodeID: fmt.Sprintf("node-%d", i+1), Dir: filepath.Join(t.TempDir(), "node"),
 			API: addresses[2*i], Peer: addresses[2*i+1], Issuer: "https://" + addresses[0],
 			Enforce: node.EnforceConfig{Mode: "gate", Listen: []string{noService}},
+		}
+		for _, f := range change {
+			f(&c.members[i].cfg)
 		}
 	}
 	t.Cleanup(func() {

@@ -16,7 +16,7 @@ import (
 type Seen struct {
 	Org        directory.OrgID
 	Connection directory.ConnectionID
-	Token      directory.TokenName // zero: it was no token of the connection's own
+	Token      directory.TokenName // zero: the token was that of an issuer whom the connection trusts
 	Received   time.Time
 	Answered   time.Time
 	Method     string

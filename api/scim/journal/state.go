@@ -18,6 +18,7 @@ type State struct {
 	ProbeStatus int                  // how the last probe was answered
 	LastRefused time.Time            // a token that is none of the connection's
 	Tokens      map[string]time.Time // last use, by the name of the token
+	LastIssued  time.Time            // use of a token of the issuer that the connection trusts
 	Consecutive uint64               // failures since the last success
 	RunBegan    time.Time            // the first of them
 	Window      Counts
@@ -33,6 +34,8 @@ func (c *connection) count(s *Seen) {
 	state.LastRequest = s.Answered
 	if s.Token != (directory.TokenName{}) {
 		state.use(s.Token.String(), s.Answered)
+	} else {
+		state.LastIssued = s.Answered
 	}
 	if s.probes() {
 		state.LastProbe, state.ProbeStatus = s.Answered, s.Status
@@ -92,6 +95,7 @@ func Merge(states []State) State {
 		merged.LastSuccess = later(merged.LastSuccess, s.LastSuccess)
 		merged.LastFailure = later(merged.LastFailure, s.LastFailure)
 		merged.LastWrite = later(merged.LastWrite, s.LastWrite)
+		merged.LastIssued = later(merged.LastIssued, s.LastIssued)
 		merged.LastRefused = later(merged.LastRefused, s.LastRefused)
 		if s.LastProbe.After(merged.LastProbe) {
 			merged.LastProbe, merged.ProbeStatus = s.LastProbe, s.ProbeStatus

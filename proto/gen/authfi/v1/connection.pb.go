@@ -33,12 +33,16 @@ type Connection struct {
 	BaseUrl  string                 `protobuf:"bytes,4,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`
 	Created  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created,proto3" json:"created,omitempty"`
 	// The index of the entry that last changed it.
-	Version       uint64               `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
-	Name          string               `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`          // for people; may be empty
-	Disabled      bool                 `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"` // its tokens are refused
-	Tokens        []*ConnectionToken   `protobuf:"bytes,9,rep,name=tokens,proto3" json:"tokens,omitempty"`      // at most 2, oldest first
-	Switches      *ConnectionSwitches  `protobuf:"bytes,10,opt,name=switches,proto3" json:"switches,omitempty"`
-	Mappings      []*ConnectionMapping `protobuf:"bytes,11,rep,name=mappings,proto3" json:"mappings,omitempty"`
+	Version  uint64               `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
+	Name     string               `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`          // for people; may be empty
+	Disabled bool                 `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"` // its tokens are refused
+	Tokens   []*ConnectionToken   `protobuf:"bytes,9,rep,name=tokens,proto3" json:"tokens,omitempty"`      // at most 2, oldest first
+	Switches *ConnectionSwitches  `protobuf:"bytes,10,opt,name=switches,proto3" json:"switches,omitempty"`
+	Mappings []*ConnectionMapping `protobuf:"bytes,11,rep,name=mappings,proto3" json:"mappings,omitempty"`
+	// Whose tokens the connection takes beside its own; empty: nobody's.
+	Issuer        string `protobuf:"bytes,12,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	Audience      string `protobuf:"bytes,13,opt,name=audience,proto3" json:"audience,omitempty"`       // for whom they must be
+	Application   string `protobuf:"bytes,14,opt,name=application,proto3" json:"application,omitempty"` // to whom they must have been issued; empty: to any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,6 +152,27 @@ func (x *Connection) GetMappings() []*ConnectionMapping {
 		return x.Mappings
 	}
 	return nil
+}
+
+func (x *Connection) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
+func (x *Connection) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *Connection) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
 }
 
 // ConnectionToken tells tokens apart; none can be made from it.
@@ -628,8 +653,14 @@ type UpdateConnectionRequest struct {
 	UnknownMembers          *string                `protobuf:"bytes,6,opt,name=unknown_members,json=unknownMembers,proto3,oneof" json:"unknown_members,omitempty"`                                // "skip" or "reject"
 	UnknownAttributes       *string                `protobuf:"bytes,7,opt,name=unknown_attributes,json=unknownAttributes,proto3,oneof" json:"unknown_attributes,omitempty"`                       // "ignore" or "reject"
 	UpdateMask              []string               `protobuf:"bytes,8,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`                                                  // at most 100 names of fields
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	// The issuer as its tokens name it, https://sts.windows.net/TENANT/ for Entra ID,
+	// with the audience and, if only one application's tokens are to be taken, the
+	// application, appid or azp in the token. All three empty: nobody is trusted.
+	Issuer        *string `protobuf:"bytes,9,opt,name=issuer,proto3,oneof" json:"issuer,omitempty"`            // at most 512 bytes
+	Audience      *string `protobuf:"bytes,10,opt,name=audience,proto3,oneof" json:"audience,omitempty"`       // at most 512 bytes
+	Application   *string `protobuf:"bytes,11,opt,name=application,proto3,oneof" json:"application,omitempty"` // at most 512 bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UpdateConnectionRequest) Reset() {
@@ -716,6 +747,27 @@ func (x *UpdateConnectionRequest) GetUpdateMask() []string {
 		return x.UpdateMask
 	}
 	return nil
+}
+
+func (x *UpdateConnectionRequest) GetIssuer() string {
+	if x != nil && x.Issuer != nil {
+		return *x.Issuer
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetAudience() string {
+	if x != nil && x.Audience != nil {
+		return *x.Audience
+	}
+	return ""
+}
+
+func (x *UpdateConnectionRequest) GetApplication() string {
+	if x != nil && x.Application != nil {
+		return *x.Application
+	}
+	return ""
 }
 
 type RotateConnectionTokenRequest struct {
@@ -1034,7 +1086,7 @@ var File_authfi_v1_connection_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\n" +
-	"\x1aauthfi/v1/connection.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x03\n" +
+	"\x1aauthfi/v1/connection.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x03\n" +
 	"\n" +
 	"Connection\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
@@ -1048,7 +1100,10 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x06tokens\x18\t \x03(\v2\x1a.authfi.v1.ConnectionTokenR\x06tokens\x129\n" +
 	"\bswitches\x18\n" +
 	" \x01(\v2\x1d.authfi.v1.ConnectionSwitchesR\bswitches\x128\n" +
-	"\bmappings\x18\v \x03(\v2\x1c.authfi.v1.ConnectionMappingR\bmappings\"q\n" +
+	"\bmappings\x18\v \x03(\v2\x1c.authfi.v1.ConnectionMappingR\bmappings\x12\x16\n" +
+	"\x06issuer\x18\f \x01(\tR\x06issuer\x12\x1a\n" +
+	"\baudience\x18\r \x01(\tR\baudience\x12 \n" +
+	"\vapplication\x18\x0e \x01(\tR\vapplication\"q\n" +
 	"\x0fConnectionToken\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x124\n" +
@@ -1079,7 +1134,7 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"=\n" +
 	"\x14GetConnectionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"\x9f\x03\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\xac\x04\n" +
 	"\x17UpdateConnectionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x17\n" +
@@ -1089,12 +1144,19 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x0funknown_members\x18\x06 \x01(\tH\x03R\x0eunknownMembers\x88\x01\x01\x122\n" +
 	"\x12unknown_attributes\x18\a \x01(\tH\x04R\x11unknownAttributes\x88\x01\x01\x12\x1f\n" +
 	"\vupdate_mask\x18\b \x03(\tR\n" +
-	"updateMaskB\a\n" +
+	"updateMask\x12\x1b\n" +
+	"\x06issuer\x18\t \x01(\tH\x05R\x06issuer\x88\x01\x01\x12\x1f\n" +
+	"\baudience\x18\n" +
+	" \x01(\tH\x06R\baudience\x88\x01\x01\x12%\n" +
+	"\vapplication\x18\v \x01(\tH\aR\vapplication\x88\x01\x01B\a\n" +
 	"\x05_nameB\v\n" +
 	"\t_disabledB\x1d\n" +
 	"\x1b_replace_missing_value_pathB\x12\n" +
 	"\x10_unknown_membersB\x15\n" +
-	"\x13_unknown_attributes\"E\n" +
+	"\x13_unknown_attributesB\t\n" +
+	"\a_issuerB\v\n" +
+	"\t_audienceB\x0e\n" +
+	"\f_application\"E\n" +
 	"\x1cRotateConnectionTokenRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"l\n" +

@@ -85,6 +85,7 @@ type ConnectionState struct {
 	FailingSince        *timestamppb.Timestamp   `protobuf:"bytes,10,opt,name=failing_since,json=failingSince,proto3" json:"failing_since,omitempty"`                      // the first of them
 	Quarantine          *ConnectionQuarantine    `protobuf:"bytes,11,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
 	Nodes               []*NodeConnectionState   `protobuf:"bytes,12,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	LastIssuerToken     *timestamppb.Timestamp   `protobuf:"bytes,13,opt,name=last_issuer_token,json=lastIssuerToken,proto3" json:"last_issuer_token,omitempty"` // use of a token of the issuer that the connection trusts
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
 }
@@ -199,6 +200,13 @@ func (x *ConnectionState) GetQuarantine() *ConnectionQuarantine {
 func (x *ConnectionState) GetNodes() []*NodeConnectionState {
 	if x != nil {
 		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ConnectionState) GetLastIssuerToken() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastIssuerToken
 	}
 	return nil
 }
@@ -799,7 +807,7 @@ const file_authfi_v1_connection_state_proto_rawDesc = "" +
 	"\n" +
 	" authfi/v1/connection_state.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"+\n" +
 	"\x19GetConnectionStateRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x9f\x05\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xe7\x05\n" +
 	"\x0fConnectionState\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12=\n" +
 	"\flast_request\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vlastRequest\x129\n" +
@@ -817,7 +825,8 @@ const file_authfi_v1_connection_state_proto_rawDesc = "" +
 	"\n" +
 	"quarantine\x18\v \x01(\v2\x1f.authfi.v1.ConnectionQuarantineR\n" +
 	"quarantine\x124\n" +
-	"\x05nodes\x18\f \x03(\v2\x1e.authfi.v1.NodeConnectionStateR\x05nodes\"u\n" +
+	"\x05nodes\x18\f \x03(\v2\x1e.authfi.v1.NodeConnectionStateR\x05nodes\x12F\n" +
+	"\x11last_issuer_token\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0flastIssuerToken\"u\n" +
 	"\x12ConnectionTokenUse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x125\n" +
@@ -908,19 +917,20 @@ var file_authfi_v1_connection_state_proto_depIdxs = []int32{
 	9,  // 6: authfi.v1.ConnectionState.failing_since:type_name -> google.protobuf.Timestamp
 	4,  // 7: authfi.v1.ConnectionState.quarantine:type_name -> authfi.v1.ConnectionQuarantine
 	5,  // 8: authfi.v1.ConnectionState.nodes:type_name -> authfi.v1.NodeConnectionState
-	9,  // 9: authfi.v1.ConnectionTokenUse.last_use:type_name -> google.protobuf.Timestamp
-	9,  // 10: authfi.v1.NodeConnectionState.since:type_name -> google.protobuf.Timestamp
-	8,  // 11: authfi.v1.ListConnectionRequestsResponse.requests:type_name -> authfi.v1.ConnectionRequest
-	9,  // 12: authfi.v1.ConnectionRequest.time:type_name -> google.protobuf.Timestamp
-	0,  // 13: authfi.v1.ConnectionStateService.GetConnectionState:input_type -> authfi.v1.GetConnectionStateRequest
-	6,  // 14: authfi.v1.ConnectionStateService.ListConnectionRequests:input_type -> authfi.v1.ListConnectionRequestsRequest
-	1,  // 15: authfi.v1.ConnectionStateService.GetConnectionState:output_type -> authfi.v1.ConnectionState
-	7,  // 16: authfi.v1.ConnectionStateService.ListConnectionRequests:output_type -> authfi.v1.ListConnectionRequestsResponse
-	15, // [15:17] is the sub-list for method output_type
-	13, // [13:15] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	9,  // 9: authfi.v1.ConnectionState.last_issuer_token:type_name -> google.protobuf.Timestamp
+	9,  // 10: authfi.v1.ConnectionTokenUse.last_use:type_name -> google.protobuf.Timestamp
+	9,  // 11: authfi.v1.NodeConnectionState.since:type_name -> google.protobuf.Timestamp
+	8,  // 12: authfi.v1.ListConnectionRequestsResponse.requests:type_name -> authfi.v1.ConnectionRequest
+	9,  // 13: authfi.v1.ConnectionRequest.time:type_name -> google.protobuf.Timestamp
+	0,  // 14: authfi.v1.ConnectionStateService.GetConnectionState:input_type -> authfi.v1.GetConnectionStateRequest
+	6,  // 15: authfi.v1.ConnectionStateService.ListConnectionRequests:input_type -> authfi.v1.ListConnectionRequestsRequest
+	1,  // 16: authfi.v1.ConnectionStateService.GetConnectionState:output_type -> authfi.v1.ConnectionState
+	7,  // 17: authfi.v1.ConnectionStateService.ListConnectionRequests:output_type -> authfi.v1.ListConnectionRequestsResponse
+	16, // [16:18] is the sub-list for method output_type
+	14, // [14:16] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_connection_state_proto_init() }
