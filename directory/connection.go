@@ -49,12 +49,15 @@ type Connection struct {
 	Trust    Trust             `cbor:"11,keyasint,omitzero"`
 }
 
-// Switches are where the texts of the standards and what providers do collide.
-// Zero is what providers expect.
+// Switches are where the texts of the standards and what providers do collide, and
+// how far a connection reaches. Zero is what providers expect, and the narrowest
+// reach: an entry from before a switch was there says nothing of it.
 type Switches struct {
 	NoTarget         bool `cbor:"1,keyasint,omitempty"` // a replace whose value filter finds nothing is an error and adds nothing
 	RejectMembers    bool `cbor:"2,keyasint,omitempty"` // an unknown member refuses the change instead of being left out
 	RejectAttributes bool `cbor:"3,keyasint,omitempty"` // an unknown attribute refuses the change instead of being left out
+	SeesAll          bool `cbor:"4,keyasint,omitempty"` // it reads and changes what it has not sent, too
+	SharesNames      bool `cbor:"5,keyasint,omitempty"` // a group that it sends may have the name of another
 }
 
 // ConnectionToken is a bearer token of a connection.

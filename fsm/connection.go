@@ -76,6 +76,8 @@ type UpdateConnection struct {
 	Issuer           *string                `cbor:"8,keyasint,omitempty"` // these three are of the trust
 	Audience         *string                `cbor:"9,keyasint,omitempty"`
 	Application      *string                `cbor:"10,keyasint,omitempty"`
+	SeesAll          *bool                  `cbor:"11,keyasint,omitempty"`
+	SharesNames      *bool                  `cbor:"12,keyasint,omitempty"`
 }
 
 func (*UpdateConnection) Kind() Kind { return KindUpdateConnection }
@@ -97,6 +99,8 @@ func (c *UpdateConnection) apply(tx *state.OrgTx, env *Envelope, e *effects) (Ou
 	set(&con.Trust.Issuer, c.Issuer)
 	set(&con.Trust.Audience, c.Audience)
 	set(&con.Trust.Application, c.Application)
+	set(&con.Switches.SeesAll, c.SeesAll)
+	set(&con.Switches.SharesNames, c.SharesNames)
 	if con.Name == old.Name && con.Disabled == old.Disabled && con.Switches == old.Switches && con.Trust == old.Trust {
 		return unchanged(con.ID)
 	}

@@ -286,6 +286,7 @@ func (a *attempts) onSettings() {
 	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Disabled: &enabled, NoTarget: &enabled}, "enabled")
 	issuer, audience := "https://sts.windows.net/tenant/", "scim"
 	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, Issuer: &issuer, Audience: &audience}, "trusting")
+	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, SeesAll: &disabled, SharesNames: &disabled}, "sees all")
 	a.add(directory.ManageSettings, &fsm.RotateConnectionToken{ID: connection, Token: token}, "")
 	a.add(directory.ManageSettings, &fsm.RevokeConnectionToken{ID: connection, Token: token.Name()}, "")
 	for n := range roles {

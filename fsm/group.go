@@ -16,6 +16,8 @@ type CreateGroup struct {
 	SkipUnknown bool               `cbor:"3,keyasint,omitempty"`
 	// Groups are nested in the new one.
 	Groups []directory.GroupID `cbor:"4,keyasint,omitempty"`
+	// SentOnly: who was not sent by the connection that asks is unknown to it.
+	SentOnly bool `cbor:"5,keyasint,omitempty"`
 }
 
 func (*CreateGroup) Kind() Kind { return KindCreateGroup }
@@ -28,7 +30,7 @@ func (c *CreateGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	if _, taken := tx.Group(g.ID); taken {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
-	if _, taken := tx.GroupByName(g.Name); taken {
+	if _, taken := tx.GroupByName(g.Name); taken && !sharesNames(tx, env, &g) {
 		return Outcome{}, directory.Conflict("name", "%q is taken", g.Name)
 	}
 	g.Created, g.Modified, g.Version = env.Now, env.Now, e.index
@@ -40,11 +42,11 @@ func (c *CreateGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	if err := mapped(tx, env, e, nil, &g); err != nil {
 		return Outcome{}, err
 	}
-	change := memberChange{group: &g, env: env, skipUnknown: c.SkipUnknown, add: c.Members}
+	change := memberChange{group: &g, env: env, skipUnknown: c.SkipUnknown, sentOnly: c.SentOnly, add: c.Members}
 	if err := change.apply(tx, e); err != nil {
 		return Outcome{}, err
 	}
-	nested := nestedChange{group: &g, env: env, skipUnknown: c.SkipUnknown, add: c.Groups}
+	nested := nestedChange{group: &g, env: env, skipUnknown: c.SkipUnknown, sentOnly: c.SentOnly, add: c.Groups}
 	if err := nested.apply(tx, e); err != nil {
 		return Outcome{}, err
 	}
@@ -71,6 +73,10 @@ type ChangeGroup struct {
 	Nested       []directory.GroupID `cbor:"12,keyasint,omitempty"`
 	RemoveNested []directory.GroupID `cbor:"13,keyasint,omitempty"`
 	AddNested    []directory.GroupID `cbor:"14,keyasint,omitempty"`
+
+	// SentOnly: who was not sent by the connection that asks is unknown to it. They can
+	// be removed, for what takes rights away must not depend on who is seen.
+	SentOnly bool `cbor:"15,keyasint,omitempty"`
 }
 
 func (*ChangeGroup) Kind() Kind { return KindChangeGroup }
@@ -90,7 +96,7 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 		if err := g.Check(); err != nil {
 			return Outcome{}, err
 		}
-		if other, taken := tx.GroupByName(g.Name); taken && other.ID != g.ID {
+		if !freeName(tx, env, old, &g) {
 			return Outcome{}, directory.Conflict("name", "%q is taken", g.Name)
 		}
 		e.event(directory.GroupUpdated, g.ID, "%s", g.Name)
@@ -123,17 +129,39 @@ func (c *ChangeGroup) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome
 	return changed(g.ID)
 }
 
+// freeName reports whether a group may have the name that it is to have. What it is
+// called already it may keep, even where that is shared and may not be any more.
+func freeName(tx *state.OrgTx, env *Envelope, old, g *directory.Group) bool {
+	if directory.Fold(g.Name) == directory.Fold(old.Name) {
+		return true
+	}
+	_, taken := tx.GroupByName(g.Name)
+	return !taken || sharesNames(tx, env, g)
+}
+
+// sharesNames reports whether a group may have the name of another: its connection
+// says so of those that it sends.
+func sharesNames(tx *state.OrgTx, env *Envelope, g *directory.Group) bool {
+	con, ok := tx.Connection(g.Connection)
+	return ok && con.Switches.SharesNames && sentBy(env, con.ID)
+}
+
+// sentBy reports whether the actor is the connection.
+func sentBy(env *Envelope, by directory.ConnectionID) bool {
+	return env.Actor.Kind == directory.ActorConnection && directory.ConnectionID(env.Actor.ID) == by
+}
+
 // members reports whether others are in the group now.
 func (c *ChangeGroup) members(tx *state.OrgTx, env *Envelope, e *effects, g *directory.Group) (bool, error) {
 	users := memberChange{
-		group: g, env: env, skipUnknown: c.SkipUnknown,
+		group: g, env: env, skipUnknown: c.SkipUnknown, sentOnly: c.SentOnly,
 		replace: c.SetMembers, set: c.Set, remove: c.Remove, add: c.Add,
 	}
 	if err := users.apply(tx, e); err != nil {
 		return false, err
 	}
 	groups := nestedChange{
-		group: g, env: env, skipUnknown: c.SkipUnknown,
+		group: g, env: env, skipUnknown: c.SkipUnknown, sentOnly: c.SentOnly,
 		replace: c.SetNested, set: c.Nested, remove: c.RemoveNested, add: c.AddNested,
 	}
 	err := groups.apply(tx, e)
@@ -185,6 +213,7 @@ type memberChange struct {
 	replace          bool
 	set, remove, add []directory.UserID
 	skipUnknown      bool
+	sentOnly         bool
 	joined, left     int
 }
 
@@ -242,7 +271,7 @@ func (m *memberChange) replaceAll(tx *state.OrgTx, e *effects) error {
 }
 
 func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) error {
-	if !tx.HasUser(u) {
+	if !m.knows(tx, u) {
 		if m.skipUnknown {
 			return nil
 		}
@@ -259,6 +288,14 @@ func (m *memberChange) join(tx *state.OrgTx, e *effects, u directory.UserID) err
 		e.row(directory.RowMember, u)
 	}
 	return err
+}
+
+func (m *memberChange) knows(tx *state.OrgTx, id directory.UserID) bool {
+	if !m.sentOnly {
+		return tx.HasUser(id)
+	}
+	u, ok := tx.User(id)
+	return ok && sentBy(m.env, u.Connection)
 }
 
 func (m *memberChange) drop(tx *state.OrgTx, e *effects, u directory.UserID) error {

@@ -30,11 +30,14 @@ const objects = 12
 
 func pick[ID ~[16]byte](h *history, of int) ID { return id[ID](h.rng.Intn(of)) }
 
-func (h *history) org() directory.OrgID         { return pick[directory.OrgID](h, 2) }
-func (h *history) user() directory.UserID       { return pick[directory.UserID](h, objects) }
-func (h *history) group() directory.GroupID     { return pick[directory.GroupID](h, objects) }
-func (h *history) role() directory.RoleID       { return pick[directory.RoleID](h, 4) }
-func (h *history) key() directory.APIKeyID      { return pick[directory.APIKeyID](h, 3) }
+func (h *history) org() directory.OrgID     { return pick[directory.OrgID](h, 2) }
+func (h *history) user() directory.UserID   { return pick[directory.UserID](h, objects) }
+func (h *history) group() directory.GroupID { return pick[directory.GroupID](h, objects) }
+func (h *history) role() directory.RoleID   { return pick[directory.RoleID](h, 4) }
+func (h *history) key() directory.APIKeyID  { return pick[directory.APIKeyID](h, 3) }
+func (h *history) connection() directory.ConnectionID {
+	return pick[directory.ConnectionID](h, 4)
+}
 func (h *history) session() directory.SessionID { return pick[directory.SessionID](h, objects) }
 func (h *history) assignment() directory.AssignmentID {
 	return pick[directory.AssignmentID](h, 10*objects)
@@ -78,10 +81,28 @@ func (h *history) next() *fsm.Envelope {
 		env.Request = id[directory.RequestID](h.rng.Intn(40))
 		env.Digest[0] = byte(h.rng.Intn(2))
 	}
+	switch env.Command.Kind() {
+	case fsm.KindCreateUser, fsm.KindUpdateUser, fsm.KindDeleteUser, fsm.KindCreateGroup, fsm.KindChangeGroup, fsm.KindDeleteGroup:
+		if h.rng.Intn(5) == 0 {
+			con := h.connection()
+			env.Actor = directory.Actor{Kind: directory.ActorConnection, ID: con}
+			if c, ok := env.Command.(*fsm.CreateGroup); ok {
+				c.Group.Connection = con
+			}
+		}
+	}
 	if _, ok := env.Command.(fsm.SystemCommand); ok {
 		env.Org = directory.OrgID{}
 	}
 	return env
+}
+
+// sender is the connection by which something came, and nobody half of the time.
+func (h *history) sender() (none directory.ConnectionID) {
+	if h.maybe() {
+		return h.connection()
+	}
+	return none
 }
 
 // command is of one of the kinds that a directory lives on, or of any.
@@ -124,7 +145,7 @@ func (h *history) person(kind fsm.Kind) fsm.Command {
 				ID: h.user(), UserName: h.name("robot"), Active: true, Service: true, Owner: h.user(), Custom: []byte(`{"badge":7}`),
 			}}
 		}
-		return &fsm.CreateUser{User: directory.User{ID: h.user(), UserName: h.name("User"), Active: true, ExternalID: h.name("x")}}
+		return &fsm.CreateUser{User: directory.User{ID: h.user(), UserName: h.name("User"), Active: true, ExternalID: h.name("x"), Connection: h.sender()}}
 	case fsm.KindUpdateUser:
 		return &fsm.UpdateUser{User: directory.User{ID: h.user(), UserName: h.name("uSER"), Active: h.maybe(), Email: h.name("mail")}}
 	case fsm.KindSetUserActive:
@@ -138,10 +159,18 @@ func (h *history) person(kind fsm.Kind) fsm.Command {
 func (h *history) collection(kind fsm.Kind) fsm.Command {
 	switch kind {
 	case fsm.KindCreateGroup:
-		return &fsm.CreateGroup{Group: directory.Group{ID: h.group(), Name: h.name("group")}, Members: h.users(), SkipUnknown: h.maybe()}
+		return &fsm.CreateGroup{
+			Group:   directory.Group{ID: h.group(), Name: h.name("group"), Connection: h.sender()},
+			Members: h.users(), SkipUnknown: h.maybe(), SentOnly: h.rng.Intn(8) == 0,
+		}
 	case fsm.KindChangeGroup:
+		var name *string
+		if h.rng.Intn(8) == 0 {
+			other := h.name("group")
+			name = &other
+		}
 		return &fsm.ChangeGroup{
-			Group: h.group(), Add: h.users(), Remove: h.users(),
+			Group: h.group(), Name: name, SentOnly: h.rng.Intn(8) == 0, Add: h.users(), Remove: h.users(),
 			SetMembers: h.rng.Intn(4) == 0, Set: h.users(), SkipUnknown: h.maybe(),
 			SetNested: h.rng.Intn(8) == 0, AddNested: h.groups(), RemoveNested: h.groups(),
 		}
@@ -221,7 +250,7 @@ func (h *history) access(kind fsm.Kind) fsm.Command {
 
 func (h *history) service(kind fsm.Kind) fsm.Command {
 	service := pick[directory.ServiceID](h, 4)
-	connection := pick[directory.ConnectionID](h, 4)
+	connection := h.connection()
 	switch kind {
 	case fsm.KindCreateService:
 		return &fsm.CreateService{Service: directory.Service{ID: service, Name: h.name("service"), Listen: []string{fmt.Sprintf("192.0.2.%d:80", 1+h.rng.Intn(objects))}}}
@@ -230,13 +259,15 @@ func (h *history) service(kind fsm.Kind) fsm.Command {
 	case fsm.KindDeleteService:
 		return &fsm.DeleteService{ID: service}
 	case fsm.KindCreateConnection:
-		return &fsm.CreateConnection{Connection: directory.Connection{ID: connection, Provider: directory.ProviderOkta, Token: h.hash()}}
+		return &fsm.CreateConnection{Connection: directory.Connection{ID: connection, Provider: directory.ProviderOkta, Token: h.hash(), Switches: directory.Switches{SharesNames: h.maybe()}}}
 	case fsm.KindDeleteConnection:
 		return &fsm.DeleteConnection{ID: connection}
 	case fsm.KindUpdateConnection:
-		disabled, name := h.maybe(), h.name("connection")
+		disabled, name, all, shares := h.maybe(), h.name("connection"), h.maybe(), h.maybe()
 		issuer := "https://" + name + ".example/"
-		return &fsm.UpdateConnection{ID: connection, Disabled: &disabled, Name: &name, Issuer: &issuer, Audience: &name}
+		return &fsm.UpdateConnection{
+			ID: connection, Disabled: &disabled, Name: &name, Issuer: &issuer, Audience: &name, SeesAll: &all, SharesNames: &shares,
+		}
 	case fsm.KindRotateConnectionToken:
 		return &fsm.RotateConnectionToken{ID: connection, Token: directory.ConnectionToken{Hash: h.hash()}}
 	case fsm.KindRevokeConnectionToken:

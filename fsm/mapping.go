@@ -88,8 +88,8 @@ func mapPresent(tx *state.OrgTx, env *Envelope, e *effects, con *directory.Conne
 	var found []*directory.Group
 	if m.ExternalID != "" {
 		tx.EachGroupByExternalID(m.ExternalID, func(g *directory.Group) bool { found = append(found, g); return true })
-	} else if g, ok := tx.GroupByName(m.Name); ok {
-		found = append(found, g)
+	} else {
+		tx.EachGroupNamed(m.Name, func(g *directory.Group) bool { found = append(found, g); return true })
 	}
 	for _, g := range found {
 		if g.Connection != con.ID {

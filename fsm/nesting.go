@@ -108,6 +108,7 @@ type nestedChange struct {
 	replace          bool
 	set, remove, add []directory.GroupID
 	skipUnknown      bool
+	sentOnly         bool
 	changed          int
 }
 
@@ -156,7 +157,7 @@ func without(ids, out []directory.GroupID) (rest []directory.GroupID) {
 // either, and the rest of its push counts.
 func (n *nestedChange) join(tx *state.OrgTx, e *effects, id directory.GroupID) error {
 	child, ok := tx.Group(id)
-	if !ok {
+	if !ok || n.sentOnly && !sentBy(n.env, child.Connection) {
 		if n.skipUnknown {
 			return nil
 		}

@@ -169,8 +169,7 @@ func owned(in connections, by directory.ConnectionID) bool {
 // claimed reports whether somebody else than the actor has that claim: another
 // connection has none.
 func claimed(tx *state.OrgTx, env *Envelope, by directory.ConnectionID) bool {
-	own := env.Actor.Kind == directory.ActorConnection && directory.ConnectionID(env.Actor.ID) == by
-	return !own && owned(tx, by)
+	return !sentBy(env, by) && owned(tx, by)
 }
 
 // OwnedFields are the fields of a user that only the connection may change, by

@@ -231,6 +231,8 @@ func (f *fields) connection(c *directory.Connection) {
 	f.flag("no_target", c.Switches.NoTarget)
 	f.flag("reject_members", c.Switches.RejectMembers)
 	f.flag("reject_attributes", c.Switches.RejectAttributes)
+	f.flag("sees_all", c.Switches.SeesAll)
+	f.flag("shares_names", c.Switches.SharesNames)
 	f.list("mappings", mappings)
 }
 

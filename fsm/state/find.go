@@ -63,6 +63,7 @@ func (r *rows) FindGroups(text string, after directory.GroupID, limit int) Found
 	}
 	s := search[directory.GroupID]{after: after, limit: limit}
 	r.scan(textKey(derivedGroupName, directory.Fold(text)), "", func(_ string, v any) bool { s.add(v.(directory.GroupID)); return true })
+	r.scan(textKey(derivedGroupNamed, directory.Fold(text)), "", func(key string, _ any) bool { s.add(idAtEnd[directory.GroupID](key)); return true })
 	return found(&s, r.Group)
 }
 

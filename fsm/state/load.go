@@ -189,10 +189,12 @@ func (e *edges) row(tx *OrgTx, key string, v any) {
 	case packedUser:
 		u := r.user()
 		tx.deriveUser(nil, u)
+		tx.countSent(tableUser, u.Connection, 1)
 		e.users[u.ID] = len(e.rows.Users)
 		e.rows.Users = append(e.rows.Users, effective.UserRow{ID: u.ID, Active: u.Active})
 	case *directory.Group:
 		tx.deriveGroup(r)
+		tx.countSent(tableGroup, r.Connection, 1)
 		e.groups[r.ID] = len(e.rows.Groups)
 		e.rows.Groups = append(e.rows.Groups, effective.GroupRow{ID: r.ID})
 	case *directory.Role:

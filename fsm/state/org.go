@@ -110,15 +110,6 @@ func (r *rows) UserByName(name string) (*directory.User, bool) {
 	return r.User(id.(directory.UserID))
 }
 
-// GroupByName finds by name without regard to case.
-func (r *rows) GroupByName(name string) (*directory.Group, bool) {
-	id, ok := r.tree.Get(textKey(derivedGroupName, directory.Fold(name)))
-	if !ok {
-		return nil, false
-	}
-	return r.Group(id.(directory.GroupID))
-}
-
 // RoleByName finds by name without regard to case.
 func (r *rows) RoleByName(name string) (*directory.Role, bool) {
 	id, ok := r.tree.Get(textKey(derivedRoleName, directory.Fold(name)))

@@ -155,6 +155,9 @@ func (tx *OrgTx) PutUser(u *directory.User) error {
 		}
 	}
 	tx.put(idKey(tableUser, u.ID), u)
+	if !ok {
+		tx.countSent(tableUser, u.Connection, 1)
+	}
 	tx.deriveUser(old, u)
 	return tx.editor.SetActive(u.ID, u.Active)
 }
@@ -217,6 +220,7 @@ func (tx *OrgTx) DeleteUser(u *directory.User) error {
 		tx.DeleteSession(s)
 	}
 	tx.deriveUser(u, nil)
+	tx.countSent(tableUser, u.Connection, -1)
 	tx.remove(idKey(tableUser, u.ID))
 	return tx.editor.DeleteUser(u.ID)
 }
@@ -225,8 +229,11 @@ func (tx *OrgTx) DeleteUser(u *directory.User) error {
 func (tx *OrgTx) PutGroup(g *directory.Group) error {
 	if old, ok := tx.Group(g.ID); ok {
 		tx.underiveGroup(old)
-	} else if err := tx.editor.PutGroup(g.ID); err != nil {
-		return err
+	} else {
+		if err := tx.editor.PutGroup(g.ID); err != nil {
+			return err
+		}
+		tx.countSent(tableGroup, g.Connection, 1)
 	}
 	tx.put(idKey(tableGroup, g.ID), g)
 	tx.deriveGroup(g)
@@ -234,14 +241,14 @@ func (tx *OrgTx) PutGroup(g *directory.Group) error {
 }
 
 func (tx *OrgTx) deriveGroup(g *directory.Group) {
-	tx.derive(textKey(derivedGroupName, directory.Fold(g.Name)), g.ID)
+	tx.deriveGroupName(g)
 	if g.ExternalID != "" {
 		tx.derive(textIDKey(derivedGroupExtern, g.ExternalID, g.ID), nil)
 	}
 }
 
 func (tx *OrgTx) underiveGroup(g *directory.Group) {
-	tx.underive(textKey(derivedGroupName, directory.Fold(g.Name)))
+	tx.underiveGroupName(g)
 	tx.underive(textIDKey(derivedGroupExtern, g.ExternalID, g.ID))
 }
 
@@ -263,6 +270,7 @@ func (tx *OrgTx) DeleteGroup(g *directory.Group) error {
 		tx.edge(pairKey(tableNesting, g.ID, child), false)
 	}
 	tx.underiveGroup(g)
+	tx.countSent(tableGroup, g.Connection, -1)
 	tx.remove(idKey(tableGroup, g.ID))
 	return tx.editor.DeleteGroup(g.ID)
 }

@@ -82,6 +82,28 @@ func (p packedUser) fill(u *directory.User) bool {
 	}
 }
 
+// sentBy reads the connection alone, for who passes over the users of others.
+func (p packedUser) sentBy() (by directory.ConnectionID) {
+	r := codec.ReadRecord(string(p))
+	for {
+		field, ok := r.Next()
+		switch {
+		case !ok || field > 10: // fields are in order
+			return by
+		case field == 1:
+			r.Bytes()
+		case field < 8:
+			r.Text()
+		case field == 8:
+			r.Bool()
+		case field == 9:
+			r.Uint()
+		case !fillID((*[16]byte)(&by), r.Bytes()):
+			return p.user().Connection
+		}
+	}
+}
+
 // fillMore has the fields that came later.
 func (p packedUser) fillMore(u *directory.User, field uint64, r *codec.Record) bool {
 	switch field {

@@ -26,6 +26,9 @@ func TestPackedUserHasEveryField(t *testing.T) {
 		users = append(users, one)
 	}
 	for _, want := range append(users, &directory.User{Created: -5, Modified: 1 << 40, Version: 1<<64 - 1}) {
+		if by := packedUser(codec.Encode(want)).sentBy(); by != want.Connection {
+			t.Errorf("sent by %s, want %s", by, want.Connection)
+		}
 		got := new(directory.User)
 		if !packedUser(codec.Encode(want)).fill(got) || !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %+v\nwant %+v", got, want)

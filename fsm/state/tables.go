@@ -36,7 +36,8 @@ const (
 	derivedUserExtern  = 'X' // external id, UserID → nothing
 	derivedUserEmail   = 'E' // folded e-mail unless it is the user name, UserID → nothing
 	derivedUserWord    = 'W' // folded word of a name, UserID → nothing
-	derivedGroupName   = 'G' // folded name → GroupID
+	derivedGroupName   = 'G' // folded name → GroupID, the lowest that has it
+	derivedGroupNamed  = 'H' // folded name, GroupID → nothing: the others that have it
 	derivedGroupExtern = 'Y' // external id, GroupID → nothing
 	derivedRoleName    = 'R' // folded name → RoleID
 	derivedAssignment  = 'A' // RoleID, holder kind, holder id → AssignmentID
@@ -45,6 +46,7 @@ const (
 	derivedPolicyRole  = 'P' // folded name of a role that a route policy asks for, ServiceID → nothing
 	derivedRequestAge  = 'Q' // Index Ordinal → RequestID
 	derivedOwned       = 'O' // owner's UserID, service account's UserID → nothing
+	derivedSent        = 'N' // ConnectionID, table → how many users or groups it has sent
 	derivedUserAPIKey  = 'K' // UserID APIKeyID → nothing
 	derivedExpiry      = 'T' // Time, kind of grant, id → nothing
 	derivedSlug        = 'L' // instance: slug → OrgID
