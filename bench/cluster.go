@@ -105,11 +105,14 @@ func (c *cluster) api(path, token string) *api {
 	return a
 }
 
-// provisioner is a new SCIM connection.
+// provisioner is a new SCIM connection to what others have made.
 func (c *cluster) provisioner(ctx context.Context) (*api, error) {
-	var made struct{ Token string }
+	var made struct{ ID, Token string }
 	path := "/api/v1/organizations/" + c.org + "/scim-connections"
 	if err := c.operator().do(ctx, http.MethodPost, path, map[string]string{"provider": "entra"}, &made); err != nil {
+		return nil, fmt.Errorf("SCIM connection: %w", err)
+	}
+	if err := c.operator().do(ctx, http.MethodPatch, path+"/"+made.ID, map[string]bool{"sees_all": true}, nil); err != nil {
 		return nil, fmt.Errorf("SCIM connection: %w", err)
 	}
 	return c.api("/scim/v2/"+c.slug, made.Token), nil

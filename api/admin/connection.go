@@ -110,6 +110,15 @@ func (a *api) UpdateConnection(ctx context.Context, r *authfiv1.UpdateConnection
 			return nil, err
 		}
 	}
+	if m.changes("sees_all") {
+		all := r.GetSeesAll()
+		command.SeesAll = &all
+	}
+	if m.changes("unique_group_display_name") {
+		// A mask that names the field without a value means what is there without it.
+		shares := r.UniqueGroupDisplayName != nil && !r.GetUniqueGroupDisplayName()
+		command.SharesNames = &shares
+	}
 	for _, s := range []struct {
 		field, zero, other string
 		value              *string
@@ -233,6 +242,8 @@ func (a *api) connection(pass *access.Pass) func(*directory.Connection) *authfiv
 				ReplaceMissingValuePath: either(c.Switches.NoTarget, "no_target", "add"),
 				UnknownMembers:          either(c.Switches.RejectMembers, "reject", "skip"),
 				UnknownAttributes:       either(c.Switches.RejectAttributes, "reject", "ignore"),
+				SeesAll:                 c.Switches.SeesAll,
+				UniqueGroupDisplayName:  !c.Switches.SharesNames,
 			},
 			Issuer: c.Trust.Issuer, Audience: c.Trust.Audience, Application: c.Trust.Application,
 		}

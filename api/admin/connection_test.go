@@ -17,7 +17,7 @@ func TestConnection(t *testing.T) {
 
 	got := s.ok("GET", one, "")
 	tokens := got["tokens"].([]any)
-	if got["disabled"] != false || len(tokens) != 1 || fmt.Sprint(got["switches"]) != "map[replace_missing_value_path:add unknown_attributes:ignore unknown_members:skip]" {
+	if got["disabled"] != false || len(tokens) != 1 || fmt.Sprint(got["switches"]) != "map[replace_missing_value_path:add sees_all:false unique_group_display_name:true unknown_attributes:ignore unknown_members:skip]" {
 		t.Errorf("%v", got)
 	}
 	first := tokens[0].(map[string]any)["token"].(string)
@@ -28,6 +28,17 @@ func TestConnection(t *testing.T) {
 	}
 	if back := s.ok("PATCH", one, `{"disabled":false}`); back["name"] != "Entra of the clinic" || back["disabled"] != false || back["switches"].(map[string]any)["unknown_members"] != "reject" {
 		t.Errorf("a field that was not sent has changed: %v", back)
+	}
+
+	for _, row := range []struct{ body, all, unique string }{
+		{`{"sees_all":true,"unique_group_display_name":false}`, "true", "false"},
+		{`{"name":"x"}`, "true", "false"},
+		{`{"update_mask":["sees_all","unique_group_display_name"]}`, "false", "true"},
+	} {
+		switches := s.ok("PATCH", one, row.body)["switches"].(map[string]any)
+		if fmt.Sprint(switches["sees_all"]) != row.all || fmt.Sprint(switches["unique_group_display_name"]) != row.unique {
+			t.Errorf("%s: %v", row.body, switches)
+		}
 	}
 
 	rotated := s.ok("POST", one+"/tokens", "")

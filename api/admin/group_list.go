@@ -7,12 +7,16 @@ import (
 
 // groupListing is what groups can be asked for.
 func groupListing(org *state.Org) *listing[*directory.Group] {
+	kept := map[string]orderedWalk[*directory.Group]{"name": org.EachGroupByName}
+	if org.GroupNamesShared() {
+		kept = nil
+	}
 	return &listing[*directory.Group]{
 		noun: "group", total: org.Groups(),
 		each:    func(after [16]byte, yield func(*directory.Group) bool) { org.EachGroup(after, yield) },
 		id:      func(g *directory.Group) [16]byte { return g.ID },
 		find:    finder(org.FindGroups),
-		kept:    map[string]orderedWalk[*directory.Group]{"name": org.EachGroupByName},
+		kept:    kept,
 		columns: groupColumns(org),
 		sorts: map[string]func(*directory.Group) string{
 			"name":     func(g *directory.Group) string { return directory.Fold(g.Name) },
@@ -21,7 +25,7 @@ func groupListing(org *state.Org) *listing[*directory.Group] {
 		},
 		exact: map[string]lookup[*directory.Group]{
 			"id":          one(directory.ParseGroupID, org.Group),
-			"name":        one(asText, org.GroupByName),
+			"name":        org.EachGroupNamed,
 			"external_id": org.EachGroupByExternalID,
 		},
 	}

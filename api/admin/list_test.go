@@ -553,3 +553,36 @@ func TestLimitsOfFilters(t *testing.T) {
 		s.problem(400, "invalid_argument", row.field, "GET", ask(row.field, row.past), "")
 	}
 }
+
+// TestGroupsOfOneName: each is on one page of a list that is sorted by name, and all are
+// found by it.
+func TestGroupsOfOneName(t *testing.T) {
+	s, direct, org := newDirect(t)
+	connection := s.connection(org)
+	shares := true
+	direct.do(&fsm.UpdateConnection{ID: connection, SharesNames: &shares})
+	for range 5 {
+		for _, name := range []string{"Ward", "alone"} {
+			g := directory.Group{ID: access.NewID[directory.GroupID](time.Now()), Name: name, Source: directory.SourceSCIM, Connection: connection}
+			direct.provision(connection, &fsm.CreateGroup{Group: g})
+		}
+	}
+	for _, sort := range []string{"name", "-name"} {
+		seen, cursor := map[string]bool{}, ""
+		for range 10 {
+			page := s.ok("GET", "/api/v1/groups?org_id="+org+"&limit=1&sort="+sort+"&cursor="+url.QueryEscape(cursor), "")
+			seen[page["groups"].([]any)[0].(map[string]any)["id"].(string)] = true
+			cursor, _ = page["cursor"].(string)
+		}
+		if len(seen) != 10 || cursor != "" {
+			t.Errorf("sorted by %s: %d of 10 groups, and then %q", sort, len(seen), cursor)
+		}
+	}
+	for query, want := range map[string]string{
+		"filter=" + url.QueryEscape(`name eq "WARD"`): "5", "q=wa": "5", "q=": "10",
+	} {
+		if got := s.ok("GET", "/api/v1/groups?org_id="+org+"&"+query, ""); fmt.Sprint(got["total"]) != want {
+			t.Errorf("%s: %v", query, got["total"])
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/authfi/authfi/api/scim/filter"
 	"github.com/authfi/authfi/directory"
-	"github.com/authfi/authfi/fsm/state"
 )
 
 // hints are equalities that hold for every match, by lower-case attribute. An
@@ -29,52 +28,53 @@ func hints(e filter.Expr, into map[string]string) map[string]string {
 
 func attrName(a filter.Attr) string { return coreName(strings.ToLower(a.String())) }
 
-// eachCandidateUser yields every user that can match, from the narrowest index.
-func eachCandidateUser(view *state.Org, e filter.Expr, after directory.UserID, yield func(*directory.User) bool) {
-	known := hints(e, map[string]string{})
+// eachCandidateUser yields every user that the connection sees and that can match,
+// from the narrowest index.
+func (l *listing) eachCandidateUser(after directory.UserID, yield func(*directory.User) bool) {
+	known, view := hints(l.query.filter, map[string]string{}), l.view
+	seen := func(u *directory.User) bool { return !l.sees.user(u) || yield(u) }
 	if text, ok := known["id"]; ok {
 		if id, err := directory.ParseUserID(text); err == nil {
 			if u, ok := view.User(id); ok {
-				yield(u)
+				seen(u)
 			}
 		}
 		return
 	}
 	if name, ok := known["username"]; ok {
 		if u, ok := view.UserByName(name); ok {
-			yield(u)
+			seen(u)
 		}
 		return
 	}
 	if external, ok := known["externalid"]; ok {
-		view.EachUserByExternalID(external, yield)
+		view.EachUserByExternalID(external, seen)
 		return
 	}
-	view.EachUser(after, yield)
+	l.sees.eachUser(view, after, yield)
 }
 
-// eachCandidateGroup yields every group that can match.
-func eachCandidateGroup(view *state.Org, e filter.Expr, after directory.GroupID, yield func(*directory.Group) bool) {
-	known := hints(e, map[string]string{})
+// eachCandidateGroup yields every group that the connection sees and that can match.
+func (l *listing) eachCandidateGroup(after directory.GroupID, yield func(*directory.Group) bool) {
+	known, view := hints(l.query.filter, map[string]string{}), l.view
+	seen := func(g *directory.Group) bool { return !l.sees.group(g) || yield(g) }
 	if text, ok := known["id"]; ok {
 		if id, err := directory.ParseGroupID(text); err == nil {
 			if g, ok := view.Group(id); ok {
-				yield(g)
+				seen(g)
 			}
 		}
 		return
 	}
 	if name, ok := known["displayname"]; ok {
-		if g, ok := view.GroupByName(name); ok {
-			yield(g)
-		}
+		view.EachGroupNamed(name, seen)
 		return
 	}
 	if external, ok := known["externalid"]; ok {
-		view.EachGroupByExternalID(external, yield)
+		view.EachGroupByExternalID(external, seen)
 		return
 	}
-	view.EachGroup(after, yield)
+	l.sees.eachGroup(view, after, yield)
 }
 
 // addMembers gives a group the members that the query has to see: of equalities only
@@ -95,12 +95,12 @@ func (c *candidate) addMembers(group map[string]any) {
 	var members []any
 	asked := membersFrom(named)
 	for _, u := range asked.users {
-		if permissions.IsMember(g, u) {
+		if permissions.IsMember(g, u) && c.sees.hasUser(c.view, u) {
 			members = append(members, c.member("User", u.String()))
 		}
 	}
 	for _, nested := range asked.groups {
-		if slices.Contains(permissions.Parents(nested), g) {
+		if slices.Contains(permissions.Parents(nested), g) && c.sees.hasGroup(c.view, nested) {
 			members = append(members, c.member("Group", nested.String()))
 		}
 	}

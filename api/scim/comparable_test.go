@@ -24,7 +24,9 @@ func TestListFindsWhatTheFilterSays(t *testing.T) {
 	w := newWorld(t)
 	c := w.organization("clinic")
 	var users []map[string]any
-	org, _ := w.log.machine.Root().System().OrganizationBySlug("clinic")
+	org, con := w.connection()
+	all := true
+	w.must(org, &fsm.UpdateConnection{ID: con, SeesAll: &all})
 	for i := range 60 {
 		if i%5 == 0 { // another way into the directory, which knows no resources
 			w.must(org, &fsm.CreateUser{User: typedPerson(random, i)})

@@ -91,7 +91,7 @@ func (r *request) schemaDocument(s schema.Schema) (map[string]any, error) {
 		return nil, err
 	}
 	withoutNulls(document)
-	asServed(document)
+	r.asServed(document)
 	document["schemas"] = []string{schemaURN}
 	document["meta"] = map[string]any{"resourceType": "Schema", "location": r.root + "/Schemas/" + s.ID}
 	return document, nil
@@ -102,8 +102,9 @@ func (r *request) schemaDocument(s schema.Schema) (map[string]any, error) {
 //   - Members have no name: section 8.7.1 has none, and to look up the names of
 //     100,000 members would cost more than the rest of the answer.
 //   - Ids are compared with regard to case wherever they stand.
-//   - The name of a group is as unique as that of a user.
-func asServed(document map[string]any) {
+//   - The name of a group is as unique as that of a user, unless the connection that
+//     asks shares names.
+func (r *request) asServed(document map[string]any) {
 	for _, a := range list(document["attributes"]) {
 		attribute, _ := a.(map[string]any)
 		subs := list(attribute["subAttributes"])
@@ -114,7 +115,7 @@ func asServed(document map[string]any) {
 		case "manager", "groups":
 			exactValue(subs)
 		case "displayName":
-			if document["id"] == patch.GroupURN {
+			if document["id"] == patch.GroupURN && !r.switches().SharesNames {
 				attribute["uniqueness"] = "server"
 			}
 		}

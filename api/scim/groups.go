@@ -16,7 +16,7 @@ func (r *request) findGroup(view *state.Org) (*directory.Group, error) {
 	if err != nil {
 		return nil, directory.NotFound("group")
 	}
-	g, ok := view.Group(id)
+	g, ok := r.sees.groupOf(view, id)
 	if !ok {
 		return nil, directory.NotFound("group")
 	}
@@ -30,7 +30,7 @@ func (r *request) groupResource(view *state.Org, g *directory.Group) map[string]
 		"schemas":     []any{patch.GroupURN},
 		"id":          g.ID.String(),
 		"displayName": g.Name,
-		"meta":        r.meta("Group", g.ID.String(), g.Created, g.Modified, groupTag(view, g)),
+		"meta":        r.meta("Group", g.ID.String(), g.Created, g.Modified, r.groupTag(view, g)),
 	}
 	if g.ExternalID != "" {
 		resource["externalId"] = g.ExternalID
@@ -43,12 +43,17 @@ func (r *request) member(kind, id string) map[string]any {
 }
 
 func (r *request) membersOf(view *state.Org, g directory.GroupID) (members []any) {
+	everyone := r.sees.everyone(view)
 	view.Permissions().EachMember(g, func(u directory.UserID) bool {
-		members = append(members, r.member("User", u.String()))
+		if everyone || r.sees.hasUser(view, u) {
+			members = append(members, r.member("User", u.String()))
+		}
 		return true
 	})
 	for _, nested := range view.Permissions().Children(g) {
-		members = append(members, r.member("Group", nested.String()))
+		if r.sees.hasGroup(view, nested) {
+			members = append(members, r.member("Group", nested.String()))
+		}
 	}
 	return members
 }
@@ -69,7 +74,7 @@ func (r *request) writeGroup(status int, view *state.Org, id directory.GroupID) 
 	if !ok {
 		return directory.NotFound("group")
 	}
-	tag := groupTag(view, g)
+	tag := r.groupTag(view, g)
 	if r.unchanged(tag) {
 		return nil
 	}
@@ -121,28 +126,6 @@ func (r *request) joining(texts []string) (membership, error) {
 	return m, nil
 }
 
-// options are the connection's choices where the RFC and practice collide.
-func (r *request) options() (o patch.Options) {
-	org, ok := r.server.Gate.Root().Org(r.org)
-	if !ok {
-		return o
-	}
-	c, ok := org.Connection(directory.ConnectionID(r.caller.Actor.ID))
-	if !ok {
-		return o // and refused as soon as anything is asked
-	}
-	if c.Switches.NoTarget {
-		o.ReplaceMissing = patch.ReplaceNeedsTarget
-	}
-	if c.Switches.RejectMembers {
-		o.UnknownMembers = patch.RejectUnknownMembers
-	}
-	if c.Switches.RejectAttributes {
-		o.UnknownAttributes = patch.RejectUnknownAttributes
-	}
-	return o
-}
-
 func (r *request) groupBody() (patch.GroupBody, error) {
 	body, err := r.body(patch.MaxBody)
 	if err != nil {
@@ -171,7 +154,7 @@ func postGroup(r *request) error {
 	}
 	command := &fsm.CreateGroup{
 		Group: g, Members: members.users, Groups: members.groups,
-		SkipUnknown: r.options().UnknownMembers == patch.SkipUnknownMembers,
+		SkipUnknown: r.options().UnknownMembers == patch.SkipUnknownMembers, SentOnly: !r.sees.all,
 	}
 	result, err := pass.Propose(r.Context(), command, access.IdempotencyKey{})
 	if err != nil {
@@ -219,7 +202,7 @@ func patchGroup(r *request) error {
 		return r.writeGroup(http.StatusOK, pass.View(), id)
 	}
 	if g, ok := pass.View().Group(id); ok {
-		r.w.Header().Set("ETag", groupTag(pass.View(), g))
+		r.w.Header().Set("ETag", r.groupTag(pass.View(), g))
 	}
 	r.w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -243,7 +226,7 @@ func (r *request) changeGroup(delta patch.Delta) (*access.Pass, directory.GroupI
 	if err != nil {
 		return nil, g.ID, err
 	}
-	if changesNothing(pass.View(), g, command) {
+	if r.changesNothing(pass.View(), g, command) {
 		return pass, g.ID, nil
 	}
 	result, err := pass.Propose(r.Context(), command, access.IdempotencyKey{})
@@ -264,7 +247,7 @@ func (r *request) groupChange(g *directory.Group, delta patch.Delta) (*fsm.Chang
 	command := &fsm.ChangeGroup{
 		Group: g.ID, Name: delta.DisplayName, ExternalID: delta.ExternalID,
 		Add: add.users, Remove: remove.users, AddNested: add.groups, RemoveNested: remove.groups,
-		SkipUnknown: r.options().UnknownMembers == patch.SkipUnknownMembers, IfVersion: r.guard(g.Version),
+		SkipUnknown: r.options().UnknownMembers == patch.SkipUnknownMembers, SentOnly: !r.sees.all, IfVersion: r.guard(g.Version),
 	}
 	if delta.Replace == nil {
 		return command, nil
@@ -280,12 +263,13 @@ func (r *request) groupChange(g *directory.Group, delta patch.Delta) (*fsm.Chang
 
 // changesNothing spares the log what providers repeat: Okta sends the name of
 // a group with every change of its members, Entra members who are in it.
-func changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) bool {
+func (r *request) changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) bool {
 	if c.SetMembers || c.Name != nil && *c.Name != g.Name || c.ExternalID != nil && *c.ExternalID != g.ExternalID {
 		return false
 	}
 	for _, u := range c.Add {
-		if !view.Permissions().IsMember(g.ID, u) && (view.HasUser(u) || !c.SkipUnknown) {
+		known := r.sees.hasUser(view, u)
+		if !known && !c.SkipUnknown || known && !view.Permissions().IsMember(g.ID, u) {
 			return false
 		}
 	}
@@ -294,16 +278,17 @@ func changesNothing(view *state.Org, g *directory.Group, c *fsm.ChangeGroup) boo
 			return false
 		}
 	}
-	return nestsNothing(view, g.ID, c)
+	return r.nestsNothing(view, g.ID, c)
 }
 
 // nestsNothing is what changesNothing says of the groups among the members.
-func nestsNothing(view *state.Org, parent directory.GroupID, c *fsm.ChangeGroup) bool {
+func (r *request) nestsNothing(view *state.Org, parent directory.GroupID, c *fsm.ChangeGroup) bool {
 	in := func(child directory.GroupID) bool {
 		return slices.Contains(view.Permissions().Parents(child), parent)
 	}
 	for _, child := range c.AddNested {
-		if _, known := view.Group(child); !in(child) && (known || !c.SkipUnknown) {
+		known := r.sees.hasGroup(view, child)
+		if !known && !c.SkipUnknown || known && !in(child) {
 			return false
 		}
 	}

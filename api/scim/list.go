@@ -114,9 +114,9 @@ func (l *listing) inOrder(after place) error {
 func (l *listing) all() (n int) {
 	for _, kind := range l.kinds {
 		if kind == kindUser {
-			n += l.view.Users()
+			n += l.sees.users(l.view)
 		} else {
-			n += l.view.Groups()
+			n += l.sees.groups(l.view)
 		}
 	}
 	return n
@@ -211,13 +211,13 @@ func (l *listing) each(after string, yield func(*candidate) (more bool, err erro
 		more := true
 		if kind == kindUser {
 			from, _ := directory.ParseUserID(after)
-			eachCandidateUser(l.view, l.query.filter, from, func(u *directory.User) bool {
+			l.eachCandidateUser(from, func(u *directory.User) bool {
 				more = one(&candidate{listing: l, user: u})
 				return more
 			})
 		} else {
 			from, _ := directory.ParseGroupID(after)
-			eachCandidateGroup(l.view, l.query.filter, from, func(g *directory.Group) bool {
+			l.eachCandidateGroup(from, func(g *directory.Group) bool {
 				more = one(&candidate{listing: l, group: g})
 				return more
 			})

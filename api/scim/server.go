@@ -60,6 +60,7 @@ type request struct {
 	kind   string // the first segment below it
 	id     string
 	fields projection
+	sees   sight // since it was last admitted
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -237,7 +238,11 @@ func (r *request) authenticate(slug string) (err error) {
 // admit gives a pass at a state that holds every acknowledged write: providers
 // query for what they have just created, on whatever node answers.
 func (r *request) admit(op access.Operation) (*access.Pass, error) {
-	return r.server.Gate.Admit(r.Context(), r.caller, r.org, op, access.Freshness{Linearizable: true})
+	pass, err := r.server.Gate.Admit(r.Context(), r.caller, r.org, op, access.Freshness{Linearizable: true})
+	if err == nil {
+		r.sees = sightOf(pass.View(), r.caller)
+	}
+	return pass, err
 }
 
 // checkMedia refuses a body that is not JSON, and a client that takes no JSON (RFC

@@ -198,7 +198,7 @@ func (r *request) userAnswer(view *state.Org, u *directory.User) (map[string]any
 }
 
 func (r *request) userMeta(view *state.Org, u *directory.User) map[string]any {
-	return r.meta("User", u.ID.String(), u.Created, u.Modified, userTag(view, u))
+	return r.meta("User", u.ID.String(), u.Created, u.Modified, r.userTag(view, u))
 }
 
 func (r *request) addGroups(resource map[string]any, view *state.Org, u *directory.User) {
@@ -207,8 +207,9 @@ func (r *request) addGroups(resource map[string]any, view *state.Org, u *directo
 	}
 }
 
-// manager gives the address of a manager who is a user of ours. Any other id is
-// kept as it came: providers send managers before they send the manager.
+// manager gives the address of a manager whose id is one of ours. Any other is kept
+// as it came: providers send managers before they send the manager. The address is
+// made from the id alone, so that it does not tell who is there without being seen.
 func (r *request) manager(resource map[string]any) {
 	enterprise, _ := resource[patch.EnterpriseURN].(map[string]any)
 	manager, _ := enterprise["manager"].(map[string]any)
@@ -219,7 +220,7 @@ func (r *request) manager(resource map[string]any) {
 
 func (r *request) groupsOf(view *state.Org, user directory.UserID) (groups []any) {
 	for _, id := range view.Permissions().Groups(user) {
-		if g, ok := view.Group(id); ok {
+		if g, ok := r.sees.groupOf(view, id); ok {
 			groups = append(groups, map[string]any{
 				"value": id.String(), "$ref": r.root + "/Groups/" + id.String(), "display": g.Name, "type": "direct",
 			})

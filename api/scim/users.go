@@ -29,7 +29,7 @@ func (r *request) findUser(view *state.Org) (*directory.User, error) {
 	if err != nil {
 		return nil, directory.NotFound("user")
 	}
-	u, ok := view.User(id)
+	u, ok := r.sees.userOf(view, id)
 	if !ok {
 		return nil, directory.NotFound("user")
 	}
@@ -37,7 +37,7 @@ func (r *request) findUser(view *state.Org) (*directory.User, error) {
 }
 
 func (r *request) writeUser(status int, view *state.Org, u *directory.User) error {
-	tag := userTag(view, u)
+	tag := r.userTag(view, u)
 	if r.unchanged(tag) {
 		return nil
 	}

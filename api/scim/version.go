@@ -14,28 +14,43 @@ import (
 // A version is the index of the entry that last changed the resource itself, and
 // behind a hyphen what else shows in it: a user has the names of groups, and a
 // deleted user leaves groups whose own record no entry has touched. Writes look at
-// the index alone, for that is what they could overwrite; reads at both.
+// the index alone, for that is what they could overwrite; reads at both. What the
+// connection does not see changes no version, with one exception below.
 
-func userTag(view *state.Org, u *directory.User) string {
+func (r *request) userTag(view *state.Org, u *directory.User) string {
 	groups := view.Permissions().Groups(u.ID)
 	if len(groups) == 0 {
 		return etag(u.Version, 0)
 	}
-	sum := fnv.New64a()
+	sum, none := fnv.New64a(), true
 	for _, id := range groups {
-		if g, ok := view.Group(id); ok {
+		if g, ok := r.sees.groupOf(view, id); ok {
+			none = false
 			sum.Write(id[:])
 			sum.Write([]byte(g.Name))
 			sum.Write(binary.BigEndian.AppendUint64(nil, uint64(len(g.Name)))) // ends the name
 		}
 	}
+	if none {
+		return etag(u.Version, 0)
+	}
 	return etag(u.Version, sum.Sum64())
 }
 
+// seesAllBit tells the versions apart that a group has before and after its
+// connection comes to see all its members.
+const seesAllBit = 1 << 62
+
 // groupTag counts the members: without a change of the group's version they can only
-// become fewer.
-func groupTag(view *state.Org, g *directory.Group) string {
-	return etag(g.Version, uint64(view.Permissions().MemberCount(g.ID)+len(view.Permissions().Children(g.ID))))
+// become fewer. It counts those that the connection does not see, too, since to look
+// at each would cost what the group has members. Into a group of its own nobody but
+// the connection itself has put them, when it saw all.
+func (r *request) groupTag(view *state.Org, g *directory.Group) string {
+	more := uint64(view.Permissions().MemberCount(g.ID) + len(view.Permissions().Children(g.ID)))
+	if r.sees.all && more != 0 {
+		more |= seesAllBit
+	}
+	return etag(g.Version, more)
 }
 
 func etag(version directory.Index, more uint64) string {

@@ -242,8 +242,12 @@ type ConnectionSwitches struct {
 	ReplaceMissingValuePath string                 `protobuf:"bytes,1,opt,name=replace_missing_value_path,json=replaceMissingValuePath,proto3" json:"replace_missing_value_path,omitempty"` // "add" or "no_target"
 	UnknownMembers          string                 `protobuf:"bytes,2,opt,name=unknown_members,json=unknownMembers,proto3" json:"unknown_members,omitempty"`                                // "skip" or "reject"
 	UnknownAttributes       string                 `protobuf:"bytes,3,opt,name=unknown_attributes,json=unknownAttributes,proto3" json:"unknown_attributes,omitempty"`                       // "ignore" or "reject"
-	unknownFields           protoimpl.UnknownFields
-	sizeCache               protoimpl.SizeCache
+	// It reads and changes what the organization has from elsewhere, too, and not only
+	// the users and groups that it has sent itself.
+	SeesAll                bool `protobuf:"varint,4,opt,name=sees_all,json=seesAll,proto3" json:"sees_all,omitempty"`
+	UniqueGroupDisplayName bool `protobuf:"varint,5,opt,name=unique_group_display_name,json=uniqueGroupDisplayName,proto3" json:"unique_group_display_name,omitempty"` // no group that it sends has the name of another
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *ConnectionSwitches) Reset() {
@@ -295,6 +299,20 @@ func (x *ConnectionSwitches) GetUnknownAttributes() string {
 		return x.UnknownAttributes
 	}
 	return ""
+}
+
+func (x *ConnectionSwitches) GetSeesAll() bool {
+	if x != nil {
+		return x.SeesAll
+	}
+	return false
+}
+
+func (x *ConnectionSwitches) GetUniqueGroupDisplayName() bool {
+	if x != nil {
+		return x.UniqueGroupDisplayName
+	}
+	return false
 }
 
 // ConnectionMapping gives a role to a group that the connection sends. Exactly one of
@@ -656,11 +674,13 @@ type UpdateConnectionRequest struct {
 	// The issuer as its tokens name it, https://sts.windows.net/TENANT/ for Entra ID,
 	// with the audience and, if only one application's tokens are to be taken, the
 	// application, appid or azp in the token. All three empty: nobody is trusted.
-	Issuer        *string `protobuf:"bytes,9,opt,name=issuer,proto3,oneof" json:"issuer,omitempty"`            // at most 512 bytes
-	Audience      *string `protobuf:"bytes,10,opt,name=audience,proto3,oneof" json:"audience,omitempty"`       // at most 512 bytes
-	Application   *string `protobuf:"bytes,11,opt,name=application,proto3,oneof" json:"application,omitempty"` // at most 512 bytes
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Issuer                 *string `protobuf:"bytes,9,opt,name=issuer,proto3,oneof" json:"issuer,omitempty"`            // at most 512 bytes
+	Audience               *string `protobuf:"bytes,10,opt,name=audience,proto3,oneof" json:"audience,omitempty"`       // at most 512 bytes
+	Application            *string `protobuf:"bytes,11,opt,name=application,proto3,oneof" json:"application,omitempty"` // at most 512 bytes
+	SeesAll                *bool   `protobuf:"varint,12,opt,name=sees_all,json=seesAll,proto3,oneof" json:"sees_all,omitempty"`
+	UniqueGroupDisplayName *bool   `protobuf:"varint,13,opt,name=unique_group_display_name,json=uniqueGroupDisplayName,proto3,oneof" json:"unique_group_display_name,omitempty"`
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *UpdateConnectionRequest) Reset() {
@@ -768,6 +788,20 @@ func (x *UpdateConnectionRequest) GetApplication() string {
 		return *x.Application
 	}
 	return ""
+}
+
+func (x *UpdateConnectionRequest) GetSeesAll() bool {
+	if x != nil && x.SeesAll != nil {
+		return *x.SeesAll
+	}
+	return false
+}
+
+func (x *UpdateConnectionRequest) GetUniqueGroupDisplayName() bool {
+	if x != nil && x.UniqueGroupDisplayName != nil {
+		return *x.UniqueGroupDisplayName
+	}
+	return false
 }
 
 type RotateConnectionTokenRequest struct {
@@ -1107,11 +1141,13 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x0fConnectionToken\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x12\n" +
 	"\x04hint\x18\x02 \x01(\tR\x04hint\x124\n" +
-	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xa9\x01\n" +
+	"\acreated\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\"\xff\x01\n" +
 	"\x12ConnectionSwitches\x12;\n" +
 	"\x1areplace_missing_value_path\x18\x01 \x01(\tR\x17replaceMissingValuePath\x12'\n" +
 	"\x0funknown_members\x18\x02 \x01(\tR\x0eunknownMembers\x12-\n" +
-	"\x12unknown_attributes\x18\x03 \x01(\tR\x11unknownAttributes\"w\n" +
+	"\x12unknown_attributes\x18\x03 \x01(\tR\x11unknownAttributes\x12\x19\n" +
+	"\bsees_all\x18\x04 \x01(\bR\aseesAll\x129\n" +
+	"\x19unique_group_display_name\x18\x05 \x01(\bR\x16uniqueGroupDisplayName\"w\n" +
 	"\x11ConnectionMapping\x12\x1d\n" +
 	"\n" +
 	"group_name\x18\x01 \x01(\tR\tgroupName\x12*\n" +
@@ -1134,7 +1170,7 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"=\n" +
 	"\x14GetConnectionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"\xac\x04\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\xb7\x05\n" +
 	"\x17UpdateConnectionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x17\n" +
@@ -1148,7 +1184,9 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x06issuer\x18\t \x01(\tH\x05R\x06issuer\x88\x01\x01\x12\x1f\n" +
 	"\baudience\x18\n" +
 	" \x01(\tH\x06R\baudience\x88\x01\x01\x12%\n" +
-	"\vapplication\x18\v \x01(\tH\aR\vapplication\x88\x01\x01B\a\n" +
+	"\vapplication\x18\v \x01(\tH\aR\vapplication\x88\x01\x01\x12\x1e\n" +
+	"\bsees_all\x18\f \x01(\bH\bR\aseesAll\x88\x01\x01\x12>\n" +
+	"\x19unique_group_display_name\x18\r \x01(\bH\tR\x16uniqueGroupDisplayName\x88\x01\x01B\a\n" +
 	"\x05_nameB\v\n" +
 	"\t_disabledB\x1d\n" +
 	"\x1b_replace_missing_value_pathB\x12\n" +
@@ -1156,7 +1194,9 @@ const file_authfi_v1_connection_proto_rawDesc = "" +
 	"\x13_unknown_attributesB\t\n" +
 	"\a_issuerB\v\n" +
 	"\t_audienceB\x0e\n" +
-	"\f_application\"E\n" +
+	"\f_applicationB\v\n" +
+	"\t_sees_allB\x1c\n" +
+	"\x1a_unique_group_display_name\"E\n" +
 	"\x1cRotateConnectionTokenRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"l\n" +
