@@ -74,6 +74,7 @@ type Attribute struct {
 	Several     bool     `json:"several,omitempty"`
 	Values      []string `json:"values,omitempty"`
 	Description string   `json:"description,omitempty"`
+	URN         string   `json:"urn,omitempty"`
 }
 
 // Permission says what a permission is for.

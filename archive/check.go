@@ -86,7 +86,7 @@ func Schema(lists ...[]*Attribute) directory.Schema {
 	for _, list := range lists {
 		for _, r := range list {
 			last[r.Name] = directory.AttributeDefinition{
-				Name: r.Name, Type: directory.AttributeType(r.Type), Several: r.Several, Values: r.Values, Description: r.Description,
+				Name: r.Name, Type: directory.AttributeType(r.Type), Several: r.Several, Values: r.Values, Description: r.Description, URN: r.URN,
 			}
 		}
 	}

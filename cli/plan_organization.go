@@ -63,7 +63,7 @@ func (p *plan) schema(file *archive.File) {
 	var lines []int
 	for _, a := range file.Attributes {
 		held := old[a.Name]
-		changed := held == nil || held.Type != a.Type || held.Several != a.Several || held.Description != a.Description || !slices.Equal(held.Values, a.Values)
+		changed := held == nil || held.Type != a.Type || held.Several != a.Several || held.Description != a.Description || held.URN != a.URN || !slices.Equal(held.Values, a.Values)
 		c.tally(held != nil, changed)
 		if changed {
 			lines = append(lines, a.Line)

@@ -58,7 +58,7 @@ func (r *randomFile) organization() {
 	r.file.Organization = o
 	r.file.Attributes = []*archive.Attribute{
 		{Name: "badge", Type: "string", Description: r.text()},
-		{Name: "floor", Type: "integer"},
+		{Name: "floor", Type: "integer", URN: "urn:ietf:params:scim:schemas:extension:clinic:2.0:User"},
 		{Name: "hired", Type: "date"},
 		{Name: "remote", Type: "boolean"},
 		{Name: "ward", Type: "string", Several: true, Values: []string{"A", "B", "C & D"}},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ const (
 	AttributeValuesMax     = 100  // of one attribute that may have several, and of an enumeration
 	AttributeTextMax       = 1024 // bytes of one value
 	attributeNameMax       = 64
+	ExtensionURNMax        = 256 // bytes; a path of 1 KB has room for it and a filter
 	exactInteger           = 1 << 53
 )
 
@@ -36,6 +38,7 @@ type AttributeDefinition struct {
 	Several     bool          `cbor:"3,keyasint,omitempty"` // an array of values
 	Values      []string      `cbor:"4,keyasint,omitempty"` // strings only: the allowed ones, sorted
 	Description string        `cbor:"5,keyasint,omitempty"`
+	URN         string        `cbor:"6,keyasint,omitempty"` // of the extension in which identity providers send and read it; empty: they do not know of it
 }
 
 // Schema is the set of an organization's own attributes, sorted by name.
@@ -58,6 +61,9 @@ func (s *Schema) Check() error {
 		}
 		if i > 0 && s.Attributes[i-1].Name == s.Attributes[i].Name {
 			return Invalid("attributes", "%s is defined twice", s.Attributes[i].Name)
+		}
+		if first, _ := s.Extension(s.Attributes[i].URN); first != s.Attributes[i].URN {
+			return Invalid("attributes", "%.256q is spelt %.256q elsewhere", s.Attributes[i].URN, first)
 		}
 	}
 	return nil
@@ -83,23 +89,66 @@ func (d *AttributeDefinition) check() error {
 			return err
 		}
 	}
+	if d.URN != "" && (len(d.URN) > ExtensionURNMax || !extensionURN.MatchString(d.URN) || reservedURN.MatchString(d.URN)) {
+		return Invalid("attributes", "%s: the urn must be one of your own, at most %d bytes, as in urn:ietf:params:scim:schemas:extension:clinic:2.0:User", d.Name, ExtensionURNMax)
+	}
 	return CheckText("attributes", d.Description, DescriptionMax, false)
+}
+
+var (
+	// extensionURN is the form that identity providers ask for, and in which no name
+	// of a schema can be taken for the path of an attribute.
+	extensionURN = regexp.MustCompile(`^urn:[a-zA-Z0-9][a-zA-Z0-9._-]*(:[a-zA-Z0-9._-]+)*:[0-9]+(\.[0-9]+)*:User$`)
+	// reservedURN are those whose attributes RFC 7643 defines, and of its messages.
+	reservedURN = regexp.MustCompile(`(?i)^urn:ietf:params:scim:(schemas:core|schemas:extension:enterprise|api):`)
+)
+
+// Extension finds an extension by its URN without regard to case, and gives the
+// attributes in it and the spelling of the first of them.
+func (s *Schema) Extension(urn string) (spelling string, attributes []*AttributeDefinition) {
+	for i := range s.Attributes {
+		d := &s.Attributes[i]
+		if d.URN == "" || !strings.EqualFold(d.URN, urn) {
+			continue
+		}
+		if attributes = append(attributes, d); len(attributes) == 1 {
+			spelling = d.URN
+		}
+	}
+	return spelling, attributes
+}
+
+// Extensions are the URNs of the schema, in order.
+func (s *Schema) Extensions() (urns []string) {
+	for i := range s.Attributes {
+		if urn := s.Attributes[i].URN; urn != "" {
+			urns = append(urns, urn)
+		}
+	}
+	slices.Sort(urns)
+	return slices.Compact(urns)
+}
+
+// Allowed leaves out the values that the schema does not allow any more.
+func (s *Schema) Allowed(object []byte) ([]byte, error) {
+	values, err := ParseValues(object)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range values { // order-free: each is judged alone
+		if d, ok := s.definition(name); !ok || !d.Allows(value) {
+			delete(values, name)
+		}
+	}
+	return CanonicalValues(values)
 }
 
 // Canonical checks a JSON object against the schema and returns it with sorted
 // names and without nulls; nil for an empty one.
 func (s *Schema) Canonical(object []byte) ([]byte, error) {
-	if len(object) == 0 {
-		return nil, nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	decoder.UseNumber()
-	var values map[string]any
-	if err := decoder.Decode(&values); err != nil || values == nil {
-		return nil, Invalid("custom", "must be a JSON object")
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, Invalid("custom", "must be one JSON object and nothing behind it")
+	values, err := ParseValues(object)
+	if err != nil {
+		return nil, err
 	}
 	names := make([]string, 0, len(values))
 	for name := range values { // order-free: sorted below, so that the first error is the same on every node
@@ -119,14 +168,32 @@ func (s *Schema) Canonical(object []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
+	return CanonicalValues(values)
+}
+
+// ParseValues reads the values of an organization's own attributes; nil is an empty
+// object.
+func ParseValues(object []byte) (values map[string]any, err error) {
+	if len(object) == 0 {
+		return map[string]any{}, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	decoder.UseNumber()
+	if err := decoder.Decode(&values); err != nil || values == nil {
+		return nil, Invalid("custom", "must be a JSON object")
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, Invalid("custom", "must be one JSON object and nothing behind it")
+	}
+	return values, nil
+}
+
+// CanonicalValues is the shortest form, so that what was small enough stays so; nil of
+// no values.
+func CanonicalValues(values map[string]any) ([]byte, error) {
 	if len(values) == 0 {
 		return nil, nil
 	}
-	return canonical(values)
-}
-
-// canonical is the shortest form, so that what was small enough stays so.
-func canonical(values map[string]any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
@@ -145,6 +212,9 @@ func (s *Schema) definition(name string) (*AttributeDefinition, bool) {
 	}
 	return &s.Attributes[i], true
 }
+
+// Allows reports whether a value is one of the attribute.
+func (d *AttributeDefinition) Allows(value any) bool { return d.allows(value) == nil }
 
 func (d *AttributeDefinition) allows(value any) error {
 	several, isList := value.([]any)
@@ -191,6 +261,9 @@ func (d *AttributeDefinition) allowsText(s string) bool {
 
 func (d *AttributeDefinition) form() string {
 	form := string(d.Type)
+	if d.Type == AttributeDate {
+		form = "a date as in 2026-11-30"
+	}
 	if len(d.Values) > 0 {
 		form = "one of the allowed values"
 	}

@@ -109,3 +109,61 @@ func TestSchemaIsPutInOrder(t *testing.T) {
 		t.Errorf("the caller's became %+v", given)
 	}
 }
+
+// TestExtensionURNs: an extension has a URN of its own, in the form that identity
+// providers ask for, and is spelt in one way.
+func TestExtensionURNs(t *testing.T) {
+	const clinic = "urn:ietf:params:scim:schemas:extension:clinic:2.0:User"
+	check := func(urns ...string) (*directory.Schema, error) {
+		s := &directory.Schema{}
+		for i, urn := range urns {
+			s.Attributes = append(s.Attributes, directory.AttributeDefinition{Name: string(rune('a' + i)), Type: directory.AttributeString, URN: urn})
+		}
+		return s, s.Check()
+	}
+	for _, urn := range []string{clinic, "urn:x:1:User", "URN:x:1.0:User", "urn:example:a.b-c_d:10.2.3:User"} {
+		want := !strings.HasPrefix(urn, "URN")
+		if _, err := check(urn); (err == nil) != want {
+			t.Errorf("%s: %v", urn, err)
+		}
+	}
+	for _, urn := range []string{
+		"clinic", "urn:", "urn:clinic", "urn:clinic:User", "urn:clinic:x:User", "urn:clinic:2.0:Group", "urn:clinic:2.0:user", "urn:clinic:2.0:User:",
+		"urn:clinic:2.0:User:badge", "urn:cli nic:2.0:User", "urn:cl\u00efnic:2.0:User", "urn::2.0:User", "urn:2.0:User",
+		"urn:ietf:params:scim:schemas:core:2.0:User", "urn:IETF:params:scim:schemas:Core:3.0:User", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
+		"urn:ietf:params:scim:api:messages:2.0:User", "urn:" + strings.Repeat("x", directory.ExtensionURNMax) + ":2.0:User",
+	} {
+		if _, err := check(urn); directory.KindOf(err) != directory.KindInvalid {
+			t.Errorf("%s: %v", urn, err)
+		}
+	}
+	if _, err := check(clinic, "", strings.Replace(clinic, "clinic", "Clinic", 1)); directory.KindOf(err) != directory.KindInvalid {
+		t.Errorf("two spellings: %v", err)
+	}
+	s, err := check(clinic, "urn:b:1.0:User", "", clinic)
+	if err != nil || strings.Join(s.Extensions(), " ") != "urn:b:1.0:User "+clinic {
+		t.Errorf("%v: %v", s.Extensions(), err)
+	}
+	if spelling, attributes := s.Extension(strings.ToUpper(clinic)); spelling != clinic || len(attributes) != 2 || attributes[1].Name != "d" {
+		t.Errorf("%s has %d attributes", spelling, len(attributes))
+	}
+	if spelling, attributes := s.Extension(""); spelling != "" || attributes != nil {
+		t.Error("attributes without a URN are in an extension")
+	}
+}
+
+func TestAllowedValues(t *testing.T) {
+	s := hospital(t)
+	for in, want := range map[string]string{
+		``:                                   ``,
+		`{"badge":"x","wing":"north"}`:       ``,
+		`{"badge":1,"gone":2,"since":"now"}`: `{"badge":1}`,
+	} {
+		if got, err := s.Allowed([]byte(in)); err != nil || string(got) != want {
+			t.Errorf("%s became %s: %v", in, got, err)
+		}
+	}
+	if _, err := s.Allowed([]byte(`[`)); err == nil {
+		t.Error("what is no object was read")
+	}
+}

@@ -288,7 +288,7 @@ func (h *history) settings(kind fsm.Kind) fsm.Command {
 		return &fsm.SetOrganizationLimits{Status: directory.OrganizationStatus(h.rng.Intn(4)), UserQuota: uint32(h.rng.Intn(20))}
 	case fsm.KindPutSchema:
 		return &fsm.PutSchema{Schema: directory.Schema{Attributes: []directory.AttributeDefinition{
-			{Name: "badge", Type: directory.AttributeInteger}, {Name: "wing", Type: directory.AttributeString, Several: h.maybe()},
+			{Name: "badge", Type: directory.AttributeInteger, URN: "urn:x:1.0:User"}, {Name: "wing", Type: directory.AttributeString, Several: h.maybe()},
 		}}}
 	case fsm.KindVerifyDomain:
 		return &fsm.VerifyDomain{Name: domain}

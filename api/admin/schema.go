@@ -41,7 +41,7 @@ func (a *api) SetSchema(ctx context.Context, r *authfiv1.SetSchemaRequest) (*aut
 	schema := directory.Schema{Attributes: convert(r.GetAttributes(), func(d *authfiv1.AttributeDefinition) directory.AttributeDefinition {
 		return directory.AttributeDefinition{
 			Name: d.GetName(), Type: directory.AttributeType(d.GetType()), Several: d.GetSeveral(),
-			Values: d.GetValues(), Description: d.GetDescription(),
+			Values: d.GetValues(), Description: d.GetDescription(), URN: d.GetUrn(),
 		}
 	})}
 	if _, err := c.propose(pass, &fsm.PutSchema{Schema: schema, IfVersion: want}, r); err != nil {
@@ -58,7 +58,7 @@ func (c *call) schema(s *directory.Schema) *authfiv1.Schema {
 	return &authfiv1.Schema{
 		Attributes: convert(s.Attributes, func(d directory.AttributeDefinition) *authfiv1.AttributeDefinition {
 			return &authfiv1.AttributeDefinition{
-				Name: d.Name, Type: string(d.Type), Several: d.Several, Values: d.Values, Description: d.Description,
+				Name: d.Name, Type: string(d.Type), Several: d.Several, Values: d.Values, Description: d.Description, Urn: d.URN,
 			}
 		}),
 		Modified: timestamp(s.Modified), Version: uint64(s.Version),

@@ -18,9 +18,9 @@ func TestSchema(t *testing.T) {
 	if list, _ := empty["attributes"].([]any); len(list) != 0 || res.Header.Get("ETag") != "" || empty["version"] != json.Number("0") {
 		t.Errorf("an empty schema is %v, ETag %q", empty, res.Header.Get("ETag"))
 	}
-	body := `{"attributes":[{"name":"wing","type":"string","several":true,"values":["north","east","east"],"description":"where"},{"name":"badge","type":"integer"}]}`
+	body := `{"attributes":[{"name":"wing","type":"string","several":true,"values":["north","east","east"],"description":"where"},{"name":"badge","type":"integer","urn":"urn:x:2.0:User"}]}`
 	res, set := admin.send("PUT", path, body)
-	want := `[map[description: name:badge several:false type:integer values:[]] map[description:where name:wing several:true type:string values:[east north]]]`
+	want := `[map[description: name:badge several:false type:integer urn:urn:x:2.0:User values:[]] map[description:where name:wing several:true type:string urn: values:[east north]]]`
 	if fmt.Sprint(set["attributes"]) != want || set["modified"] == nil || res.Header.Get("ETag") != fmt.Sprintf("%q", set["version"]) {
 		t.Errorf("schema %v", set)
 	}
@@ -56,11 +56,16 @@ func TestSchemaIsBounded(t *testing.T) {
 	text := func(name string, n int) string {
 		return `{"name":"a","type":"string","` + name + `":"` + strings.Repeat("x", n) + `"}`
 	}
+	urn := func(n int) string {
+		const begin, end = "urn:", ":2.0:User"
+		return `{"name":"a","type":"string","urn":"` + begin + strings.Repeat("x", n-len(begin)-len(end)) + end + `"}`
+	}
 	for what, good := range map[string]string{
 		"attributes":  schema(many(100)...),
 		"values":      schema(values(100)),
 		"name":        schema(`{"name":"` + strings.Repeat("n", 64) + `","type":"boolean"}`),
 		"description": schema(text("description", 2048)),
+		"urn":         schema(urn(256)),
 		"value":       schema(`{"name":"a","type":"string","values":["` + strings.Repeat("v", 1024) + `"]}`),
 	} {
 		t.Log(what)
@@ -71,6 +76,7 @@ func TestSchemaIsBounded(t *testing.T) {
 		"values":                 schema(values(101)),
 		"name":                   schema(`{"name":"` + strings.Repeat("n", 65) + `","type":"boolean"}`),
 		"description":            schema(text("description", 2049)),
+		"urn":                    schema(urn(257)),
 		"value":                  schema(`{"name":"a","type":"string","values":["` + strings.Repeat("v", 1025) + `"]}`),
 		"no name":                schema(`{"type":"string"}`),
 		"no type":                schema(`{"name":"a"}`),

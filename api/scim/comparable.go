@@ -90,7 +90,7 @@ func holds(object map[string]any, name string) bool {
 func (r *request) userPart(view *state.Org, u *directory.User, c *compared) (map[string]any, error) {
 	part, err := typedAttributes(u), error(nil)
 	if c.stored || c.extensions {
-		part, err = attributesOf(u, func(key string) bool { return c.names[strings.ToLower(key)] || c.extensions && isURN(key) })
+		part, err = attributesOf(view.Schema(), u, func(key string) bool { return c.names[strings.ToLower(key)] || c.extensions && isURN(key) })
 	}
 	if err != nil {
 		return nil, err

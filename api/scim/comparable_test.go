@@ -27,6 +27,9 @@ func TestListFindsWhatTheFilterSays(t *testing.T) {
 	org, con := w.connection()
 	all := true
 	w.must(org, &fsm.UpdateConnection{ID: con, SeesAll: &all})
+	w.must(org, &fsm.PutSchema{Schema: directory.Schema{Attributes: []directory.AttributeDefinition{
+		{Name: "level", Type: directory.AttributeInteger, URN: clinicURN},
+	}}})
 	for i := range 60 {
 		if i%5 == 0 { // another way into the directory, which knows no resources
 			w.must(org, &fsm.CreateUser{User: typedPerson(random, i)})

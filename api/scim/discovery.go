@@ -56,18 +56,23 @@ func (r *request) providerConfig() map[string]any {
 }
 
 // admitDiscovery lets whoever shows no token read what is the same for every
-// organization, and for slugs that nobody has (RFC 7644 section 4).
-func (r *request) admitDiscovery() error {
+// organization, and for slugs that nobody has (RFC 7644 section 4). Whoever shows one
+// reads what the organization has declared, too.
+func (r *request) admitDiscovery() (*directory.Schema, error) {
 	if r.org.IsZero() {
-		return nil
+		return new(directory.Schema), nil
 	}
-	_, err := r.admit("scim.discovery")
-	return err
+	pass, err := r.admit("scim.discovery")
+	if err != nil {
+		return nil, err
+	}
+	return pass.View().Schema(), nil
 }
 
 // getSchemas and getResourceTypes answer with the list or, by id, with one.
 func getSchemas(r *request) error {
-	if err := r.admitDiscovery(); err != nil {
+	declared, err := r.admitDiscovery()
+	if err != nil {
 		return err
 	}
 	var list []any
@@ -78,7 +83,38 @@ func getSchemas(r *request) error {
 		}
 		list = append(list, document)
 	}
+	for _, urn := range declared.Extensions() {
+		list = append(list, r.extensionDocument(declared, urn))
+	}
 	return r.writeDocuments(list, "schema")
+}
+
+// extensionDocument is the schema of a declared extension (RFC 7643 section 7).
+func (r *request) extensionDocument(s *directory.Schema, urn string) map[string]any {
+	_, declared := s.Extension(urn)
+	attributes := make([]any, 0, len(declared))
+	for _, d := range declared {
+		a := map[string]any{
+			"name": d.Name, "type": string(d.Type), "multiValued": d.Several, "description": d.Description, "required": false,
+			"mutability": "readWrite", "returned": "default",
+		}
+		switch d.Type {
+		case directory.AttributeDate: // a dateTime would have a time
+			a["type"] = string(directory.AttributeString)
+			fallthrough
+		case directory.AttributeString:
+			a["caseExact"], a["uniqueness"] = false, "none"
+		}
+		if len(d.Values) > 0 {
+			a["canonicalValues"] = d.Values
+		}
+		attributes = append(attributes, a)
+	}
+	parts := strings.Split(urn, ":") // ends in the name of the extension, its version and User
+	return map[string]any{
+		"schemas": []string{schemaURN}, "id": urn, "name": parts[len(parts)-3], "description": "Attributes that the organization has declared",
+		"attributes": attributes, "meta": map[string]any{"resourceType": "Schema", "location": r.root + "/Schemas/" + urn},
+	}
 }
 
 func (r *request) schemaDocument(s schema.Schema) (map[string]any, error) {
@@ -158,11 +194,16 @@ func withoutNulls(value any) {
 }
 
 func getResourceTypes(r *request) error {
-	if err := r.admitDiscovery(); err != nil {
+	declared, err := r.admitDiscovery()
+	if err != nil {
 		return err
 	}
 	user := r.resourceType("User", patch.UserURN, "A person or workload of the organization")
-	user["schemaExtensions"] = []any{map[string]any{"schema": patch.EnterpriseURN, "required": false}}
+	extensions := []any{}
+	for _, urn := range append([]string{patch.EnterpriseURN}, declared.Extensions()...) {
+		extensions = append(extensions, map[string]any{"schema": urn, "required": false})
+	}
+	user["schemaExtensions"] = extensions
 	return r.writeDocuments([]any{user, r.resourceType("Group", patch.GroupURN, "A set of users and groups")}, "resource type")
 }
 

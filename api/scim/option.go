@@ -30,5 +30,8 @@ func (r *request) options() (o patch.Options) {
 	if s.RejectAttributes {
 		o.UnknownAttributes = patch.RejectUnknownAttributes
 	}
+	if org, ok := r.server.Gate.Root().Org(r.org); ok {
+		o.Extensions = declaredIn(org.Schema())
+	}
 	return o
 }

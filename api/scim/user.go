@@ -15,9 +15,12 @@ import (
 
 // assign writes a canonical resource to the user: whole as attributes, and in
 // part as the fields that the rest of the product knows.
-func assign(u *directory.User, resource map[string]any) error {
+func assign(schema *directory.Schema, u *directory.User, resource map[string]any) error {
 	for _, name := range []string{"id", "meta", "groups", "schemas"} {
 		delete(resource, name)
+	}
+	if err := assignDeclared(schema, u, resource); err != nil {
+		return err
 	}
 	typed := fieldsOf(resource)
 	resource["active"] = typed.Active
@@ -74,9 +77,12 @@ func everything(string) bool { return true }
 // attributesOf is the canonical resource of a user without what the server
 // assigns, or the part of it that is wanted. The typed fields win over the
 // attributes, because other ways into the directory change only them.
-func attributesOf(u *directory.User, wanted func(key string) bool) (map[string]any, error) {
+func attributesOf(schema *directory.Schema, u *directory.User, wanted func(key string) bool) (map[string]any, error) {
 	resource := map[string]any{}
 	if err := readAttributes(resource, u.Attributes, wanted); err != nil {
+		return nil, fmt.Errorf("attributes of %s: %w", u.ID, err)
+	}
+	if err := readDeclared(schema, resource, u.Custom, wanted); err != nil {
 		return nil, fmt.Errorf("attributes of %s: %w", u.ID, err)
 	}
 	stored := fieldsOf(resource)
@@ -172,7 +178,7 @@ func reconcileEmail(resource map[string]any, stored, typed string) {
 
 // userResource is the full representation of a user.
 func (r *request) userResource(view *state.Org, u *directory.User, groups bool) (map[string]any, error) {
-	resource, err := attributesOf(u, everything)
+	resource, err := attributesOf(view.Schema(), u, everything)
 	if err != nil {
 		return nil, err
 	}

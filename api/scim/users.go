@@ -84,7 +84,7 @@ func postUser(r *request) error {
 		ID:     access.NewID[directory.UserID](pass.Now()),
 		Source: directory.SourceSCIM, Connection: directory.ConnectionID(r.caller.Actor.ID),
 	}
-	if err := assign(&u, resource); err != nil {
+	if err := assign(pass.View().Schema(), &u, resource); err != nil {
 		return err
 	}
 	result, err := pass.Propose(r.Context(), &fsm.CreateUser{User: u}, access.IdempotencyKey{})
@@ -161,7 +161,8 @@ func (r *request) tryChange(pass *access.Pass, change func(map[string]any) (map[
 	if err := r.matches(old.Version); err != nil {
 		return err
 	}
-	before, err := attributesOf(old, everything)
+	schema := pass.View().Schema()
+	before, err := attributesOf(schema, old, everything)
 	if err != nil {
 		return err
 	}
@@ -170,11 +171,15 @@ func (r *request) tryChange(pass *access.Pass, change func(map[string]any) (map[
 		return err
 	}
 	next := *old
-	if err := assign(&next, after); err != nil {
+	if err := assign(schema, &next, after); err != nil {
 		return err
 	}
 	if same(&next, old) {
 		return r.writeUser(http.StatusOK, pass.View(), old)
+	}
+	// A provider can do nothing about values that the schema no longer allows.
+	if next.Custom, err = withoutDisallowed(schema, &next); err != nil {
+		return err
 	}
 	command := &fsm.UpdateUser{User: next, IfVersion: old.Version}
 	result, err := pass.Propose(r.Context(), command, access.IdempotencyKey{})
@@ -188,7 +193,7 @@ func (r *request) tryChange(pass *access.Pass, change func(map[string]any) (map[
 // same tells whether a proposal would change nothing. The fields are parts of
 // the attributes, except while an other way in has changed only the fields.
 func same(a, b *directory.User) bool {
-	return string(a.Attributes) == string(b.Attributes) && a.UserName == b.UserName && a.Active == b.Active &&
+	return string(a.Attributes) == string(b.Attributes) && string(a.Custom) == string(b.Custom) && a.UserName == b.UserName && a.Active == b.Active &&
 		a.ExternalID == b.ExternalID && a.Email == b.Email && a.DisplayName == b.DisplayName &&
 		a.GivenName == b.GivenName && a.FamilyName == b.FamilyName
 }

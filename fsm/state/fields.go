@@ -199,6 +199,7 @@ func (f *fields) instance(record any) {
 			one.flag("several", d.Several)
 			one.list("values", d.Values)
 			one.text("description", d.Description)
+			one.text("urn", d.URN)
 			f.raw(d.Name, one.render())
 		}
 	case *directory.PermissionText:

@@ -66,7 +66,7 @@ func setExtension(out map[string]any, key string, value any, opts Options) error
 	if !ok && value != nil {
 		return fault(InvalidValue, "extension %.200q must be an object", key)
 	}
-	urn := canonicalURN(key)
+	urn := opts.spelling(key)
 	if urn == "" {
 		return setCore(out, object, opts)
 	}

@@ -65,7 +65,7 @@ func TestStrictBodies(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", in, err, want)
 		}
 	}
-	declared := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes, Extensions: []string{custom}}
+	declared := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes, Extensions: []patch.Extension{{URN: custom, Attributes: []patch.Attribute{{Name: "tag"}}}}}
 	if _, err := patch.CanonicalUser([]byte(`{"userName":"a","`+custom+`":{"tag":"1"}}`), declared); err != nil {
 		t.Error(err)
 	}

@@ -308,6 +308,10 @@ func (t target) value(v any) (any, error) {
 // missing value removes the attribute.
 func (t target) removal(value any) (Op, error) {
 	whole := Op{Kind: Remove, Path: t.path}
+	if t.attr.kind == verbatim && t.sub == nil {
+		whole.Value = clone(value) // a declared attribute may have several
+		return whole, nil
+	}
 	if value == nil || !t.attr.multi || t.sub != nil || t.path.Filter != nil {
 		return whole, nil
 	}

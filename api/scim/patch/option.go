@@ -1,10 +1,5 @@
 package patch
 
-import (
-	"slices"
-	"strings"
-)
-
 // Options are the points where the text of the RFC and the practice of providers
 // collide; a connection sets them. The zero value follows practice, which is what
 // Entra and Okta need.
@@ -12,9 +7,9 @@ type Options struct {
 	ReplaceMissing    ReplaceMissing
 	UnknownMembers    UnknownMembers
 	UnknownAttributes UnknownAttributes
-	// Extensions are the URNs that the organization has declared. Without them
-	// an extension is kept as it came, or refused with RejectUnknownAttributes.
-	Extensions []string
+	// Extensions are those that the organization has declared. Any other is kept as
+	// it came, or refused with RejectUnknownAttributes.
+	Extensions []Extension
 }
 
 // ReplaceMissing says what a replacement does whose value filter matches no
@@ -66,8 +61,7 @@ func (o Options) unknown(name string) error {
 
 // extension judges an extension by its canonical URN.
 func (o Options) extension(urn string) error {
-	declared := func(known string) bool { return strings.EqualFold(known, urn) }
-	if urn == EnterpriseURN || slices.ContainsFunc(o.Extensions, declared) {
+	if _, declared := o.declaration(urn); urn == EnterpriseURN || declared {
 		return nil
 	}
 	return o.unknown(urn)
@@ -79,10 +73,17 @@ func (o Options) attribute(urn, name string) (*attribute, error) {
 	if err := o.extension(urn); err != nil {
 		return nil, err
 	}
+	if a := o.declared(urn, name); a != nil {
+		return a, nil
+	}
+	_, known := o.declaration(urn)
 	if urn == EnterpriseURN {
 		if a := find(enterpriseSchema, name); a != nil {
 			return a, nil
 		}
+		known = true
+	}
+	if known {
 		if err := o.unknown(urn + ":" + name); err != nil {
 			return nil, err
 		}

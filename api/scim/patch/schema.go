@@ -19,6 +19,7 @@ type kind int
 const (
 	text kind = iota
 	boolean
+	integer
 	complexValue
 	verbatim // an attribute we have no schema for: kept as it came
 )

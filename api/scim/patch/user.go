@@ -63,8 +63,15 @@ func applyUser(user map[string]any, op Op, opts Options) error {
 	if t.path.URN == "" {
 		return t.apply(user, op, opts)
 	}
-	if _, err := opts.attribute(t.path.URN, t.path.Attr); err != nil {
+	t.path.URN = opts.spelling(t.path.URN)
+	a, err := opts.attribute(t.path.URN, t.path.Attr)
+	if err != nil {
 		return err
+	}
+	if opts.declared(t.path.URN, t.path.Attr) != nil {
+		if t, op, err = t.typed(a, op); err != nil || op.Kind == "" {
+			return err
+		}
 	}
 	return inExtension(user, t.path.URN, func(extension map[string]any) error {
 		return t.apply(extension, op, opts)

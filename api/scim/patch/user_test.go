@@ -182,7 +182,7 @@ func TestStrictOptions(t *testing.T) {
 	needsTarget := patch.Options{ReplaceMissing: patch.ReplaceNeedsTarget}
 	known := patch.Options{UnknownAttributes: patch.RejectUnknownAttributes}
 	declared := known
-	declared.Extensions = []string{strings.ToUpper(custom)}
+	declared.Extensions = []patch.Extension{{URN: strings.ToUpper(custom), Attributes: []patch.Attribute{{Name: "tag"}}}}
 	for _, row := range []struct {
 		about, ops string
 		opts       patch.Options
@@ -217,25 +217,35 @@ func FuzzPatch(f *testing.F) {
 	f.Add(request(`{"op":"replace","value":{"name.givenName":"A","` + custom + `":{"tag":[1]}}}`))
 	f.Add(request(`{"op":"add","path":"roles[primary eq \"True\"].display","value":"D"}`))
 	f.Add(request(`{"op":"Remove","path":"members","value":[{"$ref":null,"value":"1"}]}`))
+	f.Add(request(`{"op":"add","value":{"` + custom + `":{"badge":"7","wards":["a",1]},"` + custom + `:night":"True"}}`))
+	f.Add(request(`{"op":"Remove","path":"` + custom + `:wards","value":["a"]}`))
+	declared := patch.Options{Extensions: []patch.Extension{{URN: custom, Attributes: []patch.Attribute{
+		{Name: "badge", Type: patch.Integer}, {Name: "night", Type: patch.Boolean}, {Name: "wards", Several: true},
+	}}}}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if first, err := patch.CanonicalUser(body, patch.Options{}); err == nil {
-			again, err := patch.CanonicalUser([]byte(text(t, first)), patch.Options{})
-			if err != nil || text(t, again) != text(t, first) {
-				t.Fatalf("%s became %s, %v", text(t, first), text(t, again), err)
-			}
-		}
-		ops, err := patch.Parse(body)
-		if err != nil {
-			return
-		}
-		before := object(t, working)
-		after, changed, err := patch.ApplyUser(before, ops, patch.Options{})
-		if text(t, before) != text(t, object(t, working)) {
-			t.Fatalf("the input became %s", text(t, before))
-		}
-		if err == nil && changed != (text(t, after) != text(t, before)) {
-			t.Fatalf("changed is %v for %s", changed, text(t, after))
-		}
-		_, _ = patch.GroupDelta(ops, patch.Options{})
+		fuzzPatch(t, body, patch.Options{})
+		fuzzPatch(t, body, declared)
 	})
+}
+
+func fuzzPatch(t *testing.T, body []byte, opts patch.Options) {
+	if first, err := patch.CanonicalUser(body, opts); err == nil {
+		again, err := patch.CanonicalUser([]byte(text(t, first)), opts)
+		if err != nil || text(t, again) != text(t, first) {
+			t.Fatalf("%s became %s, %v", text(t, first), text(t, again), err)
+		}
+	}
+	ops, err := patch.Parse(body)
+	if err != nil {
+		return
+	}
+	before := object(t, working)
+	after, changed, err := patch.ApplyUser(before, ops, opts)
+	if text(t, before) != text(t, object(t, working)) {
+		t.Fatalf("the input became %s", text(t, before))
+	}
+	if err == nil && changed != (text(t, after) != text(t, before)) {
+		t.Fatalf("changed is %v for %s", changed, text(t, after))
+	}
+	_, _ = patch.GroupDelta(ops, opts)
 }

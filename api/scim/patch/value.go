@@ -43,8 +43,11 @@ func (a *attribute) scalar(v any) (any, error) {
 	if v == nil || v == "" {
 		return nil, nil
 	}
-	if a.kind == boolean {
+	switch a.kind {
+	case boolean:
 		return a.boolean(v)
+	case integer:
+		return a.integer(v)
 	}
 	switch v := v.(type) {
 	case string:
@@ -72,6 +75,19 @@ func (a *attribute) boolean(v any) (any, error) {
 	return nil, fault(InvalidValue, "%s must be true or false", a.name)
 }
 
+// integer accepts text, since a provider may know no numbers.
+func (a *attribute) integer(v any) (any, error) {
+	digits, _ := v.(string)
+	if n, ok := v.(json.Number); ok {
+		digits = n.String()
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return nil, fault(InvalidValue, "%s must be a whole number", a.name)
+	}
+	return json.Number(strconv.FormatInt(n, 10)), nil
+}
+
 // single reads a complex attribute that has one value, such as a name, or a
 // manager in any of the shapes that providers send.
 func (a *attribute) single(v any) (any, error) {
@@ -91,7 +107,7 @@ func (a *attribute) single(v any) (any, error) {
 }
 
 func (a *attribute) list(v any) (any, error) {
-	if s, ok := v.(string); ok {
+	if s, ok := v.(string); ok && a.kind == complexValue {
 		v = unquote(s)
 	}
 	values, ok := v.([]any)
@@ -100,10 +116,7 @@ func (a *attribute) list(v any) (any, error) {
 	}
 	out := make([]any, 0, len(values))
 	for _, value := range values {
-		if s, ok := value.(string); ok {
-			value = unquote(s)
-		}
-		element, err := a.element(value)
+		element, err := a.one(value)
 		if err != nil {
 			return nil, err
 		}
@@ -113,6 +126,17 @@ func (a *attribute) list(v any) (any, error) {
 	}
 	onePrimary(out, out)
 	return out, nil
+}
+
+// one reads one of several values.
+func (a *attribute) one(v any) (any, error) {
+	if a.kind != complexValue {
+		return a.scalar(unwrap(v))
+	}
+	if s, ok := v.(string); ok {
+		v = unquote(s)
+	}
+	return a.element(v)
 }
 
 // unquote reads JSON that was sent as the text of a string, the way in which

@@ -789,12 +789,16 @@ func (x *Schema) GetVersion() uint64 {
 }
 
 type AttributeDefinition struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`               // lower-case letters, digits and underscores, at most 64 bytes
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`               // "string", "integer", "boolean" or "date"
-	Several       bool                   `protobuf:"varint,3,opt,name=several,proto3" json:"several,omitempty"`        // an array of values
-	Values        []string               `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`           // of a string: the allowed ones, at most 100
-	Description   string                 `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"` // at most 2,048 bytes
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`               // lower-case letters, digits and underscores, at most 64 bytes
+	Type        string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`               // "string", "integer", "boolean" or "date"
+	Several     bool                   `protobuf:"varint,3,opt,name=several,proto3" json:"several,omitempty"`        // an array of values
+	Values      []string               `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`           // of a string: the allowed ones, at most 100
+	Description string                 `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"` // at most 2,048 bytes
+	// Of the SCIM extension that it is an attribute of, as in
+	// urn:ietf:params:scim:schemas:extension:clinic:2.0:User; identity providers send
+	// and read it there. Empty: they do not know of it. At most 256 bytes.
+	Urn           string `protobuf:"bytes,6,opt,name=urn,proto3" json:"urn,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -860,6 +864,13 @@ func (x *AttributeDefinition) GetValues() []string {
 func (x *AttributeDefinition) GetDescription() string {
 	if x != nil {
 		return x.Description
+	}
+	return ""
+}
+
+func (x *AttributeDefinition) GetUrn() string {
+	if x != nil {
+		return x.Urn
 	}
 	return ""
 }
@@ -1190,13 +1201,14 @@ const file_authfi_v1_organization_proto_rawDesc = "" +
 	"attributes\x18\x01 \x03(\v2\x1e.authfi.v1.AttributeDefinitionR\n" +
 	"attributes\x126\n" +
 	"\bmodified\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\x04R\aversion\"\x91\x01\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\"\xa3\x01\n" +
 	"\x13AttributeDefinition\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
 	"\aseveral\x18\x03 \x01(\bR\aseveral\x12\x16\n" +
 	"\x06values\x18\x04 \x03(\tR\x06values\x12 \n" +
-	"\vdescription\x18\x05 \x01(\tR\vdescription\"\"\n" +
+	"\vdescription\x18\x05 \x01(\tR\vdescription\x12\x10\n" +
+	"\x03urn\x18\x06 \x01(\tR\x03urn\"\"\n" +
 	"\x10GetSchemaRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"b\n" +
 	"\x10SetSchemaRequest\x12\x0e\n" +
