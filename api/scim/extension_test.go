@@ -26,7 +26,7 @@ type declared struct {
 func newDeclared(t *testing.T) *declared {
 	d := &declared{world: newWorld(t)}
 	d.client = d.organization("clinic")
-	d.org, _ = d.connection()
+	d.org, _ = d.world.connection()
 	d.declare(clinicURN)
 	return d
 }
@@ -279,7 +279,7 @@ func TestValuesThatTheSchemaLost(t *testing.T) {
 // declared one an attribute that it has not is treated so.
 func TestUndeclaredExtensions(t *testing.T) {
 	d := newDeclared(t)
-	org, con := d.connection()
+	org, con := d.world.connection()
 	yes := true
 	d.world.must(org, &fsm.UpdateConnection{ID: con, RejectAttributes: &yes})
 	id := d.create("/Users", person("ada", `,"`+clinicURN+`":{"badge":7}`))

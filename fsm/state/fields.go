@@ -234,6 +234,9 @@ func (f *fields) connection(c *directory.Connection) {
 	f.flag("reject_attributes", c.Switches.RejectAttributes)
 	f.flag("sees_all", c.Switches.SeesAll)
 	f.flag("shares_names", c.Switches.SharesNames)
+	f.text("issuer", c.Trust.Issuer)
+	f.text("audience", c.Trust.Audience)
+	f.text("application", c.Trust.Application)
 	f.list("mappings", mappings)
 }
 
