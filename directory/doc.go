@@ -39,6 +39,8 @@
 //   - event: a fact that followed from an entry; (index, ordinal) is its name.
 //   - delta: the rows that one entry changed, never a list of users.
 //   - feed: the local, ordered tail of events.
+//   - event stream: a receiver's feed of events about users and groups, as tokens
+//     that the organization signs; it knows what the receiver has acknowledged.
 //   - verdict: deny or allow, with the reason; zero denies.
 //   - enforced index: the last index that the enforcement tables reflect.
 //   - digest: a checksum of the state at an index; equal on all nodes.

@@ -51,6 +51,9 @@ const (
 	JoinTokenCreated    EventType = "join_token.created"
 	JoinTokenRedeemed   EventType = "join_token.redeemed"
 	ConnectionUpdated   EventType = "connection.updated"
+	EventStreamCreated  EventType = "event_stream.created"
+	EventStreamUpdated  EventType = "event_stream.updated"
+	EventStreamDeleted  EventType = "event_stream.deleted"
 )
 
 // Event is an entry of an organization's audit log: a fact that followed from an
@@ -174,6 +177,7 @@ const (
 	RowAPIKey
 	RowSchema
 	RowPermission
+	RowEventStream
 )
 
 // Row names one changed row.

@@ -88,11 +88,12 @@ func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
 	return denied()
 }
 
-// A node acts for a credential that it has verified itself (a refresh token)
-// or for its timers.
+// A node acts for a credential that it has verified itself (a refresh token, the
+// token of an event stream) or for its timers.
 func authorizeNode(c Command) error {
 	switch c.Kind() {
-	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken, KindExpireGrants:
+	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken, KindExpireGrants,
+		KindAcknowledgeEvents:
 		return nil
 	}
 	return denied()

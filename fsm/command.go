@@ -58,6 +58,13 @@ const (
 	KindSetConnectionMappings
 )
 
+// Kinds of event streams. The numbers between are given to others.
+const (
+	KindPutEventStream Kind = iota + 52
+	KindDeleteEventStream
+	KindAcknowledgeEvents
+)
+
 // Command is a request for change. The two kinds of command are closed sets:
 // their apply methods are unexported, so that commands exist only here.
 type Command interface{ Kind() Kind }
@@ -221,6 +228,19 @@ func newDirectory(kind Kind) Command {
 		return new(RevokeConnectionToken)
 	case KindSetConnectionMappings:
 		return new(SetConnectionMappings)
+	}
+	return newEventStream(kind)
+}
+
+// newEventStream continues New with event streams.
+func newEventStream(kind Kind) Command {
+	switch kind {
+	case KindPutEventStream:
+		return new(PutEventStream)
+	case KindDeleteEventStream:
+		return new(DeleteEventStream)
+	case KindAcknowledgeEvents:
+		return new(AcknowledgeEvents)
 	}
 	return nil
 }

@@ -151,6 +151,13 @@ func (b *before) credentialsProblem(now *state.Org) (problem string) {
 		}
 		return true
 	})
+	now.EachEventStream(func(s *directory.EventStream) bool {
+		was, old := b.view.EventStream(s.ID)
+		if (!old || s.Audience != was.Audience) && !slices.Contains(b.held, directory.ReadDirectory) {
+			problem = "somebody reads the directory by an event stream"
+		}
+		return true
+	})
 	return problem
 }
 
@@ -303,6 +310,7 @@ func TestTheSearchFindsWhatOwnersMayDo(t *testing.T) {
 		&fsm.UpdateUser{}, &fsm.SetUserActive{}, &fsm.DeleteUser{}, &fsm.CreateAPIKey{}, &fsm.RevokeAPIKey{},
 		&fsm.ChangeGroup{}, &fsm.DeleteGroup{}, &fsm.NestGroup{}, &fsm.UnnestGroup{}, &fsm.UpdateRole{}, &fsm.DeleteRole{},
 		&fsm.AssignRole{}, &fsm.UnassignRole{}, &fsm.StartSession{}, &fsm.EndSession{}, &fsm.EndUserSessions{}, &fsm.CreateConnection{},
+		&fsm.PutEventStream{},
 	} {
 		if !found[fmt.Sprintf("%T", command)] {
 			t.Errorf("an owner's %T is no finding", command)

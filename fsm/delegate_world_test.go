@@ -110,6 +110,7 @@ func world(t *testing.T, held []directory.Permission) *ward {
 	w.must(&fsm.CreateService{Service: directory.Service{ID: id[directory.ServiceID](0), Name: "charts", Listen: []string{"192.0.2.1:80"}}})
 	w.must(&fsm.SetPolicies{Service: id[directory.ServiceID](0), Policies: []directory.RoutePolicy{{Path: "/", Roles: []string{gateName, strangerName}}}})
 	w.must(&fsm.CreateConnection{Connection: directory.Connection{ID: id[directory.ConnectionID](0), Provider: "okta"}})
+	w.must(&fsm.PutEventStream{Stream: worldStream()})
 	for _, n := range []int{owner, settler} {
 		w.must(&fsm.StartSession{ID: id[directory.SessionID](n), User: userID(n)})
 		w.must(&fsm.CreateAPIKey{Key: directory.APIKey{ID: id[directory.APIKeyID](n), Name: "k", Owner: userID(n), Permissions: []directory.Permission{directory.ManageSettings}}})
@@ -165,6 +166,7 @@ func allAttempts(w *ward) (all attempts) {
 	all.onGroups()
 	all.onRoles(w)
 	all.onSettings()
+	all.onEventStreams(w)
 	all.onSessions()
 	return all
 }
@@ -296,6 +298,25 @@ func (a *attempts) onSettings() {
 	a.add(directory.ManageSettings, &fsm.SetPolicies{Service: own, Policies: policies}, "")
 	a.add(directory.ManageSettings, &fsm.DeleteService{ID: service}, "")
 	a.add(directory.ManageOrganization, &fsm.SetRetention{Retention: directory.Retention{Count: directory.RetentionCountMin}}, "")
+}
+
+// worldStream is the event stream of the world, before it has a version.
+func worldStream() directory.EventStream {
+	return directory.EventStream{ID: id[directory.EventStreamID](0), Audience: "a", Delivery: directory.DeliveryPoll, Token: [32]byte{7}}
+}
+
+func (a *attempts) onEventStreams(w *ward) {
+	stream := worldStream()
+	there, _ := w.view().EventStream(stream.ID)
+	stream.Version = there.Version
+	paused := stream
+	paused.Paused = true
+	a.add(directory.ManageSettings, &fsm.PutEventStream{Stream: paused}, "paused")
+	stream.Audience = "another"
+	a.add(directory.ManageSettings, &fsm.PutEventStream{Stream: stream}, "another audience")
+	stream.ID, stream.Version = id[directory.EventStreamID](1), 0
+	a.add(directory.ManageSettings, &fsm.PutEventStream{Stream: stream}, "new")
+	a.add(directory.ManageSettings, &fsm.DeleteEventStream{ID: paused.ID}, "")
 }
 
 func (a *attempts) onSessions() {

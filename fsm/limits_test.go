@@ -262,6 +262,19 @@ var limitsOfLists = []sized{
 	}, func(_ *ward, n int) fsm.Command {
 		return &fsm.RotateConnectionToken{ID: id[directory.ConnectionID](1), Token: directory.ConnectionToken{Hash: [32]byte{1}, Hint: text(n)}}
 	}, directory.KindInvalid},
+	{"name of an event stream", directory.NameMax, nil, func(_ *ward, n int) fsm.Command {
+		return putStream(func(s *directory.EventStream) { s.Name = text(n) })
+	}, directory.KindInvalid},
+	{"audience of an event stream", directory.AudienceMax, nil, func(_ *ward, n int) fsm.Command {
+		return putStream(func(s *directory.EventStream) { s.Audience = text(n) })
+	}, directory.KindInvalid},
+	{"URL of an event stream", directory.StreamURLMax, nil, func(_ *ward, n int) fsm.Command {
+		const host = "https://receiver.example/"
+		return putStream(func(s *directory.EventStream) { pushed(s); s.URL = host + text(n-len(host)) })
+	}, directory.KindInvalid},
+	{"acknowledged at once", directory.StreamWindow, func(w *ward) { w.must(putStream(nil)) }, func(_ *ward, n int) fsm.Command {
+		return &fsm.AcknowledgeEvents{ID: streamID, Places: make([]directory.EventPlace, n)}
+	}, directory.KindInvalid},
 	{"quota", directory.UserQuotaMax, nil, func(_ *ward, n int) fsm.Command {
 		return &fsm.SetOrganizationLimits{UserQuota: uint32(n)}
 	}, directory.KindInvalid},
@@ -283,6 +296,9 @@ func TestLimitsOfHowMany(t *testing.T) {
 		{"services", fsm.ServicesMax, nil, func(_ *ward, n int) fsm.OrgCommand {
 			return &fsm.CreateService{Service: directory.Service{ID: id[directory.ServiceID](n), Name: fmt.Sprint(n), Listen: []string{"192.0.2.1:80"}}}
 		}, &fsm.DeleteService{ID: id[directory.ServiceID](3)}},
+		{"event streams", fsm.EventStreamsMax, nil, func(_ *ward, n int) fsm.OrgCommand {
+			return putStream(func(s *directory.EventStream) { s.ID = id[directory.EventStreamID](n) })
+		}, &fsm.DeleteEventStream{ID: id[directory.EventStreamID](3)}},
 		{"sessions of a user", directory.SessionsPerUser, func(w *ward) { w.must(&fsm.CreateUser{User: user(1)}) }, func(_ *ward, n int) fsm.OrgCommand {
 			return &fsm.StartSession{ID: id[directory.SessionID](n), User: userID(1)}
 		}, &fsm.EndSession{ID: id[directory.SessionID](3)}},

@@ -269,6 +269,8 @@ func objectID(key string) string {
 		return directory.ServiceID(id).String()
 	case tableAPIKey:
 		return directory.APIKeyID(id).String()
+	case tableEventStream:
+		return directory.EventStreamID(id).String()
 	case tableOperator:
 		return directory.OperatorID(id).String()
 	}

@@ -189,6 +189,8 @@ func (f *fields) instance(record any) {
 	case nil:
 	case *directory.Connection:
 		f.connection(r)
+	case *directory.EventStream:
+		f.eventStream(r)
 	case *directory.SigningKey:
 		f.text("kid", r.ID)
 		f.number("state", int64(r.State))
@@ -238,6 +240,22 @@ func (f *fields) connection(c *directory.Connection) {
 	f.text("audience", c.Trust.Audience)
 	f.text("application", c.Trust.Application)
 	f.list("mappings", mappings)
+}
+
+// eventStream leaves out how far its receiver has come: that is no one's decision.
+func (f *fields) eventStream(s *directory.EventStream) {
+	f.text("name", s.Name)
+	f.text("audience", s.Audience)
+	f.text("delivery", string(s.Delivery))
+	if token := (directory.ConnectionToken{Hash: s.Token}); s.Token != [32]byte{} {
+		f.text("token", token.Name().String())
+	}
+	f.text("url", s.URL)
+	f.flag("authorization", len(s.Authorization) > 0)
+	f.list("events", s.Events)
+	f.flag("full", s.Full)
+	f.flag("paused", s.Paused)
+	f.text("reason", s.Reason)
 }
 
 func (f *fields) user(u *directory.User) {

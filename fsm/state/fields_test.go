@@ -21,6 +21,7 @@ var silent = map[string][]string{
 	"Session":        {"ID", "Refresh", "Previous", "Successor", "Refreshed", "Created", "Tokens", "Version"},
 	"APIKey":         {"ID", "Token", "Created", "Version"},
 	"Connection":     {"ID", "Token", "Created", "Version"},
+	"EventStream":    {"ID", "Created", "Version", "Progress"},
 	"Service":        {"ID", "Created", "Modified", "Version"},
 	"SigningKey":     {"Public", "Sealed", "Created", "Version"},
 	"Schema":         {"Modified", "Version"},
@@ -35,6 +36,7 @@ var auditedRecords = []any{
 	&directory.User{}, &directory.Group{}, &directory.Role{}, &directory.Assignment{}, &directory.Session{},
 	&directory.APIKey{}, &directory.Connection{}, &directory.Service{}, &directory.SigningKey{}, &directory.Schema{},
 	&directory.PermissionText{}, &directory.Organization{}, &directory.Operator{}, &directory.JoinToken{}, &directory.TokenSecret{},
+	&directory.EventStream{},
 }
 
 // set gives a value other content than the zero value.

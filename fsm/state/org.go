@@ -94,6 +94,9 @@ func (r *rows) Session(id directory.SessionID) (*directory.Session, bool) {
 func (r *rows) Connection(id directory.ConnectionID) (*directory.Connection, bool) {
 	return get[directory.Connection](r, idKey(tableConnection, id))
 }
+func (r *rows) EventStream(id directory.EventStreamID) (*directory.EventStream, bool) {
+	return get[directory.EventStream](r, idKey(tableEventStream, id))
+}
 func (r *rows) Service(id directory.ServiceID) (*directory.Service, bool) {
 	return get[directory.Service](r, idKey(tableService, id))
 }
@@ -164,6 +167,9 @@ func (r *rows) EachGroup(after directory.GroupID, yield func(*directory.Group) b
 func (r *rows) EachRole(yield func(*directory.Role) bool) { each(r, tableRole, "", yield) }
 func (r *rows) EachConnection(yield func(*directory.Connection) bool) {
 	each(r, tableConnection, "", yield)
+}
+func (r *rows) EachEventStream(yield func(*directory.EventStream) bool) {
+	each(r, tableEventStream, "", yield)
 }
 func (r *rows) EachService(yield func(*directory.Service) bool) { each(r, tableService, "", yield) }
 func (r *rows) EachKey(yield func(*directory.SigningKey) bool)  { each(r, tableKey, "", yield) }
@@ -250,9 +256,10 @@ func (r *rows) Groups() int { return r.counts[tableGroup] }
 func (r *rows) Roles() int  { return r.counts[tableRole] }
 func (r *rows) Events() int { return r.counts[tableEvent] }
 
-// Services and Connections count rows.
-func (r *rows) Services() int    { return r.counts[tableService] }
-func (r *rows) Connections() int { return r.counts[tableConnection] }
+// Services, Connections and EventStreams count rows.
+func (r *rows) Services() int     { return r.counts[tableService] }
+func (r *rows) Connections() int  { return r.counts[tableConnection] }
+func (r *rows) EventStreams() int { return r.counts[tableEventStream] }
 
 // Request finds what a request id has already done.
 func (r *rows) Request(id directory.RequestID) (*Remembered, bool) {

@@ -20,6 +20,14 @@ func (tx *OrgTx) PutConnection(c *directory.Connection) { tx.put(idKey(tableConn
 // DeleteConnection removes a connection; its objects stay.
 func (tx *OrgTx) DeleteConnection(c *directory.Connection) { tx.remove(idKey(tableConnection, c.ID)) }
 
+// PutEventStream creates or replaces an event stream.
+func (tx *OrgTx) PutEventStream(s *directory.EventStream) { tx.put(idKey(tableEventStream, s.ID), s) }
+
+// DeleteEventStream removes an event stream.
+func (tx *OrgTx) DeleteEventStream(s *directory.EventStream) {
+	tx.remove(idKey(tableEventStream, s.ID))
+}
+
 // PutService creates or replaces a service.
 func (tx *OrgTx) PutService(s *directory.Service) {
 	if old, ok := tx.Service(s.ID); ok {

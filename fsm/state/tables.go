@@ -28,6 +28,7 @@ const (
 	tableAPIKey       = 'y' // APIKeyID → APIKey
 	tableSchema       = 'x' // → Schema, at most one row
 	tablePermission   = 'd' // permission → PermissionText
+	tableEventStream  = 'f' // EventStreamID → EventStream
 	tableOperator     = 'p' // instance: OperatorID → Operator
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
@@ -144,6 +145,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.Schema))
 	case tablePermission:
 		return into(new(directory.PermissionText))
+	case tableEventStream:
+		return into(new(directory.EventStream))
 	case tableOperator:
 		return into(new(directory.Operator))
 	case tableJoinToken:
