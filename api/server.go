@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/authfi/authfi/api/authzen"
+	"github.com/authfi/authfi/api/eventstream"
 	"github.com/authfi/authfi/api/openapi"
 )
 
@@ -26,6 +27,7 @@ type Handlers struct {
 	REST    http.Handler // /api/v1/ and the Connect procedures
 	OIDC    http.Handler // /o/
 	Events  http.Handler // /api/v1/events
+	Polls   http.Handler // /o/{slug}/events/poll
 	AuthZEN http.Handler // /access/v1/, the same under /o/{slug}, and its metadata
 	Health  Health
 	Metrics http.Handler // /metrics
@@ -49,6 +51,7 @@ func New(h Handlers, log *slog.Logger) http.Handler {
 		mux.Handle(path, h.AuthZEN)
 	}
 	mux.Handle("GET /api/v1/events", h.Events)
+	mux.Handle(eventstream.PollPath, h.Polls)
 	mux.Handle("GET "+openapi.Path, openapi.Handler())
 	mux.Handle("/api/v1/", h.REST)
 	mux.Handle("GET /metrics", h.Metrics)

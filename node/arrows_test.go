@@ -71,13 +71,16 @@ var arrows = map[string][]string{
 	"api/rest": {"proto/gen/*"},
 	// watch answers a procedure and writes its messages as REST does.
 	"api/watch": {"directory", "fsm/state", "api/access", "api/problem", "api/rest", "proto/gen/*"},
-	"api":       {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
+	// eventstream shows resources as SCIM does and signs as login does; what it pushes
+	// carries a header that the keyring sealed.
+	"api/eventstream": {"directory", "fsm", "fsm/state", "api/access", "api/login", "api/scim", "keyring"},
+	"api":             {"api/*", "directory", "fsm", "fsm/state", "proto/gen/*"},
 
 	"node/feed":    {"directory"},
 	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
-		"api", "api/access", "api/admin", "api/authzen", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
+		"api", "api/access", "api/admin", "api/authzen", "api/eventstream", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
 	"node/nodetest": {"node"},

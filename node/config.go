@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ type Config struct {
 	Enforce EnforceConfig `json:"enforce"`
 	// Issuers is whom this node asks for the keys of tokens that it has not issued.
 	Issuers IssuersConfig `json:"issuers,omitzero"`
+	// Push is where this node may deliver security event tokens to.
+	Push PushConfig `json:"push,omitzero"`
 	// First is set on the node that initialised the cluster.
 	First *FirstConfig `json:"first,omitempty"`
 
@@ -50,6 +53,31 @@ type IssuersConfig struct {
 	Hosts []string `json:"hosts,omitempty"`
 	// CAFile holds the CAs, as PEM, that vouch for them instead of the machine's.
 	CAFile string `json:"ca_file,omitempty"`
+}
+
+// PushConfig widens where receivers of event streams may be. The zero value allows
+// addresses of the public internet with a certificate that the machine trusts.
+type PushConfig struct {
+	// Private allows addresses of private networks and of this machine.
+	Private bool `json:"private,omitempty"`
+	// CA is a PEM file of the CAs of receivers, in place of those of the machine.
+	CA string `json:"ca,omitempty"`
+}
+
+// roots are the CAs of receivers; nil for those of the machine.
+func (p PushConfig) roots() (*x509.CertPool, error) {
+	if p.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(p.CA)
+	if err != nil {
+		return nil, fmt.Errorf("CAs of receivers: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CAs of receivers: %s holds no certificate", p.CA)
+	}
+	return pool, nil
 }
 
 // FirstConfig is what the first start puts into the log.

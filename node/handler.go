@@ -7,6 +7,7 @@ import (
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/api/authzen"
+	"github.com/authfi/authfi/api/eventstream"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/rest"
 	"github.com/authfi/authfi/api/scim"
@@ -26,6 +27,14 @@ func (n *Node) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	roots, err := n.cfg.Push.roots()
+	if err != nil {
+		return nil, err
+	}
+	n.streams = eventstream.New(eventstream.Config{
+		Gate: n.gate, Tokens: n.tokens, Ring: n.ring, Issuer: n.cfg.Issuer, Wait: n.feed.Wait, Log: n.log,
+		Private: n.cfg.Push.Private, Roots: roots,
+	})
 	return api.New(api.Handlers{
 		SCIM: scim.New(scim.Config{
 			Gate: n.gate, Ring: n.ring, Base: func(*http.Request) string { return n.cfg.Issuer }, Journal: n.journal, Log: n.log,
@@ -34,6 +43,7 @@ func (n *Node) handler() (http.Handler, error) {
 		OIDC:    login.Handler(n.gate, n.tokens, n.sessions),
 		AuthZEN: authzen.New(authzen.Config{Gate: n.gate, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log}),
 		Events:  n.watcher.Events(),
+		Polls:   n.streams,
 		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader},
 		Metrics: n.metrics(),
 	}, n.log), nil

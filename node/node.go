@@ -16,6 +16,7 @@ import (
 
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/api/eventstream"
 	"github.com/authfi/authfi/api/issuer"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/scim/journal"
@@ -47,6 +48,7 @@ type Node struct {
 	watcher  *watch.Watcher
 	journal  *journal.Journal
 	issuers  *issuer.Issuers
+	streams  *eventstream.Streams
 	server   *http.Server
 	listener net.Listener
 
@@ -98,7 +100,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	}
 	n.openGate()
 	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
-	return n, n.openServer()
+	if err = n.openServer(); err != nil {
+		return n, err
+	}
+	n.background.Go(func() { n.streams.Run(background, n.cluster.IsLeader) })
+	return n, nil
 }
 
 func (n *Node) openMachine() error {
@@ -159,6 +165,7 @@ func (n *Node) openServer() error {
 	}
 	n.server = api.NewHTTPServer(handler, n.log)
 	n.server.RegisterOnShutdown(n.watcher.Close)
+	n.server.RegisterOnShutdown(n.streams.Close)
 	n.server.TLSConfig = &tls.Config{
 		Certificates: []tls.Certificate{certificate},
 		MinVersion:   tls.VersionTLS12, // Entra's provisioning service speaks nothing newer

@@ -15,10 +15,11 @@ import (
 // then the ids under which the hash is stored and 32 random bytes. So no table
 // of credentials spans organizations.
 const (
-	operatorPrefix   = "afo_" // OperatorID, secret
-	connectionPrefix = "afs_" // OrgID, ConnectionID, secret
-	apiKeyPrefix     = "afk_" // OrgID, APIKeyID, secret
-	refreshPrefix    = "afr_" // OrgID, SessionID, secret
+	operatorPrefix    = "afo_" // OperatorID, secret
+	connectionPrefix  = "afs_" // OrgID, ConnectionID, secret
+	apiKeyPrefix      = "afk_" // OrgID, APIKeyID, secret
+	refreshPrefix     = "afr_" // OrgID, SessionID, secret
+	eventStreamPrefix = "afe_" // OrgID, EventStreamID, secret
 )
 
 const secretSize = 32
@@ -60,10 +61,9 @@ func parseOpaque(prefix, token string, ids ...*[16]byte) bool {
 // so a plain hash cannot be searched.
 func Hash(token string) [32]byte { return sha256.Sum256([]byte(token)) }
 
-func matches(token string, stored [32]byte) bool {
-	hash := Hash(token)
-	return subtle.ConstantTimeCompare(hash[:], stored[:]) == 1
-}
+func matches(token string, stored [32]byte) bool { return sameHash(Hash(token), stored) }
+
+func sameHash(a, b [32]byte) bool { return subtle.ConstantTimeCompare(a[:], b[:]) == 1 }
 
 // matchesAny compares with as many stored hashes as a connection can have, whether
 // it has them or not, so that the time tells nothing.

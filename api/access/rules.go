@@ -100,6 +100,13 @@ var rules = map[Operation]Rule{
 	"connections.state":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"connections.requests": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 
+	"event-streams.list":   {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"event-streams.get":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"event-streams.create": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"event-streams.update": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"event-streams.rotate": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"event-streams.delete": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+
 	"sessions.list":     {Scope: Organization, Operator: true, Permission: directory.ManageSessions, Self: true},
 	"sessions.start":    {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 	"sessions.end":      {Scope: Organization, Operator: true, Permission: directory.ManageSessions},

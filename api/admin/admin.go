@@ -86,6 +86,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewPermissionServiceHandler(a, options...))
 	add(authfiv1connect.NewConnectionServiceHandler(a, options...))
 	add(authfiv1connect.NewConnectionStateServiceHandler(a, options...))
+	add(authfiv1connect.NewEventStreamServiceHandler(a, options...))
 	add(authfiv1connect.NewSessionServiceHandler(a, options...))
 	add(authfiv1connect.NewServiceServiceHandler(a, options...))
 	add(authfiv1connect.NewSyncLogServiceHandler(a, options...))

@@ -44,7 +44,7 @@ type twin struct {
 // prefixes of ids by kind of object.
 var prefixes = map[string]string{
 	"org": "org-", "user": "usr-", "group": "grp-", "role": "rol-", "session": "ses-", "service": "svc-",
-	"connection": "con-", "api_key": "apk-", "operator": "opr-",
+	"connection": "con-", "api_key": "apk-", "operator": "opr-", "event_stream": "evs-",
 }
 
 // everything is what an owner holds.
@@ -67,7 +67,7 @@ func newTwin(s *server, slug, note string) *twin {
 	w.owner = s.as(session.text(s.t, "access_token"))
 	key := s.ok("POST", "/api/v1/api-keys", `{"org_id":"`+w.org+`","name":"boss","user_id":"`+boss+`","permissions":`+string(permissions)+`}`)
 	w.key = s.as(key.text(s.t, "key"))
-	for _, kind := range []string{"user", "group", "role", "session", "service", "connection", "api_key"} {
+	for _, kind := range []string{"user", "group", "role", "session", "service", "connection", "event_stream", "api_key"} {
 		w.ids[kind] = w.fresh(kind, note)
 	}
 	inner := w.fresh("group", note)
@@ -99,6 +99,9 @@ func (w *twin) fresh(kind, note string) string {
 		return post("/api/v1/services", `{"org_id":%q,"name":%q,"listen":["127.0.0.1:%d"]}`, w.org, name, 20_000+w.made).text(w.s.t, "id")
 	case "connection":
 		return post("/api/v1/organizations/"+w.org+"/scim-connections", `{"provider":"entra"}`).text(w.s.t, "id")
+	case "event_stream":
+		made := post("/api/v1/organizations/"+w.org+"/event-streams", `{"name":%q,"audience":%q,"delivery":"poll"}`, name, note)
+		return made["event_stream"].(map[string]any)["id"].(string)
 	case "api_key":
 		made := post("/api/v1/api-keys", `{"org_id":%q,"name":%q,"user_id":%q,"permissions":["read:directory"]}`, w.org, name, w.boss())
 		return made["api_key"].(map[string]any)["id"].(string)
@@ -136,6 +139,7 @@ func kindOf(field protoreflect.FieldDescriptor) string {
 // kindOfMessage is the kind of the field id of a request.
 func kindOfMessage(message string) string {
 	for _, row := range []struct{ part, kind string }{
+		{"EventStream", "event_stream"},
 		{"ListUserGroups", "user"}, {"Group", "group"}, {"Role", "role"}, {"Organization", "org"}, {"Domain", "org"}, {"Schema", "org"},
 		{"User", "user"}, {"Session", "session"}, {"Policies", "service"}, {"Service", "service"}, {"Connection", "connection"},
 		{"ApiKey", "api_key"}, {"Operator", "operator"},
@@ -154,7 +158,7 @@ var instanceOnly = map[string]bool{"OperatorService.DeleteOperator": true}
 // free are what the other fields hold, so that a request is well formed.
 var free = map[string]any{
 	"limit": 2, "slug": "some-slug", "name": "some name", "email": "some@example.org", "user_name": "some.user",
-	"permission": "read:patients", "permissions": []any{"read:patients"}, "provider": "entra", "amr": []any{"pwd", "otp"},
+	"permission": "read:patients", "permissions": []any{"read:patients"}, "provider": "entra", "audience": "https://receiver.example", "delivery": "poll", "amr": []any{"pwd", "otp"},
 	"domain": "clinic.example", "count": 5000, "days": 30, "listen": []any{"127.0.0.1:29999"}, "description": "text",
 	"status": "active", "from": 1, "user_quota": 5000,
 }

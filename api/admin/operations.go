@@ -88,6 +88,13 @@ var operations = map[string]access.Operation{
 	authfiv1connect.ConnectionStateServiceGetConnectionStateProcedure:     "connections.state",
 	authfiv1connect.ConnectionStateServiceListConnectionRequestsProcedure: "connections.requests",
 
+	authfiv1connect.EventStreamServiceListEventStreamsProcedure:       "event-streams.list",
+	authfiv1connect.EventStreamServiceGetEventStreamProcedure:         "event-streams.get",
+	authfiv1connect.EventStreamServiceCreateEventStreamProcedure:      "event-streams.create",
+	authfiv1connect.EventStreamServiceUpdateEventStreamProcedure:      "event-streams.update",
+	authfiv1connect.EventStreamServiceRotateEventStreamTokenProcedure: "event-streams.rotate",
+	authfiv1connect.EventStreamServiceDeleteEventStreamProcedure:      "event-streams.delete",
+
 	authfiv1connect.SessionServiceStartSessionProcedure:    "sessions.start",
 	authfiv1connect.SessionServiceListSessionsProcedure:    "sessions.list",
 	authfiv1connect.SessionServiceEndSessionProcedure:      "sessions.end",

@@ -96,7 +96,7 @@ func (w *world) serve() {
 	log := slog.New(slog.NewTextHandler(w.t.Output(), nil))
 	none := http.NotFoundHandler()
 	server := httptest.NewServer(api.New(api.Handlers{
-		SCIM: none, REST: none, OIDC: none, Events: none, Metrics: none,
+		SCIM: none, REST: none, OIDC: none, Events: none, Polls: none, Metrics: none,
 		AuthZEN: authzen.New(authzen.Config{Gate: w.gate, Ring: w.ring, Issuer: issuer, Log: log}),
 	}, log))
 	w.t.Cleanup(server.Close)

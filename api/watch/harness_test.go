@@ -162,7 +162,7 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 	must(w.t, err)
 	handler := api.New(api.Handlers{
 		REST: w.counted(procedures), Events: w.counted(watcher.Events()),
-		AuthZEN: http.NotFoundHandler(), SCIM: http.NotFoundHandler(), OIDC: http.NotFoundHandler(), Metrics: http.NotFoundHandler(),
+		AuthZEN: http.NotFoundHandler(), SCIM: http.NotFoundHandler(), OIDC: http.NotFoundHandler(), Polls: http.NotFoundHandler(), Metrics: http.NotFoundHandler(),
 	}, quiet)
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = api.NewHTTPServer(handler, quiet)
