@@ -126,7 +126,7 @@ func (a *api) change(s *directory.EventStream, org directory.OrgID, m mask, r *a
 		}
 	}
 	if m.changes("events") {
-		s.Events = r.GetEvents()
+		s.Events = r.GetEvents().GetEvents()
 	}
 	if m.changes("full") {
 		s.Full = r.GetFull()

@@ -677,7 +677,7 @@ type UpdateEventStreamRequest struct {
 	Audience      *string                `protobuf:"bytes,4,opt,name=audience,proto3,oneof" json:"audience,omitempty"` // at most 512 bytes
 	Url           *string                `protobuf:"bytes,5,opt,name=url,proto3,oneof" json:"url,omitempty"`
 	Authorization *string                `protobuf:"bytes,6,opt,name=authorization,proto3,oneof" json:"authorization,omitempty"` // empty: none is sent any more
-	Events        []string               `protobuf:"bytes,7,rep,name=events,proto3" json:"events,omitempty"`                     // named in update_mask and empty: all
+	Events        *EventNames            `protobuf:"bytes,7,opt,name=events,proto3" json:"events,omitempty"`                     // present: replaces which events are wanted
 	Full          *bool                  `protobuf:"varint,8,opt,name=full,proto3,oneof" json:"full,omitempty"`
 	Paused        *bool                  `protobuf:"varint,9,opt,name=paused,proto3,oneof" json:"paused,omitempty"`
 	UpdateMask    []string               `protobuf:"bytes,10,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"` // at most 100 names of fields
@@ -757,7 +757,7 @@ func (x *UpdateEventStreamRequest) GetAuthorization() string {
 	return ""
 }
 
-func (x *UpdateEventStreamRequest) GetEvents() []string {
+func (x *UpdateEventStreamRequest) GetEvents() *EventNames {
 	if x != nil {
 		return x.Events
 	}
@@ -785,6 +785,51 @@ func (x *UpdateEventStreamRequest) GetUpdateMask() []string {
 	return nil
 }
 
+// EventNames are names without their prefix, as "prov:create".
+type EventNames struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []string               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"` // empty: all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventNames) Reset() {
+	*x = EventNames{}
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventNames) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventNames) ProtoMessage() {}
+
+func (x *EventNames) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventNames.ProtoReflect.Descriptor instead.
+func (*EventNames) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EventNames) GetEvents() []string {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
 type RotateEventStreamTokenRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
@@ -795,7 +840,7 @@ type RotateEventStreamTokenRequest struct {
 
 func (x *RotateEventStreamTokenRequest) Reset() {
 	*x = RotateEventStreamTokenRequest{}
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[9]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +852,7 @@ func (x *RotateEventStreamTokenRequest) String() string {
 func (*RotateEventStreamTokenRequest) ProtoMessage() {}
 
 func (x *RotateEventStreamTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[9]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +865,7 @@ func (x *RotateEventStreamTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateEventStreamTokenRequest.ProtoReflect.Descriptor instead.
 func (*RotateEventStreamTokenRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{9}
+	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotateEventStreamTokenRequest) GetOrgId() string {
@@ -847,7 +892,7 @@ type RotateEventStreamTokenResponse struct {
 
 func (x *RotateEventStreamTokenResponse) Reset() {
 	*x = RotateEventStreamTokenResponse{}
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[10]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +904,7 @@ func (x *RotateEventStreamTokenResponse) String() string {
 func (*RotateEventStreamTokenResponse) ProtoMessage() {}
 
 func (x *RotateEventStreamTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[10]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +917,7 @@ func (x *RotateEventStreamTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateEventStreamTokenResponse.ProtoReflect.Descriptor instead.
 func (*RotateEventStreamTokenResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{10}
+	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RotateEventStreamTokenResponse) GetToken() string {
@@ -899,7 +944,7 @@ type DeleteEventStreamRequest struct {
 
 func (x *DeleteEventStreamRequest) Reset() {
 	*x = DeleteEventStreamRequest{}
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[11]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +956,7 @@ func (x *DeleteEventStreamRequest) String() string {
 func (*DeleteEventStreamRequest) ProtoMessage() {}
 
 func (x *DeleteEventStreamRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[11]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +969,7 @@ func (x *DeleteEventStreamRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEventStreamRequest.ProtoReflect.Descriptor instead.
 func (*DeleteEventStreamRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{11}
+	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteEventStreamRequest) GetOrgId() string {
@@ -949,7 +994,7 @@ type DeleteEventStreamResponse struct {
 
 func (x *DeleteEventStreamResponse) Reset() {
 	*x = DeleteEventStreamResponse{}
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[12]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1006,7 @@ func (x *DeleteEventStreamResponse) String() string {
 func (*DeleteEventStreamResponse) ProtoMessage() {}
 
 func (x *DeleteEventStreamResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_event_stream_proto_msgTypes[12]
+	mi := &file_authfi_v1_event_stream_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1019,7 @@ func (x *DeleteEventStreamResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteEventStreamResponse.ProtoReflect.Descriptor instead.
 func (*DeleteEventStreamResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{12}
+	return file_authfi_v1_event_stream_proto_rawDescGZIP(), []int{13}
 }
 
 var File_authfi_v1_event_stream_proto protoreflect.FileDescriptor
@@ -1034,15 +1079,15 @@ const file_authfi_v1_event_stream_proto_rawDesc = "" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\">\n" +
 	"\x15GetEventStreamRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"\xf0\x02\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\x87\x03\n" +
 	"\x18UpdateEventStreamRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x17\n" +
 	"\x04name\x18\x03 \x01(\tH\x00R\x04name\x88\x01\x01\x12\x1f\n" +
 	"\baudience\x18\x04 \x01(\tH\x01R\baudience\x88\x01\x01\x12\x15\n" +
 	"\x03url\x18\x05 \x01(\tH\x02R\x03url\x88\x01\x01\x12)\n" +
-	"\rauthorization\x18\x06 \x01(\tH\x03R\rauthorization\x88\x01\x01\x12\x16\n" +
-	"\x06events\x18\a \x03(\tR\x06events\x12\x17\n" +
+	"\rauthorization\x18\x06 \x01(\tH\x03R\rauthorization\x88\x01\x01\x12-\n" +
+	"\x06events\x18\a \x01(\v2\x15.authfi.v1.EventNamesR\x06events\x12\x17\n" +
 	"\x04full\x18\b \x01(\bH\x04R\x04full\x88\x01\x01\x12\x1b\n" +
 	"\x06paused\x18\t \x01(\bH\x05R\x06paused\x88\x01\x01\x12\x1f\n" +
 	"\vupdate_mask\x18\n" +
@@ -1053,7 +1098,10 @@ const file_authfi_v1_event_stream_proto_rawDesc = "" +
 	"\x04_urlB\x10\n" +
 	"\x0e_authorizationB\a\n" +
 	"\x05_fullB\t\n" +
-	"\a_paused\"F\n" +
+	"\a_paused\"$\n" +
+	"\n" +
+	"EventNames\x12\x16\n" +
+	"\x06events\x18\x01 \x03(\tR\x06events\"F\n" +
 	"\x1dRotateEventStreamTokenRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"q\n" +
@@ -1084,7 +1132,7 @@ func file_authfi_v1_event_stream_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_event_stream_proto_rawDescData
 }
 
-var file_authfi_v1_event_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_authfi_v1_event_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_authfi_v1_event_stream_proto_goTypes = []any{
 	(*EventStream)(nil),                    // 0: authfi.v1.EventStream
 	(*EventStreamProgress)(nil),            // 1: authfi.v1.EventStreamProgress
@@ -1095,38 +1143,40 @@ var file_authfi_v1_event_stream_proto_goTypes = []any{
 	(*ListEventStreamsResponse)(nil),       // 6: authfi.v1.ListEventStreamsResponse
 	(*GetEventStreamRequest)(nil),          // 7: authfi.v1.GetEventStreamRequest
 	(*UpdateEventStreamRequest)(nil),       // 8: authfi.v1.UpdateEventStreamRequest
-	(*RotateEventStreamTokenRequest)(nil),  // 9: authfi.v1.RotateEventStreamTokenRequest
-	(*RotateEventStreamTokenResponse)(nil), // 10: authfi.v1.RotateEventStreamTokenResponse
-	(*DeleteEventStreamRequest)(nil),       // 11: authfi.v1.DeleteEventStreamRequest
-	(*DeleteEventStreamResponse)(nil),      // 12: authfi.v1.DeleteEventStreamResponse
-	(*timestamppb.Timestamp)(nil),          // 13: google.protobuf.Timestamp
+	(*EventNames)(nil),                     // 9: authfi.v1.EventNames
+	(*RotateEventStreamTokenRequest)(nil),  // 10: authfi.v1.RotateEventStreamTokenRequest
+	(*RotateEventStreamTokenResponse)(nil), // 11: authfi.v1.RotateEventStreamTokenResponse
+	(*DeleteEventStreamRequest)(nil),       // 12: authfi.v1.DeleteEventStreamRequest
+	(*DeleteEventStreamResponse)(nil),      // 13: authfi.v1.DeleteEventStreamResponse
+	(*timestamppb.Timestamp)(nil),          // 14: google.protobuf.Timestamp
 }
 var file_authfi_v1_event_stream_proto_depIdxs = []int32{
-	13, // 0: authfi.v1.EventStream.created:type_name -> google.protobuf.Timestamp
+	14, // 0: authfi.v1.EventStream.created:type_name -> google.protobuf.Timestamp
 	1,  // 1: authfi.v1.EventStream.progress:type_name -> authfi.v1.EventStreamProgress
-	13, // 2: authfi.v1.EventStreamProgress.failing_since:type_name -> google.protobuf.Timestamp
+	14, // 2: authfi.v1.EventStreamProgress.failing_since:type_name -> google.protobuf.Timestamp
 	2,  // 3: authfi.v1.EventStreamProgress.gap:type_name -> authfi.v1.EventStreamGap
-	13, // 4: authfi.v1.EventStreamGap.noted:type_name -> google.protobuf.Timestamp
+	14, // 4: authfi.v1.EventStreamGap.noted:type_name -> google.protobuf.Timestamp
 	0,  // 5: authfi.v1.CreateEventStreamResponse.event_stream:type_name -> authfi.v1.EventStream
 	0,  // 6: authfi.v1.ListEventStreamsResponse.event_streams:type_name -> authfi.v1.EventStream
-	0,  // 7: authfi.v1.RotateEventStreamTokenResponse.event_stream:type_name -> authfi.v1.EventStream
-	3,  // 8: authfi.v1.EventStreamService.CreateEventStream:input_type -> authfi.v1.CreateEventStreamRequest
-	5,  // 9: authfi.v1.EventStreamService.ListEventStreams:input_type -> authfi.v1.ListEventStreamsRequest
-	7,  // 10: authfi.v1.EventStreamService.GetEventStream:input_type -> authfi.v1.GetEventStreamRequest
-	8,  // 11: authfi.v1.EventStreamService.UpdateEventStream:input_type -> authfi.v1.UpdateEventStreamRequest
-	9,  // 12: authfi.v1.EventStreamService.RotateEventStreamToken:input_type -> authfi.v1.RotateEventStreamTokenRequest
-	11, // 13: authfi.v1.EventStreamService.DeleteEventStream:input_type -> authfi.v1.DeleteEventStreamRequest
-	4,  // 14: authfi.v1.EventStreamService.CreateEventStream:output_type -> authfi.v1.CreateEventStreamResponse
-	6,  // 15: authfi.v1.EventStreamService.ListEventStreams:output_type -> authfi.v1.ListEventStreamsResponse
-	0,  // 16: authfi.v1.EventStreamService.GetEventStream:output_type -> authfi.v1.EventStream
-	0,  // 17: authfi.v1.EventStreamService.UpdateEventStream:output_type -> authfi.v1.EventStream
-	10, // 18: authfi.v1.EventStreamService.RotateEventStreamToken:output_type -> authfi.v1.RotateEventStreamTokenResponse
-	12, // 19: authfi.v1.EventStreamService.DeleteEventStream:output_type -> authfi.v1.DeleteEventStreamResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	9,  // 7: authfi.v1.UpdateEventStreamRequest.events:type_name -> authfi.v1.EventNames
+	0,  // 8: authfi.v1.RotateEventStreamTokenResponse.event_stream:type_name -> authfi.v1.EventStream
+	3,  // 9: authfi.v1.EventStreamService.CreateEventStream:input_type -> authfi.v1.CreateEventStreamRequest
+	5,  // 10: authfi.v1.EventStreamService.ListEventStreams:input_type -> authfi.v1.ListEventStreamsRequest
+	7,  // 11: authfi.v1.EventStreamService.GetEventStream:input_type -> authfi.v1.GetEventStreamRequest
+	8,  // 12: authfi.v1.EventStreamService.UpdateEventStream:input_type -> authfi.v1.UpdateEventStreamRequest
+	10, // 13: authfi.v1.EventStreamService.RotateEventStreamToken:input_type -> authfi.v1.RotateEventStreamTokenRequest
+	12, // 14: authfi.v1.EventStreamService.DeleteEventStream:input_type -> authfi.v1.DeleteEventStreamRequest
+	4,  // 15: authfi.v1.EventStreamService.CreateEventStream:output_type -> authfi.v1.CreateEventStreamResponse
+	6,  // 16: authfi.v1.EventStreamService.ListEventStreams:output_type -> authfi.v1.ListEventStreamsResponse
+	0,  // 17: authfi.v1.EventStreamService.GetEventStream:output_type -> authfi.v1.EventStream
+	0,  // 18: authfi.v1.EventStreamService.UpdateEventStream:output_type -> authfi.v1.EventStream
+	11, // 19: authfi.v1.EventStreamService.RotateEventStreamToken:output_type -> authfi.v1.RotateEventStreamTokenResponse
+	13, // 20: authfi.v1.EventStreamService.DeleteEventStream:output_type -> authfi.v1.DeleteEventStreamResponse
+	15, // [15:21] is the sub-list for method output_type
+	9,  // [9:15] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_event_stream_proto_init() }
@@ -1141,7 +1191,7 @@ func file_authfi_v1_event_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_event_stream_proto_rawDesc), len(file_authfi_v1_event_stream_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
