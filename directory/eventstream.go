@@ -38,6 +38,15 @@ var StreamEvents = []string{
 	"feed:add", "prov:create", "prov:patch", "prov:put", "prov:delete", "prov:activate", "prov:deactivate",
 }
 
+// StreamEventURIs are the events that streams deliver, by their full names.
+var StreamEventURIs = []string{
+	StreamEventPrefix + "feed:add",
+	StreamEventPrefix + "prov:create:notice", StreamEventPrefix + "prov:create:full",
+	StreamEventPrefix + "prov:patch:notice", StreamEventPrefix + "prov:patch:full",
+	StreamEventPrefix + "prov:put:full",
+	StreamEventPrefix + "prov:delete", StreamEventPrefix + "prov:activate", StreamEventPrefix + "prov:deactivate",
+}
+
 // EventPlace is the place of an event in an organization's log.
 type EventPlace struct {
 	Index   Index  `cbor:"1,keyasint"`

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -343,6 +344,11 @@ func verified(keys jwk.Set, issuer, audience, text string) (*set, error) {
 	s := new(set)
 	if err := json.Unmarshal(message.Payload(), s); err != nil {
 		return nil, err
+	}
+	for uri := range s.Events {
+		if !slices.Contains(directory.StreamEventURIs, uri) {
+			return nil, fmt.Errorf("the event %s is not announced", uri)
+		}
 	}
 	return s, json.NewDecoder(bytes.NewReader(message.Payload())).Decode(&s.claims)
 }

@@ -1026,7 +1026,7 @@ var File_authfi_v1_event_stream_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_event_stream_proto_rawDesc = "" +
 	"\n" +
-	"\x1cauthfi/v1/event_stream.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x03\n" +
+	"\x1cauthfi/v1/event_stream.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x03\n" +
 	"\vEventStream\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x12\n" +
@@ -1098,10 +1098,10 @@ const file_authfi_v1_event_stream_proto_rawDesc = "" +
 	"\x04_urlB\x10\n" +
 	"\x0e_authorizationB\a\n" +
 	"\x05_fullB\t\n" +
-	"\a_paused\"$\n" +
+	"\a_paused\"*\n" +
 	"\n" +
 	"EventNames\x12\x16\n" +
-	"\x06events\x18\x01 \x03(\tR\x06events\"F\n" +
+	"\x06events\x18\x01 \x03(\tR\x06events:\x04\xe8\xc7\x18\x01\"F\n" +
 	"\x1dRotateEventStreamTokenRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"q\n" +
@@ -1184,6 +1184,7 @@ func file_authfi_v1_event_stream_proto_init() {
 	if File_authfi_v1_event_stream_proto != nil {
 		return
 	}
+	file_authfi_v1_problem_proto_init()
 	file_authfi_v1_event_stream_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
