@@ -1,6 +1,9 @@
 package directory
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // OrganizationStatus: a suspended organization keeps its data and loses all
 // access; zero is invalid.
@@ -36,6 +39,11 @@ type Organization struct {
 
 // Active reports whether the organization may be used at all.
 func (o *Organization) Active() bool { return o.Status == OrganizationActive }
+
+// Proved reports whether the organization has a mail domain and has proved it.
+func (o *Organization) Proved(domain string) bool {
+	return slices.ContainsFunc(o.Domains, func(d Domain) bool { return d.Name == domain && d.Verified != 0 })
+}
 
 const slugMax = 63 // one DNS label, since a slug may become a host name
 

@@ -286,6 +286,12 @@ func (g *Gate) settle(ctx context.Context, fresh Freshness) error {
 	return g.log.WaitApplied(ctx, index)
 }
 
+// Fresh waits until this node's state misses no acknowledged write. Without a quorum
+// it is an error.
+func (g *Gate) Fresh(ctx context.Context) error {
+	return g.settle(ctx, Freshness{Linearizable: true})
+}
+
 // Locate finds the organization of an object by its id, for operators, whose
 // requests name none. Everybody else's organization is known. It asks each
 // organization: at 10,000 of them a few milliseconds.

@@ -112,6 +112,9 @@ var rules = map[Operation]Rule{
 	"sessions.end":      {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 	"sessions.end-user": {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 
+	// What a token is and whether it lives tells who its user is.
+	"tokens.introspect": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
+
 	"services.list":         {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"services.get":          {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"services.create":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},

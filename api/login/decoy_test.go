@@ -73,6 +73,11 @@ func TestUnknownOrganizationLooksLikeAnyOther(t *testing.T) {
 		{"POST", "/oauth2/token", "%zz"},
 		{"POST", "/oauth2/token", "refresh_token=" + strings.Repeat("a", 1<<20)},
 		{"GET", "/oauth2/authorize", ""},
+		{"POST", "/oauth2/revoke", ""},
+		{"POST", "/oauth2/revoke", "token=" + own.AccessToken},
+		{"POST", "/oauth2/revoke", "token=" + never[:len(never)-1]},
+		{"POST", "/oauth2/introspect", "token=" + own.AccessToken},
+		{"GET", "/oauth2/userinfo", ""},
 		{"GET", "", ""},
 	} {
 		known := shape(outsider(t, handler, row.method, "/o/south"+row.path, row.body), "south")

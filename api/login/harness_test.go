@@ -51,6 +51,7 @@ type world struct {
 	tokens   *login.Tokens
 	sessions *login.Sessions
 	operator access.Caller
+	token    string // the operator's
 	orgs     [2]directory.OrgID
 	users    [2]directory.UserID
 	verified map[string]access.Session // tokens that were accepted
@@ -79,6 +80,7 @@ func newWorld(t *testing.T) *world {
 		Operator: directory.Operator{ID: id, Name: "root", Token: hash},
 	})
 	must(t, err)
+	w.token = token
 	w.operator, err = w.gate.Authenticate(token)
 	must(t, err)
 	for i := range w.orgs {

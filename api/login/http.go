@@ -16,9 +16,6 @@ import (
 // may go on for a day when no node answers.
 const jwksCache = "public, max-age=300, stale-while-revalidate=60, stale-if-error=86400"
 
-// refreshBodyMax bounds a token request, a few short form fields.
-const refreshBodyMax = 16 << 10
-
 // Handler serves an organization's OIDC issuer under /o/{slug}. These paths are open
 // to everybody, so a slug that nobody has is answered like one that somebody has:
 // what no token was ever issued for has a key that signs none, and grants nothing.
@@ -28,6 +25,10 @@ func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions) http.Handler
 	mux.HandleFunc("GET /o/{slug}/.well-known/openid-configuration", h.discovery)
 	mux.HandleFunc("GET /o/{slug}/.well-known/jwks.json", h.jwks)
 	mux.HandleFunc("POST /o/{slug}/oauth2/token", h.token)
+	mux.HandleFunc("POST /o/{slug}/oauth2/introspect", h.introspect)
+	mux.HandleFunc("POST /o/{slug}/oauth2/revoke", h.revoke)
+	mux.HandleFunc("GET /o/{slug}/oauth2/userinfo", h.userinfo)
+	mux.HandleFunc("POST /o/{slug}/oauth2/userinfo", h.userinfo)
 	return mux
 }
 
@@ -68,6 +69,9 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 		"issuer":                                issuer,
 		"jwks_uri":                              issuer + "/.well-known/jwks.json",
 		"token_endpoint":                        issuer + "/oauth2/token",
+		"introspection_endpoint":                issuer + "/oauth2/introspect",
+		"revocation_endpoint":                   issuer + "/oauth2/revoke",
+		"userinfo_endpoint":                     issuer + "/oauth2/userinfo",
 		"grant_types_supported":                 []string{"refresh_token"},
 		"response_types_supported":              []string{},
 		"subject_types_supported":               []string{"public"},
@@ -123,16 +127,15 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	org, exists := h.organization(name)
-	r.Body = http.MaxBytesReader(w, r.Body, refreshBodyMax)
-	if err := r.ParseForm(); err != nil {
-		refuse(w, http.StatusBadRequest, "invalid_request", "the body is not a form or is too large")
+	fields, ok := form(w, r)
+	if !ok {
 		return
 	}
-	if r.PostForm.Get("grant_type") != "refresh_token" {
+	if fields.Get("grant_type") != "refresh_token" {
 		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "only refresh_token is offered")
 		return
 	}
-	presented := r.PostForm.Get("refresh_token")
+	presented := fields.Get("refresh_token")
 	if owner, _, ok := access.ParseRefreshToken(presented); !ok || !exists || owner != org.ID() {
 		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
 		return
@@ -148,29 +151,4 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 		"token_type":    "Bearer",
 		"expires_in":    int(grant.ExpiresIn.Seconds()),
 	})
-}
-
-// refuseError keeps "cannot tell now" apart from "no": a client that hears
-// invalid_grant throws its token away.
-func refuseError(w http.ResponseWriter, err error) {
-	switch directory.KindOf(err) {
-	case directory.KindUnauthenticated, directory.KindNotFound:
-		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
-	case directory.KindUnavailable, directory.KindUnknownOutcome, directory.KindExhausted:
-		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "try again with the same token")
-	default:
-		refuse(w, http.StatusInternalServerError, "server_error", "internal error")
-	}
-}
-
-func refuse(w http.ResponseWriter, status int, code, detail string) {
-	answer(w, status, "no-store", map[string]any{"error": code, "error_description": detail})
-}
-
-func answer(w http.ResponseWriter, status int, cache string, body map[string]any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", cache)
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body)
 }

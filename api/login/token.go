@@ -85,10 +85,6 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 }
 
 func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) (jwt.Token, error) {
-	methods := session.Methods
-	if methods == nil {
-		methods = []string{}
-	}
 	issuer := t.Issuer(org.Record().Slug)
 	return jwt.NewBuilder().
 		Issuer(issuer).
@@ -102,9 +98,17 @@ func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory
 		Claim(claimRoles, roleNames(org, user.ID)).
 		Claim(claimGroups, groupNames(org, user.ID)).
 		Claim(claimPermissions, permissionNames(org, user.ID)).
-		Claim(claimMethods, methods).
+		Claim(claimMethods, methods(session)).
 		Claim(claimIndex, uint64(org.Applied())).
 		Build()
+}
+
+// methods are how the user proved who they are; a claim that is empty is not absent.
+func methods(session *directory.Session) []string {
+	if session.Methods == nil {
+		return []string{}
+	}
+	return session.Methods
 }
 
 // The name lists are never nil: a claim that is empty is not absent.
@@ -161,21 +165,35 @@ func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err e
 	if !ok {
 		return s, directory.NotFound("organization")
 	}
-	verified, kid, err := t.check(org, token)
+	s, _, err = t.read(org, token)
 	if err != nil {
 		return s, err
 	}
-	s.Key = kid
+	return s, t.live(org, s)
+}
+
+// read says which session of an organization a token names. The signature and the
+// times are good; whether the session lives is not asked.
+func (t *Tokens) read(org *state.Org, token string) (s access.Session, verified jwt.Token, err error) {
+	s.Org = org.ID()
+	verified, s.Key, err = t.check(org, token)
+	if err != nil {
+		return s, nil, err
+	}
 	subject, _ := verified.Subject()
 	if s.User, err = directory.ParseUserID(subject); err != nil {
-		return s, err
+		return s, nil, err
 	}
 	if s.ID, err = claimID(verified, claimSession, directory.ParseSessionID); err != nil {
-		return s, err
+		return s, nil, err
+	}
+	named, err := claimID(verified, claimOrg, directory.ParseOrgID)
+	if err != nil || named != s.Org {
+		return s, nil, fmt.Errorf("token is of another organization")
 	}
 	expires, _ := verified.Expiration() // required by check
 	s.Expires = directory.TimeOf(expires)
-	return s, t.live(org, s)
+	return s, verified, nil
 }
 
 // Live implements access.Verifier. A key that is there is the one that was: its

@@ -1,0 +1,88 @@
+package login
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// formBodyMax bounds a request to the endpoints of an issuer: a few form fields, of
+// which an access token or a client's assertion is the longest.
+const formBodyMax = 16 << 10
+
+// form reads the fields of a request. Each may be there once (RFC 6749, section
+// 3.2), so that nobody in between reads another one than we do.
+func form(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
+	r.Body = http.MaxBytesReader(w, r.Body, formBodyMax)
+	if err := r.ParseForm(); err != nil {
+		refuse(w, http.StatusBadRequest, "invalid_request", "the body is not a form or is too large")
+		return nil, false
+	}
+	if name, twice := repeated(r.PostForm); twice {
+		refuse(w, http.StatusBadRequest, "invalid_request", name+" is there more than once")
+		return nil, false
+	}
+	return r.PostForm, true
+}
+
+// repeated names a field that is there more than once, if it is one of ours: what a
+// stranger writes is not repeated to anybody.
+func repeated(fields url.Values) (string, bool) {
+	for name, values := range fields {
+		if len(values) > 1 {
+			if !known[name] {
+				name = "a parameter"
+			}
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// known are the parameters whose names an error may tell.
+var known = map[string]bool{
+	"client_assertion": true, "client_assertion_type": true, "client_id": true, "client_secret": true,
+	"code": true, "code_challenge": true, "code_challenge_method": true, "code_verifier": true,
+	"grant_type": true, "max_age": true, "nonce": true, "prompt": true, "redirect_uri": true,
+	"refresh_token": true, "response_mode": true, "response_type": true, "scope": true, "state": true,
+	"token": true, "token_type_hint": true,
+}
+
+// newest is the organization in a state that misses no acknowledged write. There is
+// none when there is no quorum.
+func (h *handler) newest(ctx context.Context, slug string) (*state.Org, bool, error) {
+	if err := h.gate.Fresh(ctx); err != nil {
+		return nil, false, err
+	}
+	org, ok := h.organization(slug)
+	return org, ok, nil
+}
+
+// refuseError keeps "cannot tell now" apart from "no": a client that hears
+// invalid_grant throws its token away.
+func refuseError(w http.ResponseWriter, err error) {
+	switch directory.KindOf(err) {
+	case directory.KindUnauthenticated, directory.KindNotFound:
+		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
+	case directory.KindUnavailable, directory.KindUnknownOutcome, directory.KindExhausted:
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "try again with the same token")
+	default:
+		refuse(w, http.StatusInternalServerError, "server_error", "internal error")
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, code, detail string) {
+	answer(w, status, "no-store", map[string]any{"error": code, "error_description": detail})
+}
+
+func answer(w http.ResponseWriter, status int, cache string, body map[string]any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", cache)
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(body)
+}

@@ -1,0 +1,116 @@
+package login
+
+import (
+	"net/http"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// introspect is RFC 7662. It answers from a state that misses no acknowledged write:
+// who asks instead of verifying by itself wants to know what is true now, and
+// without a quorum nobody knows.
+func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
+	name, ok := slug(w, r)
+	if !ok {
+		return
+	}
+	fields, ok := form(w, r)
+	if !ok {
+		return
+	}
+	org, ok := h.mayIntrospect(w, r, name)
+	if !ok {
+		return
+	}
+	if fields.Get("token") == "" {
+		refuse(w, http.StatusBadRequest, "invalid_request", "token is missing")
+		return
+	}
+	// The hint could only save a look: the two forms cannot be mistaken.
+	told := h.tokens.describe(org, fields.Get("token"))
+	if told == nil {
+		told = map[string]any{"active": false}
+	}
+	answer(w, http.StatusOK, "no-store", told)
+}
+
+// mayIntrospect admits whoever may read the organization's directory.
+func (h *handler) mayIntrospect(w http.ResponseWriter, r *http.Request, slug string) (*state.Org, bool) {
+	caller, err := h.gate.AuthenticateFresh(r.Context(), access.Bearer(r.Header))
+	var pass *access.Pass
+	if err == nil {
+		org, exists := h.organization(slug)
+		err = directory.NotFound("organization")
+		if exists {
+			pass, err = h.gate.Admit(r.Context(), caller, org.ID(), "tokens.introspect", access.Freshness{Linearizable: true})
+		}
+	}
+	switch directory.KindOf(err) {
+	case directory.KindDenied:
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope"`)
+		refuse(w, http.StatusForbidden, "insufficient_scope", "permission "+string(directory.ReadDirectory)+" is required")
+	case directory.KindUnauthenticated, directory.KindNotFound: // an organization that is not the caller's is not there
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(w, http.StatusUnauthorized, "invalid_token", "a valid credential is required")
+	default:
+		if err == nil {
+			return pass.View(), true
+		}
+		refuseError(w, err)
+	}
+	return nil, false
+}
+
+// describe tells what a token is that may be used now; nil for every other text. The
+// permissions are those of now, whatever the token itself says.
+func (t *Tokens) describe(org *state.Org, token string) map[string]any {
+	if session, ok := t.refreshSession(org, token); ok {
+		if user, ok := org.User(session.User); ok && access.Matches(token, session.Refresh) {
+			told := t.about(org, user, session)
+			told["exp"] = session.Expires(org.Record().SignIn).Std().Unix()
+			return told
+		}
+		return nil
+	}
+	s, verified, err := t.read(org, token)
+	if err != nil || t.live(org, s) != nil {
+		return nil
+	}
+	user, _ := org.User(s.User) // is there, or the token would not live
+	session, _ := org.Session(s.ID)
+	told := t.about(org, user, session)
+	told["token_type"] = "Bearer"
+	told["exp"] = s.Expires.Std().Unix()
+	issued, _ := verified.IssuedAt()
+	told["iat"] = issued.Unix()
+	told["jti"], _ = verified.JwtID()
+	return told
+}
+
+// about is what an access token and a refresh token of a session have in common.
+func (t *Tokens) about(org *state.Org, user *directory.User, session *directory.Session) map[string]any {
+	issuer := t.Issuer(org.Record().Slug)
+	told := map[string]any{
+		"active": true, "iss": issuer, "aud": []string{issuer}, "sub": user.ID.String(), "username": user.UserName,
+		claimSession: session.ID.String(), claimOrg: org.ID().String(),
+		claimRoles: roleNames(org, user.ID), claimGroups: groupNames(org, user.ID),
+		claimPermissions: permissionNames(org, user.ID), claimMethods: methods(session), claimIndex: uint64(org.Applied()),
+	}
+	return told
+}
+
+// refreshSession is the session that a refresh token names, if it is one of the
+// organization and lives; whether its secret is right is not asked.
+func (t *Tokens) refreshSession(org *state.Org, token string) (*directory.Session, bool) {
+	owner, id, ok := access.ParseRefreshToken(token)
+	if !ok || owner != org.ID() {
+		return nil, false
+	}
+	session, ok := org.Session(id)
+	if !ok || t.live(org, access.Session{Org: owner, User: session.User, ID: id}) != nil {
+		return nil, false
+	}
+	return session, true
+}

@@ -1,0 +1,86 @@
+package login
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// revoke is RFC 7009. Every token belongs to a session, and the session ends with
+// the first of them: an access token alone would come back with the next refresh. The
+// answer is 200 only when the end stands in the log, or there is nothing to end in a
+// state that misses no acknowledged write.
+func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
+	name, ok := slug(w, r)
+	if !ok {
+		return
+	}
+	fields, ok := form(w, r)
+	if !ok {
+		return
+	}
+	token := fields.Get("token")
+	if token == "" {
+		refuse(w, http.StatusBadRequest, "invalid_request", "token is missing")
+		return
+	}
+	if err := h.end(r.Context(), name, token); err != nil {
+		refuseError(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusOK)
+}
+
+// revokedReason is what the logs show of a session that its holder ended.
+const revokedReason = "token revoked"
+
+// end ends the session of a token. A text that is no token of the organization costs
+// nothing, whoever sends it.
+func (h *handler) end(ctx context.Context, slug, token string) error {
+	org, ok := h.organization(slug)
+	if !ok || !h.tokens.couldBe(org, token) {
+		return nil
+	}
+	org, ok, err := h.newest(ctx, slug)
+	if err != nil || !ok {
+		return err
+	}
+	session, ok := h.tokens.held(org, token)
+	if !ok {
+		return nil
+	}
+	_, err = h.gate.ProposeAsNode(ctx, org.ID(), &fsm.EndSession{ID: session.ID, Reason: revokedReason})
+	if directory.KindOf(err) == directory.KindNotFound {
+		return nil // forgotten since
+	}
+	return err
+}
+
+// couldBe reports whether a text may be a token of the organization that this node
+// has not heard of yet.
+func (t *Tokens) couldBe(org *state.Org, token string) bool {
+	if owner, _, ok := access.ParseRefreshToken(token); ok {
+		return owner == org.ID()
+	}
+	_, _, err := t.read(org, token)
+	return err == nil
+}
+
+// held is the session that a token of the organization proves to hold. A refresh
+// token that was replaced proves it, too: who took it must not keep what it became.
+func (t *Tokens) held(org *state.Org, token string) (*directory.Session, bool) {
+	if _, id, ok := access.ParseRefreshToken(token); ok {
+		session, ok := org.Session(id)
+		return session, ok && (access.Matches(token, session.Refresh) || access.Matches(token, session.Previous))
+	}
+	s, _, err := t.read(org, token)
+	if err != nil {
+		return nil, false
+	}
+	return org.Session(s.ID)
+}

@@ -1,0 +1,84 @@
+package login
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// userinfo is section 5.3 of OpenID Connect Core, with a bearer token in the header
+// (RFC 6750). It answers from a state that misses no acknowledged write.
+func (h *handler) userinfo(w http.ResponseWriter, r *http.Request) {
+	name, ok := slug(w, r)
+	if !ok {
+		return
+	}
+	token := access.Bearer(r.Header)
+	org, exists := h.organization(name)
+	if token == "" || len(token) > access.CredentialMax || !exists || !h.tokens.couldBe(org, token) {
+		challenge(w, token)
+		return
+	}
+	org, exists, err := h.newest(r.Context(), name)
+	if err != nil {
+		refuseError(w, err)
+		return
+	}
+	if !exists {
+		challenge(w, token)
+		return
+	}
+	s, _, err := h.tokens.read(org, token)
+	if err != nil || h.tokens.live(org, s) != nil {
+		challenge(w, token)
+		return
+	}
+	user, _ := org.User(s.User) // is there, or the token would not live
+	answer(w, http.StatusOK, "no-store", userClaims(org, user))
+}
+
+// challenge refuses a bearer token; one that is missing is no error (RFC 6750,
+// section 3.1).
+func challenge(w http.ResponseWriter, token string) {
+	if token == "" {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	} else {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	}
+	refuse(w, http.StatusUnauthorized, "invalid_token", "a valid access token is required")
+}
+
+// userClaims are the standard claims of OpenID Connect Core, section 5.1, that the
+// directory knows. What it does not know is left out.
+func userClaims(org *state.Org, user *directory.User) map[string]any {
+	claims := map[string]any{"sub": user.ID.String()}
+	profileClaims(claims, user)
+	emailClaims(claims, org, user)
+	return claims
+}
+
+func profileClaims(claims map[string]any, user *directory.User) {
+	for name, text := range map[string]string{
+		"name": user.DisplayName, "given_name": user.GivenName, "family_name": user.FamilyName,
+		"preferred_username": user.UserName,
+	} {
+		if text != "" {
+			claims[name] = text
+		}
+	}
+	claims["updated_at"] = user.Modified.Std().Unix()
+}
+
+// emailClaims say that an address is verified when its domain is one that the
+// organization has proved: then its word is that of who owns the mailbox.
+func emailClaims(claims map[string]any, org *state.Org, user *directory.User) {
+	if user.Email == "" {
+		return
+	}
+	claims["email"] = user.Email
+	_, domain, _ := strings.Cut(user.Email, "@")
+	claims["email_verified"] = org.Record().Proved(directory.Fold(domain))
+}
