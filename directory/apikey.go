@@ -50,14 +50,4 @@ func (k *APIKey) Live(now Time) bool { return k.Expires == 0 || now < k.Expires 
 
 // Covers reports whether the key was given the permission, by name or by the
 // wildcard of its verb.
-func (k *APIKey) Covers(p Permission) bool {
-	if _, ok := slices.BinarySearch(k.Permissions, p); ok {
-		return true
-	}
-	wildcard, ok := p.Wildcard()
-	if !ok {
-		return false
-	}
-	_, ok = slices.BinarySearch(k.Permissions, wildcard)
-	return ok
-}
+func (k *APIKey) Covers(p Permission) bool { return covers(k.Permissions, p) }

@@ -24,6 +24,8 @@
 //   - connection: an identity provider's right to provision one organization.
 //   - API key: a program's credential; does what it names and its owner still holds.
 //   - service account: a user that is no person and acts for its owner.
+//   - client: an application that asks for tokens at the organization's issuer.
+//   - code: what a browser carries from a sign-in to a client; good once.
 //   - domain: a mail domain that an organization claims, and has once it has proved it.
 //   - challenge: what a claimed domain must hold in the DNS to be proved.
 //   - service: a protected HTTP service of one organization.

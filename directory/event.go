@@ -54,6 +54,9 @@ const (
 	EventStreamCreated  EventType = "event_stream.created"
 	EventStreamUpdated  EventType = "event_stream.updated"
 	EventStreamDeleted  EventType = "event_stream.deleted"
+	ClientCreated       EventType = "client.created"
+	ClientUpdated       EventType = "client.updated"
+	ClientDeleted       EventType = "client.deleted"
 )
 
 // Event is an entry of an organization's audit log: a fact that followed from an
@@ -178,6 +181,7 @@ const (
 	RowSchema
 	RowPermission
 	RowEventStream
+	RowClient
 )
 
 // Row names one changed row.

@@ -23,6 +23,7 @@ type (
 	RequestID     [16]byte
 	APIKeyID      [16]byte
 	EventStreamID [16]byte
+	ClientID      [16]byte
 )
 
 // Text forms: prefix and 32 hexadecimal digits, for example
@@ -41,6 +42,7 @@ const (
 	joinTokenPrefix   = "jtk-"
 	apiKeyPrefix      = "apk-"
 	eventStreamPrefix = "evs-"
+	clientPrefix      = "cli-"
 )
 
 func format(prefix string, id [16]byte) string { return prefix + hex.EncodeToString(id[:]) }
@@ -83,6 +85,8 @@ func (id RequestID) IsZero() bool     { return id == RequestID{} }
 func (id APIKeyID) IsZero() bool      { return id == APIKeyID{} }
 func (id EventStreamID) IsZero() bool { return id == EventStreamID{} }
 func (id OperatorID) IsZero() bool    { return id == OperatorID{} }
+func (id ClientID) String() string    { return format(clientPrefix, id) }
+func (id ClientID) IsZero() bool      { return id == ClientID{} }
 
 // ParseOrgID and its siblings read the text form; the error names the field.
 func ParseOrgID(s string) (OrgID, error)     { return parse(orgPrefix, "org_id", s) }
@@ -99,6 +103,7 @@ func ParseServiceID(s string) (ServiceID, error)         { return parse(serviceP
 func ParseAPIKeyID(s string) (APIKeyID, error)           { return parse(apiKeyPrefix, "id", s) }
 func ParseEventStreamID(s string) (EventStreamID, error) { return parse(eventStreamPrefix, "id", s) }
 func ParseOperatorID(s string) (OperatorID, error)       { return parse(operatorPrefix, "id", s) }
+func ParseClientID(s string) (ClientID, error)           { return parse(clientPrefix, "id", s) }
 func ParseAssignmentID(s string) (AssignmentID, error) {
 	return parse(assignmentPrefix, "assignment_id", s)
 }

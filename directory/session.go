@@ -37,6 +37,16 @@ type Session struct {
 	Ended     Time          `cbor:"10,keyasint,omitempty"` // zero while it lives
 	Reason    string        `cbor:"11,keyasint,omitempty"`
 	Version   Index         `cbor:"12,keyasint"`
+
+	// Of a session that a client has; zero of one that the user's own backend has.
+	Client ClientID `cbor:"13,keyasint,omitzero"`
+	Scope  []string `cbor:"14,keyasint,omitempty"` // what was granted of OpenID Connect's scopes
+	// Bounded tokens carry what the user holds of Permissions, and no roles and
+	// groups, which would bring more.
+	Bounded     bool         `cbor:"15,keyasint,omitempty"`
+	Permissions []Permission `cbor:"16,keyasint,omitempty"` // sorted
+	Code        *Code        `cbor:"17,keyasint,omitempty"`
+	Single      bool         `cbor:"18,keyasint,omitempty"` // has no refresh token, and ends with its access token
 }
 
 // Live reports whether the session may be used at now, in an organization that
@@ -46,8 +56,19 @@ func (s *Session) Live(now Time, in SignIn) bool { return s.Ended == 0 && now < 
 // Expires is when the session dies by itself unless it is refreshed before.
 func (s *Session) Expires(in SignIn) Time {
 	idle, whole := in.lives()
-	return min(s.Refreshed.Add(idle), s.Created.Add(whole))
+	expires := min(s.Refreshed.Add(idle), s.Created.Add(whole))
+	switch {
+	case s.Code != nil && s.Code.Used == 0: // nothing came of it yet
+		return min(expires, s.Code.Expires)
+	case s.Single:
+		return min(expires, s.Refreshed.Add(AccessTokenLife))
+	}
+	return expires
 }
+
+// Covers reports whether the session's tokens may carry a permission that its user
+// holds.
+func (s *Session) Covers(p Permission) bool { return !s.Bounded || covers(s.Permissions, p) }
 
 // MFA reports whether the session was opened with more than one factor:
 // two different methods, or one that RFC 8176 calls multi-factor.

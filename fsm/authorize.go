@@ -88,12 +88,16 @@ func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
 	return denied()
 }
 
-// A node acts for a credential that it has verified itself (a refresh token, the
-// token of an event stream) or for its timers.
+// A node acts for a credential that it has verified itself (a refresh token, a code,
+// a client's secret, the token of an event stream, a person at the sign-in page) or
+// for its timers.
 func authorizeNode(c Command) error {
 	switch c.Kind() {
 	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken, KindExpireGrants,
-		KindAcknowledgeEvents:
+		KindAcknowledgeEvents, KindRedeemCode:
+		return nil
+	}
+	if start, ok := c.(*StartSession); ok && !start.Client.IsZero() {
 		return nil
 	}
 	return denied()

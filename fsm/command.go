@@ -65,6 +65,14 @@ const (
 	KindAcknowledgeEvents
 )
 
+// Kinds of clients; the numbers before them are others'.
+const (
+	KindCreateClient Kind = iota + 55
+	KindUpdateClient
+	KindDeleteClient
+	KindRedeemCode
+)
+
 // Command is a request for change. The two kinds of command are closed sets:
 // their apply methods are unexported, so that commands exist only here.
 type Command interface{ Kind() Kind }
@@ -241,6 +249,21 @@ func newEventStream(kind Kind) Command {
 		return new(DeleteEventStream)
 	case KindAcknowledgeEvents:
 		return new(AcknowledgeEvents)
+	}
+	return newClient(kind)
+}
+
+// newClient continues New with the commands of clients.
+func newClient(kind Kind) Command {
+	switch kind {
+	case KindCreateClient:
+		return new(CreateClient)
+	case KindUpdateClient:
+		return new(UpdateClient)
+	case KindDeleteClient:
+		return new(DeleteClient)
+	case KindRedeemCode:
+		return new(RedeemCode)
 	}
 	return nil
 }

@@ -139,6 +139,19 @@ func (b *before) credentialsProblem(now *state.Org) (problem string) {
 		}
 		return true
 	})
+	now.EachClient(func(c *directory.Client) bool {
+		if was, old := b.view.Client(c.ID); old && was.Version == c.Version {
+			return true
+		}
+		if c.Account.IsZero() && c.Unbounded && !slices.Contains(b.held, directory.ManageOrganization) {
+			problem = "a client carries everything"
+		}
+		for _, p := range beyond(c.Permissions, b.held) {
+			problem = fmt.Sprintf("a client carries %s", p)
+		}
+		reach(c.Account, "a client of "+c.Account.String(), c.Covers)
+		return true
+	})
 	now.EachConnection(func(c *directory.Connection) bool {
 		was, old := b.view.Connection(c.ID)
 		if slices.Contains(b.held, directory.ManageOrganization) {

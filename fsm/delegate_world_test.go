@@ -111,11 +111,35 @@ func world(t *testing.T, held []directory.Permission) *ward {
 	w.must(&fsm.SetPolicies{Service: id[directory.ServiceID](0), Policies: []directory.RoutePolicy{{Path: "/", Roles: []string{gateName, strangerName}}}})
 	w.must(&fsm.CreateConnection{Connection: directory.Connection{ID: id[directory.ConnectionID](0), Provider: "okta"}})
 	w.must(&fsm.PutEventStream{Stream: worldStream()})
+	w.clients()
 	for _, n := range []int{owner, settler} {
 		w.must(&fsm.StartSession{ID: id[directory.SessionID](n), User: userID(n)})
 		w.must(&fsm.CreateAPIKey{Key: directory.APIKey{ID: id[directory.APIKeyID](n), Name: "k", Owner: userID(n), Permissions: []directory.Permission{directory.ManageSettings}}})
 	}
 	return w
+}
+
+// The clients of the world.
+const (
+	portal   = iota // carries everything that its users hold
+	charts          // carries read:patients
+	overseer        // acts as the overlord
+	clients
+)
+
+func (w *ward) clients() {
+	for n, c := range []directory.Client{
+		portal:   {Unbounded: true, Redirects: []string{"https://portal.example/back"}},
+		charts:   {Permissions: []directory.Permission{seePatients}, Redirects: []string{"https://charts.example/back"}},
+		overseer: {Unbounded: true, Account: userID(overlord)},
+	} {
+		c.ID, c.Name, c.Secret = id[directory.ClientID](n), fmt.Sprintf("client-%d", n), [32]byte{byte(n + 1)}
+		c.Grants = []directory.GrantType{directory.GrantAuthorizationCode}
+		if n == overseer {
+			c.Grants = []directory.GrantType{directory.GrantClientCredentials}
+		}
+		w.must(&fsm.CreateClient{Client: c})
+	}
 }
 
 func (w *ward) assign() {
@@ -291,6 +315,7 @@ func (a *attempts) onSettings() {
 	a.add(directory.ManageSettings, &fsm.UpdateConnection{ID: connection, SeesAll: &disabled, SharesNames: &disabled}, "sees all")
 	a.add(directory.ManageSettings, &fsm.RotateConnectionToken{ID: connection, Token: token}, "")
 	a.add(directory.ManageSettings, &fsm.RevokeConnectionToken{ID: connection, Token: token.Name()}, "")
+	a.onClients()
 	for n := range roles {
 		a.add(directory.ManageSettings, &fsm.SetConnectionMappings{ID: connection, Mappings: []directory.Mapping{{Name: "group-9", Role: roleID(n)}}}, "role %d", n)
 	}
@@ -317,6 +342,35 @@ func (a *attempts) onEventStreams(w *ward) {
 	stream.ID, stream.Version = id[directory.EventStreamID](1), 0
 	a.add(directory.ManageSettings, &fsm.PutEventStream{Stream: stream}, "new")
 	a.add(directory.ManageSettings, &fsm.DeleteEventStream{ID: paused.ID}, "")
+}
+
+func (a *attempts) onClients() {
+	redirects := []string{"https://attacker.example/back"}
+	for n, ps := range [][]directory.Permission{{}, {seePatients}, {"read:*"}, {directory.ManageUsers}, {directory.ManageOrganization}} {
+		a.add(directory.ManageSettings, &fsm.CreateClient{Client: directory.Client{
+			ID: id[directory.ClientID](100 + n), Name: "x", Public: true, Redirects: redirects, Permissions: ps,
+			Grants: []directory.GrantType{directory.GrantAuthorizationCode},
+		}}, "for %v", ps)
+	}
+	unbounded := directory.Client{
+		ID: id[directory.ClientID](110), Name: "x", Public: true, Redirects: redirects, Unbounded: true,
+		Grants: []directory.GrantType{directory.GrantAuthorizationCode},
+	}
+	a.add(directory.ManageSettings, &fsm.CreateClient{Client: unbounded}, "for everything")
+	for _, n := range []int{robot, overlord, plain, owner} {
+		a.add(directory.ManageSettings, &fsm.CreateClient{Client: directory.Client{
+			ID: id[directory.ClientID](120 + n), Name: "x", Secret: [32]byte{7}, Unbounded: true, Account: userID(n),
+			Grants: []directory.GrantType{directory.GrantClientCredentials},
+		}}, "as %d", n)
+	}
+	all, secret := true, [32]byte{7}
+	for n := range clients {
+		client := id[directory.ClientID](n)
+		a.add(directory.ManageSettings, &fsm.UpdateClient{ID: client, Secret: &secret}, "%d's secret", n)
+		a.add(directory.ManageSettings, &fsm.UpdateClient{ID: client, Redirects: &redirects}, "%d's redirect URI", n)
+		a.add(directory.ManageSettings, &fsm.UpdateClient{ID: client, Unbounded: &all}, "%d for everything", n)
+		a.add(directory.ManageSettings, &fsm.DeleteClient{ID: client}, "%d", n)
+	}
 }
 
 func (a *attempts) onSessions() {

@@ -22,19 +22,21 @@ var operator = directory.Actor{Kind: directory.ActorOperator, ID: id[directory.O
 // history makes random commands of every kind, many of which must be refused, for
 // two organizations whose objects have the same ids and names.
 type history struct {
-	rng *rand.Rand
-	now directory.Time
+	rng     *rand.Rand
+	now     directory.Time
+	carried []*fsm.StartSession // with codes that may still be good
 }
 
 const objects = 12
 
 func pick[ID ~[16]byte](h *history, of int) ID { return id[ID](h.rng.Intn(of)) }
 
-func (h *history) org() directory.OrgID     { return pick[directory.OrgID](h, 2) }
-func (h *history) user() directory.UserID   { return pick[directory.UserID](h, objects) }
-func (h *history) group() directory.GroupID { return pick[directory.GroupID](h, objects) }
-func (h *history) role() directory.RoleID   { return pick[directory.RoleID](h, 4) }
-func (h *history) key() directory.APIKeyID  { return pick[directory.APIKeyID](h, 3) }
+func (h *history) org() directory.OrgID       { return pick[directory.OrgID](h, 2) }
+func (h *history) user() directory.UserID     { return pick[directory.UserID](h, objects) }
+func (h *history) group() directory.GroupID   { return pick[directory.GroupID](h, objects) }
+func (h *history) role() directory.RoleID     { return pick[directory.RoleID](h, 4) }
+func (h *history) key() directory.APIKeyID    { return pick[directory.APIKeyID](h, 3) }
+func (h *history) client() directory.ClientID { return pick[directory.ClientID](h, 3) }
 func (h *history) connection() directory.ConnectionID {
 	return pick[directory.ConnectionID](h, 4)
 }
@@ -94,6 +96,9 @@ func (h *history) next() *fsm.Envelope {
 	if _, ok := env.Command.(fsm.SystemCommand); ok {
 		env.Org = directory.OrgID{}
 	}
+	if start, ok := env.Command.(*fsm.StartSession); ok && !start.Client.IsZero() {
+		env.Actor = directory.Actor{Kind: directory.ActorNode}
+	}
 	return env
 }
 
@@ -111,7 +116,7 @@ func (h *history) command() fsm.Command {
 		fsm.KindCreateUser, fsm.KindCreateUser, fsm.KindUpdateUser, fsm.KindSetUserActive, fsm.KindDeleteUser,
 		fsm.KindCreateGroup, fsm.KindChangeGroup, fsm.KindChangeGroup, fsm.KindNestGroup,
 		fsm.KindCreateRole, fsm.KindUpdateRole, fsm.KindAssignRole, fsm.KindUnassignRole, fsm.KindStartSession,
-		fsm.KindRefreshSession, fsm.KindCreateAPIKey, fsm.KindCreateOrganization,
+		fsm.KindRefreshSession, fsm.KindCreateAPIKey, fsm.KindCreateOrganization, fsm.KindRedeemCode,
 	}
 	if h.rng.Intn(3) > 0 {
 		return h.of(daily[h.rng.Intn(len(daily))])
@@ -133,7 +138,7 @@ var kinds = func() (all []fsm.Kind) {
 const kindsMax fsm.Kind = 1000
 
 func (h *history) of(kind fsm.Kind) fsm.Command {
-	for _, of := range []func(fsm.Kind) fsm.Command{h.person, h.collection, h.granting, h.access, h.service, h.eventStream, h.settings, h.instance} {
+	for _, of := range []func(fsm.Kind) fsm.Command{h.person, h.collection, h.granting, h.access, h.application, h.service, h.eventStream, h.settings, h.instance} {
 		if c := of(kind); c != nil {
 			return c
 		}
@@ -229,6 +234,9 @@ func (h *history) holder() (u directory.UserID, g directory.GroupID) {
 func (h *history) access(kind fsm.Kind) fsm.Command {
 	switch kind {
 	case fsm.KindStartSession:
+		if h.rng.Intn(3) == 0 {
+			return h.signIn()
+		}
 		return &fsm.StartSession{ID: h.session(), User: h.user(), Refresh: h.hash()}
 	case fsm.KindRefreshSession:
 		return &fsm.RefreshSession{ID: h.session(), Presented: h.hash(), Refresh: h.hash()}
@@ -250,6 +258,54 @@ func (h *history) access(kind fsm.Kind) fsm.Command {
 		return &fsm.RevokeAPIKey{ID: h.key()}
 	}
 	return nil
+}
+
+func (h *history) application(kind fsm.Kind) fsm.Command {
+	redirect := "https://" + h.name("app") + ".example/back"
+	switch kind {
+	case fsm.KindCreateClient:
+		c := directory.Client{ID: h.client(), Name: h.name("app"), Secret: h.hash(), Unbounded: h.maybe()}
+		if h.rng.Intn(3) == 0 {
+			c.Grants, c.Account = []directory.GrantType{directory.GrantClientCredentials}, h.user()
+		} else {
+			c.Grants = []directory.GrantType{directory.GrantAuthorizationCode, directory.GrantRefreshToken}
+			for n := range objects {
+				c.Redirects = append(c.Redirects, fmt.Sprintf("https://app-%d.example/back", n))
+			}
+		}
+		return &fsm.CreateClient{Client: c}
+	case fsm.KindUpdateClient:
+		name, unbounded, secret := h.name("renamed"), h.maybe(), h.hash()
+		return &fsm.UpdateClient{ID: h.client(), Name: &name, Unbounded: &unbounded, Secret: &secret}
+	case fsm.KindDeleteClient:
+		return &fsm.DeleteClient{ID: h.client()}
+	case fsm.KindRedeemCode:
+		if len(h.carried) > 0 {
+			start := h.carried[h.rng.Intn(len(h.carried))]
+			return &fsm.RedeemCode{
+				ID: start.ID, Presented: start.Code.Hash, Client: start.Client, Redirect: start.Code.Redirect,
+				Verifier: h.hash(), Refresh: h.hash(),
+			}
+		}
+		return &fsm.RedeemCode{
+			ID: h.session(), Presented: h.hash(), Client: h.client(), Redirect: redirect, Verifier: h.hash(), Refresh: h.hash(),
+		}
+	}
+	return nil
+}
+
+// signIn is a session for a client, of a person or of a service account.
+func (h *history) signIn() fsm.Command {
+	c := &fsm.StartSession{ID: h.session(), User: h.user(), Client: h.client(), Bounded: h.maybe()}
+	if h.rng.Intn(4) > 0 {
+		c.Code = &directory.Code{
+			Hash: h.hash(), Redirect: "https://" + h.name("app") + ".example/back", Challenge: h.hash(), Expires: h.now + 60_000,
+		}
+		if h.carried = append(h.carried, c); len(h.carried) > 4 {
+			h.carried = h.carried[1:]
+		}
+	}
+	return c
 }
 
 func (h *history) service(kind fsm.Kind) fsm.Command {

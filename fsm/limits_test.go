@@ -302,6 +302,9 @@ func TestLimitsOfHowMany(t *testing.T) {
 		{"sessions of a user", directory.SessionsPerUser, func(w *ward) { w.must(&fsm.CreateUser{User: user(1)}) }, func(_ *ward, n int) fsm.OrgCommand {
 			return &fsm.StartSession{ID: id[directory.SessionID](n), User: userID(1)}
 		}, &fsm.EndSession{ID: id[directory.SessionID](3)}},
+		{"clients", directory.ClientsMax, nil, func(_ *ward, n int) fsm.OrgCommand {
+			return &fsm.CreateClient{Client: webClient(n)}
+		}, &fsm.DeleteClient{ID: id[directory.ClientID](3)}},
 		{"described permissions", fsm.PermissionDescriptionsMax, nil, func(_ *ward, n int) fsm.OrgCommand {
 			return &fsm.DescribePermission{Permission: directory.Permission(fmt.Sprintf("read:%d", n)), Description: "x"}
 		}, &fsm.DescribePermission{Permission: "read:3"}},

@@ -15,6 +15,13 @@ type StartSession struct {
 	Refresh   [32]byte              `cbor:"4,keyasint"`
 	Successor []byte                `cbor:"5,keyasint,omitempty"`
 	Token     directory.AccessToken `cbor:"6,keyasint"`
+
+	// Of a session for a client, which only a node starts.
+	Client      directory.ClientID     `cbor:"7,keyasint,omitzero"`
+	Scope       []string               `cbor:"8,keyasint,omitempty"`
+	Bounded     bool                   `cbor:"9,keyasint,omitempty"`
+	Permissions []directory.Permission `cbor:"10,keyasint,omitempty"`
+	Code        *directory.Code        `cbor:"11,keyasint,omitempty"` // nil: client credentials
 }
 
 func (*StartSession) Kind() Kind { return KindStartSession }
@@ -35,7 +42,10 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 			return Outcome{}, err
 		}
 	}
-	if settings := tx.Record().SignIn; settings.MFA && !(&directory.Session{Methods: c.Methods}).MFA() {
+	if err := c.mayBeForClient(tx, env, u); err != nil {
+		return Outcome{}, err
+	}
+	if settings := tx.Record().SignIn; settings.MFA && !c.single() && !(&directory.Session{Methods: c.Methods}).MFA() {
 		return Outcome{}, directory.Precondition("amr", "the organization asks for more than one factor")
 	}
 	if len(c.Methods) > directory.SessionMethodsMax {
@@ -44,12 +54,16 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	if _, taken := tx.Session(c.ID); taken || c.ID.IsZero() {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
-	if err := makeRoom(tx, env, u.ID); err != nil {
+	if err := makeRoom(tx, env, u.ID, c.single()); err != nil {
 		return Outcome{}, err
 	}
 	s := &directory.Session{
 		ID: c.ID, User: c.User, Methods: c.Methods, Refresh: c.Refresh, Successor: c.Successor,
 		Refreshed: env.Now, Created: env.Now, Tokens: []directory.AccessToken{c.Token}, Version: e.index,
+		Client: c.Client, Scope: c.Scope, Bounded: c.Bounded, Permissions: c.Permissions, Code: c.Code, Single: c.single(),
+	}
+	if c.Code != nil {
+		s.Tokens = nil // they come when the code is redeemed
 	}
 	tx.PutSession(s)
 	e.event(directory.SessionStarted, s.ID, "%s", u.UserName)
@@ -59,7 +73,11 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 
 // makeRoom forgets the user's dead sessions whose tokens have run out, and
 // refuses one more above the limit of live ones.
-func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
+func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID, single bool) error {
+	most := directory.SessionsPerUser
+	if single {
+		most = directory.ClientSessionsMax
+	}
 	var live int
 	var dead []*directory.Session
 	in := tx.Record().SignIn
@@ -74,7 +92,7 @@ func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID) error {
 	for _, s := range dead {
 		tx.DeleteSession(s)
 	}
-	if live >= directory.SessionsPerUser {
+	if live >= most {
 		return directory.Exhausted("sessions", "the user has %d live sessions", live)
 	}
 	return nil
@@ -114,10 +132,14 @@ func (c *RefreshSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outc
 	if u, ok := tx.User(old.User); !ok || !u.Active || tx.Record().Status != directory.OrganizationActive {
 		return Outcome{}, directory.Unauthenticated("refresh token is not valid")
 	}
+	if client, ok := tx.Client(old.Client); !old.Client.IsZero() && (!ok || !client.Allows(directory.GrantRefreshToken)) {
+		return Outcome{}, directory.Unauthenticated("refresh token is not valid")
+	}
 	s := *old
 	s.Version = e.index
 	s.Tokens = append(liveTokens(old, env.Now), c.Token)
 	switch {
+	case !old.Client.IsZero() && old.Refresh == [32]byte{}: // a session without one, or whose code nobody has redeemed
 	case same(c.Presented, old.Refresh):
 		s.Previous, s.Refresh, s.Successor, s.Refreshed = old.Refresh, c.Refresh, c.Successor, env.Now
 		tx.PutSession(&s)

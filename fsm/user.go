@@ -320,6 +320,9 @@ func (c *DeleteUser) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 func deleteUser(tx *state.OrgTx, env *Envelope, e *effects, u *directory.User) error {
 	endUserSessions(tx, env, e, u.ID, "user deleted")
 	revokeOf(tx, e, u.ID, "user deleted")
+	if u.Service {
+		deleteClientsOf(tx, env, e, u.ID)
+	}
 	if err := tx.DeleteUser(u); err != nil {
 		return err
 	}

@@ -271,6 +271,8 @@ func objectID(key string) string {
 		return directory.APIKeyID(id).String()
 	case tableEventStream:
 		return directory.EventStreamID(id).String()
+	case tableClient:
+		return directory.ClientID(id).String()
 	case tableOperator:
 		return directory.OperatorID(id).String()
 	}

@@ -166,6 +166,10 @@ func fieldsOf(record any) (f fields) {
 		f.list("amr", r.Methods)
 		f.time("ended", r.Ended)
 		f.text("reason", r.Reason)
+		f.id("client_id", r.Client, r.Client.IsZero())
+		f.list("scope", r.Scope)
+		f.flag("bounded", r.Bounded)
+		f.list("permissions", permissionTexts(r.Permissions))
 	case *directory.APIKey:
 		f.text("name", r.Name)
 		f.id("owner_id", r.Owner, r.Owner.IsZero())
@@ -191,6 +195,8 @@ func (f *fields) instance(record any) {
 		f.connection(r)
 	case *directory.EventStream:
 		f.eventStream(r)
+	case *directory.Client:
+		f.client(r)
 	case *directory.SigningKey:
 		f.text("kid", r.ID)
 		f.number("state", int64(r.State))

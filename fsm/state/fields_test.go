@@ -18,10 +18,11 @@ var silent = map[string][]string{
 	"Group":          {"ID", "Created", "Modified", "Version"},
 	"Role":           {"ID", "Created", "Modified", "Version"},
 	"Assignment":     {"Created"},
-	"Session":        {"ID", "Refresh", "Previous", "Successor", "Refreshed", "Created", "Tokens", "Version"},
+	"Session":        {"ID", "Refresh", "Previous", "Successor", "Refreshed", "Created", "Tokens", "Version", "Code", "Single"},
 	"APIKey":         {"ID", "Token", "Created", "Version"},
 	"Connection":     {"ID", "Token", "Created", "Version"},
 	"EventStream":    {"ID", "Created", "Version", "Progress"},
+	"Client":         {"ID", "Secret", "Created", "Version"},
 	"Service":        {"ID", "Created", "Modified", "Version"},
 	"SigningKey":     {"Public", "Sealed", "Created", "Version"},
 	"Schema":         {"Modified", "Version"},
@@ -37,6 +38,7 @@ var auditedRecords = []any{
 	&directory.APIKey{}, &directory.Connection{}, &directory.Service{}, &directory.SigningKey{}, &directory.Schema{},
 	&directory.PermissionText{}, &directory.Organization{}, &directory.Operator{}, &directory.JoinToken{}, &directory.TokenSecret{},
 	&directory.EventStream{},
+	&directory.Client{},
 }
 
 // set gives a value other content than the zero value.

@@ -29,6 +29,7 @@ const (
 	tableSchema       = 'x' // → Schema, at most one row
 	tablePermission   = 'd' // permission → PermissionText
 	tableEventStream  = 'f' // EventStreamID → EventStream
+	tableClient       = 'l' // ClientID → Client
 	tableOperator     = 'p' // instance: OperatorID → Operator
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
@@ -147,6 +148,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.PermissionText))
 	case tableEventStream:
 		return into(new(directory.EventStream))
+	case tableClient:
+		return into(new(directory.Client))
 	case tableOperator:
 		return into(new(directory.Operator))
 	case tableJoinToken:

@@ -258,6 +258,11 @@ func (p *projection) session(view *state.Org, id directory.SessionID) error {
 // tokens are the rows of a session's access tokens: an ended session's are
 // marked and stay until they expire, because revoked and unknown differ.
 func (p *projection) tokens(stored *directory.Session, s *subject) map[policy.TokenKey]policy.TokenEntry {
+	if stored.Bounded {
+		// The table knows what a user may do, and this token may do less: it is
+		// unknown here, and so refused.
+		return nil
+	}
 	wanted := make(map[policy.TokenKey]policy.TokenEntry, len(stored.Tokens))
 	for _, t := range stored.Tokens {
 		key := policy.TokenKey{

@@ -1,0 +1,112 @@
+package fsm
+
+import (
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// single reports whether the session is one of client credentials: it has one access
+// token and no person.
+func (c *StartSession) single() bool { return !c.Client.IsZero() && c.Code == nil }
+
+// mayBeForClient looks at a session for a client: what a node has verified counts
+// only while the client is what it was then.
+func (c *StartSession) mayBeForClient(tx *state.OrgTx, env *Envelope, user *directory.User) error {
+	if env.Actor.Kind != directory.ActorNode {
+		if !c.Client.IsZero() || c.Code != nil || c.Bounded || len(c.Scope)+len(c.Permissions) > 0 {
+			return directory.Denied("a session for a client is started at the issuer only")
+		}
+		return nil
+	}
+	client, ok := tx.Client(c.Client)
+	if !ok {
+		return directory.Unauthenticated("the client is not known")
+	}
+	if !c.Bounded && !client.Unbounded || c.Bounded && !coversAll(client, c.Permissions) {
+		return directory.Denied("the client may not have these permissions")
+	}
+	if c.single() {
+		if !client.Allows(directory.GrantClientCredentials) || client.Account != user.ID || !user.Service || c.Refresh != ([32]byte{}) {
+			return directory.Denied("the client has no credentials of this account")
+		}
+		return nil
+	}
+	return c.mayCarryCode(env, client, user)
+}
+
+func (c *StartSession) mayCarryCode(env *Envelope, client *directory.Client, user *directory.User) error {
+	code := c.Code
+	switch {
+	case !client.Allows(directory.GrantAuthorizationCode):
+		return directory.Denied("the client may not use codes")
+	case user.Service:
+		return directory.Denied("a service account does not sign in")
+	case c.Refresh != ([32]byte{}) || len(c.Successor) > 0 || code.Used != 0 || code.Hash == ([32]byte{}):
+		return directory.Invalid("code", "is not a new one")
+	case !client.AllowsRedirect(code.Redirect):
+		return directory.Invalid("redirect_uri", "is not one of the client's")
+	case code.Expires <= env.Now || code.Expires > env.Now.Add(directory.CodeLife):
+		return directory.Invalid("code", "does not expire within %s", directory.CodeLife)
+	case len(code.Nonce) > directory.NonceMax:
+		return directory.Invalid("nonce", "more than %d bytes", directory.NonceMax)
+	}
+	return nil
+}
+
+func coversAll(client *directory.Client, permissions []directory.Permission) bool {
+	for _, p := range permissions {
+		if !client.Covers(p) {
+			return false
+		}
+	}
+	return true
+}
+
+// RedeemCode gives the session its tokens for its authorization code. The code is
+// good once; whoever comes with it again is a thief or was robbed, and the session
+// ends (RFC 6749, section 4.1.2). Who is not the code's client cannot end it.
+type RedeemCode struct {
+	ID        directory.SessionID   `cbor:"1,keyasint"`
+	Presented [32]byte              `cbor:"2,keyasint"` // SHA-256 of the code that was sent
+	Client    directory.ClientID    `cbor:"3,keyasint"` // who has proved to be this client
+	Redirect  string                `cbor:"4,keyasint"`
+	Verifier  [32]byte              `cbor:"5,keyasint"`          // SHA-256 of the verifier that was sent
+	Refresh   [32]byte              `cbor:"6,keyasint,omitzero"` // zero: the session gets no refresh token
+	Successor []byte                `cbor:"7,keyasint,omitempty"`
+	Token     directory.AccessToken `cbor:"8,keyasint"`
+}
+
+func (*RedeemCode) Kind() Kind { return KindRedeemCode }
+
+func errCode() error { return directory.Unauthenticated("the code is not valid") }
+
+func (c *RedeemCode) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	old, ok := tx.Session(c.ID)
+	if !ok || old.Code == nil || !old.Live(env.Now, tx.Record().SignIn) || !same(c.Presented, old.Code.Hash) || old.Client != c.Client {
+		return Outcome{}, errCode()
+	}
+	if u, ok := tx.User(old.User); !ok || !u.Active || !tx.Record().Active() {
+		return Outcome{}, errCode()
+	}
+	if old.Code.Used != 0 {
+		endSession(tx, env, e, old, "code was used again")
+		return Outcome{Object: old.ID, Changed: true}, nil
+	}
+	client, ok := tx.Client(c.Client)
+	if !ok || !client.Allows(directory.GrantAuthorizationCode) || !client.AllowsRedirect(c.Redirect) ||
+		c.Redirect != old.Code.Redirect || !same(c.Verifier, old.Code.Challenge) {
+		return Outcome{}, errCode()
+	}
+	if c.Refresh != ([32]byte{}) && !client.Allows(directory.GrantRefreshToken) {
+		return Outcome{}, errCode()
+	}
+	s := *old
+	s.Code = &directory.Code{Hash: old.Code.Hash, Expires: old.Code.Expires, Used: max(env.Now, 1)}
+	s.Refresh, s.Successor, s.Refreshed, s.Version = c.Refresh, c.Successor, env.Now, e.index
+	s.Single = c.Refresh == [32]byte{}
+	s.Tokens = []directory.AccessToken{c.Token}
+	tx.PutSession(&s)
+	e.event(directory.SessionRefreshed, s.ID, "code redeemed by %s", client.Name)
+	e.row(directory.RowSession, s.ID)
+	return changed(s.ID)
+}
