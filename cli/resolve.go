@@ -31,6 +31,7 @@ var kinds = map[string]kind{
 	"GROUP":      {noun: "group", prefix: "grp-", list: "GroupService.ListGroups", names: []string{"name"}, ofOrg: true, showing: "description"},
 	"ROLE":       {noun: "role", prefix: "rol-", list: "RoleService.ListRoles", names: []string{"name"}, ofOrg: true, showing: "description"},
 	"SERVICE":    {noun: "service", prefix: "svc-", list: "ServiceService.ListServices", names: []string{"name"}, ofOrg: true},
+	"CLIENT":     {noun: "client", prefix: "cli-", list: "ClientService.ListClients", names: []string{"name"}, ofOrg: true, showing: "grant_types"},
 	"CONNECTION": {noun: "connection", prefix: "con-", list: "ConnectionService.ListConnections", names: []string{"provider"}, ofOrg: true, showing: "base_url"},
 	"APIKEY":     {noun: "API key", prefix: "apk-", list: "ApiKeyService.ListApiKeys", names: []string{"name"}, ofOrg: true},
 	"OPERATOR":   {noun: "operator", prefix: "opr-", list: "OperatorService.ListOperators", names: []string{"name"}},

@@ -20,6 +20,8 @@ const (
 	apiKeyPrefix      = "afk_" // OrgID, APIKeyID, secret
 	refreshPrefix     = "afr_" // OrgID, SessionID, secret
 	eventStreamPrefix = "afe_" // OrgID, EventStreamID, secret
+	clientPrefix      = "afc_" // OrgID, ClientID, secret
+	codePrefix        = "afa_" // OrgID, SessionID, secret
 )
 
 const secretSize = 32
@@ -101,6 +103,20 @@ func NewAPIKey(org directory.OrgID, id directory.APIKeyID) (key string, hash [32
 
 func NewRefreshToken(org directory.OrgID, id directory.SessionID) (token string, hash [32]byte) {
 	return opaque(refreshPrefix, org[:], id[:])
+}
+
+func NewClientSecret(org directory.OrgID, id directory.ClientID) (secret string, hash [32]byte) {
+	return opaque(clientPrefix, org[:], id[:])
+}
+
+func NewCode(org directory.OrgID, id directory.SessionID) (code string, hash [32]byte) {
+	return opaque(codePrefix, org[:], id[:])
+}
+
+// ParseCode says where an authorization code belongs, not that it is valid.
+func ParseCode(code string) (org directory.OrgID, session directory.SessionID, ok bool) {
+	ok = parseOpaque(codePrefix, code, (*[16]byte)(&org), (*[16]byte)(&session))
+	return org, session, ok
 }
 
 // wellFormed reports whether a token has the form of one that the log knows.

@@ -34,8 +34,9 @@ type Session struct {
 	Org     directory.OrgID
 	User    directory.UserID
 	ID      directory.SessionID
-	Key     string         // that signed the token
-	Expires directory.Time // of the token
+	Client  directory.ClientID // that the token was issued to; zero: to the user's own backend
+	Key     string             // that signed the token
+	Expires directory.Time     // of the token
 }
 
 // Gate admits credentials to operations.
@@ -94,7 +95,9 @@ func (g *Gate) authenticate(token string) (caller Caller, session Session, err e
 			Org:    session.Org,
 			Source: "api",
 		}
-		ok = err == nil
+		// A client's token is for the services of its users. Here it would do what
+		// its user may, whatever the client was given.
+		ok = err == nil && session.Client.IsZero()
 	}
 	if !ok {
 		return Caller{}, Session{}, directory.Unauthenticated("a valid bearer token is required")

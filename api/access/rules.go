@@ -107,6 +107,13 @@ var rules = map[Operation]Rule{
 	"event-streams.rotate": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 	"event-streams.delete": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
 
+	"clients.create": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"clients.list":   {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"clients.get":    {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"clients.update": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"clients.rotate": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"clients.delete": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+
 	"sessions.list":     {Scope: Organization, Operator: true, Permission: directory.ManageSessions, Self: true},
 	"sessions.start":    {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 	"sessions.end":      {Scope: Organization, Operator: true, Permission: directory.ManageSessions},

@@ -44,7 +44,7 @@ type twin struct {
 // prefixes of ids by kind of object.
 var prefixes = map[string]string{
 	"org": "org-", "user": "usr-", "group": "grp-", "role": "rol-", "session": "ses-", "service": "svc-",
-	"connection": "con-", "api_key": "apk-", "operator": "opr-", "event_stream": "evs-",
+	"connection": "con-", "api_key": "apk-", "client": "cli-", "operator": "opr-", "event_stream": "evs-",
 }
 
 // everything is what an owner holds.
@@ -67,7 +67,7 @@ func newTwin(s *server, slug, note string) *twin {
 	w.owner = s.as(session.text(s.t, "access_token"))
 	key := s.ok("POST", "/api/v1/api-keys", `{"org_id":"`+w.org+`","name":"boss","user_id":"`+boss+`","permissions":`+string(permissions)+`}`)
 	w.key = s.as(key.text(s.t, "key"))
-	for _, kind := range []string{"user", "group", "role", "session", "service", "connection", "event_stream", "api_key"} {
+	for _, kind := range []string{"user", "group", "role", "session", "service", "connection", "event_stream", "api_key", "client"} {
 		w.ids[kind] = w.fresh(kind, note)
 	}
 	inner := w.fresh("group", note)
@@ -102,6 +102,9 @@ func (w *twin) fresh(kind, note string) string {
 	case "event_stream":
 		made := post("/api/v1/organizations/"+w.org+"/event-streams", `{"name":%q,"audience":%q,"delivery":"poll"}`, name, note)
 		return made["event_stream"].(map[string]any)["id"].(string)
+	case "client":
+		made := post("/api/v1/organizations/"+w.org+"/clients", `{"name":%q,"grant_types":["authorization_code"],"redirect_uris":["https://app.example/%s"],"permissions":["read:patients"]}`, name, name)
+		return made["client"].(map[string]any)["id"].(string)
 	case "api_key":
 		made := post("/api/v1/api-keys", `{"org_id":%q,"name":%q,"user_id":%q,"permissions":["read:directory"]}`, w.org, name, w.boss())
 		return made["api_key"].(map[string]any)["id"].(string)
@@ -123,7 +126,7 @@ func kindOf(field protoreflect.FieldDescriptor) string {
 	}
 	name, message := string(field.Name()), string(field.Parent().Name())
 	switch name {
-	case "manager_id", "owner_id", "actor", "object":
+	case "manager_id", "owner_id", "account_id", "actor", "object":
 		return "user"
 	case "id":
 		return kindOfMessage(message)
@@ -142,7 +145,7 @@ func kindOfMessage(message string) string {
 		{"EventStream", "event_stream"},
 		{"ListUserGroups", "user"}, {"Group", "group"}, {"Role", "role"}, {"Organization", "org"}, {"Domain", "org"}, {"Schema", "org"},
 		{"User", "user"}, {"Session", "session"}, {"Policies", "service"}, {"Service", "service"}, {"Connection", "connection"},
-		{"ApiKey", "api_key"}, {"Operator", "operator"},
+		{"ApiKey", "api_key"}, {"Client", "client"}, {"Operator", "operator"},
 	} {
 		if strings.Contains(message, row.part) {
 			return row.kind
@@ -158,7 +161,7 @@ var instanceOnly = map[string]bool{"OperatorService.DeleteOperator": true}
 // free are what the other fields hold, so that a request is well formed.
 var free = map[string]any{
 	"limit": 2, "slug": "some-slug", "name": "some name", "email": "some@example.org", "user_name": "some.user",
-	"permission": "read:patients", "permissions": []any{"read:patients"}, "provider": "entra", "audience": "https://receiver.example", "delivery": "poll", "amr": []any{"pwd", "otp"},
+	"grant_types": []any{"client_credentials"}, "permission": "read:patients", "permissions": []any{"read:patients"}, "provider": "entra", "audience": "https://receiver.example", "delivery": "poll", "amr": []any{"pwd", "otp"},
 	"domain": "clinic.example", "count": 5000, "days": 30, "listen": []any{"127.0.0.1:29999"}, "description": "text",
 	"status": "active", "from": 1, "user_quota": 5000,
 }

@@ -95,6 +95,13 @@ var operations = map[string]access.Operation{
 	authfiv1connect.EventStreamServiceRotateEventStreamTokenProcedure: "event-streams.rotate",
 	authfiv1connect.EventStreamServiceDeleteEventStreamProcedure:      "event-streams.delete",
 
+	authfiv1connect.ClientServiceCreateClientProcedure:       "clients.create",
+	authfiv1connect.ClientServiceListClientsProcedure:        "clients.list",
+	authfiv1connect.ClientServiceGetClientProcedure:          "clients.get",
+	authfiv1connect.ClientServiceUpdateClientProcedure:       "clients.update",
+	authfiv1connect.ClientServiceRotateClientSecretProcedure: "clients.rotate",
+	authfiv1connect.ClientServiceDeleteClientProcedure:       "clients.delete",
+
 	authfiv1connect.SessionServiceStartSessionProcedure:    "sessions.start",
 	authfiv1connect.SessionServiceListSessionsProcedure:    "sessions.list",
 	authfiv1connect.SessionServiceEndSessionProcedure:      "sessions.end",

@@ -47,7 +47,7 @@ func (a *api) RefreshSession(ctx context.Context, r *authfiv1.RefreshSessionRequ
 	if len(r.GetRefreshToken()) > refreshTokenMax {
 		return nil, directory.Invalid("refresh_token", "longer than %d bytes", refreshTokenMax)
 	}
-	grant, err := a.Sessions.Refresh(ctx, r.GetRefreshToken())
+	grant, err := a.Sessions.Refresh(ctx, r.GetRefreshToken(), directory.ClientID{})
 	if err != nil {
 		return nil, err
 	}
@@ -140,10 +140,14 @@ func endedAt(org *state.Org, user directory.UserID, result fsm.Result) (n int32)
 
 func session(in directory.SignIn) func(*directory.Session) *authfiv1.Session {
 	return func(s *directory.Session) *authfiv1.Session {
-		return &authfiv1.Session{
+		made := &authfiv1.Session{
 			Id: s.ID.String(), UserId: s.User.String(), Amr: s.Methods,
 			Created: timestamp(s.Created), Refreshed: timestamp(s.Refreshed), Expires: timestamp(s.Expires(in)),
 			Ended: timestamp(s.Ended), Reason: s.Reason,
 		}
+		if !s.Client.IsZero() {
+			made.ClientId = s.Client.String()
+		}
+		return made
 	}
 }

@@ -143,7 +143,7 @@ func (w *world) serve() {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	mux := http.NewServeMux()
 	mux.Handle(PollPath, w.streams)
-	mux.Handle("/o/", login.Handler(w.gate, w.tokens, nil))
+	mux.Handle("/o/", login.Handler(w.gate, w.tokens, nil, login.NoSignIn))
 	mux.Handle("/scim/v2/", scim.New(scim.Config{Gate: w.gate, Ring: w.ring, Base: func(*http.Request) string { return issuer }, Log: quiet}))
 	w.server = httptest.NewServer(mux)
 	w.t.Cleanup(w.server.Close)

@@ -56,7 +56,7 @@ func TestUnknownOrganizationLooksLikeAnyOther(t *testing.T) {
 	w := newWorld(t)
 	own := w.signIn(0)
 	never, _ := access.NewRefreshToken(w.orgs[1], access.NewID[directory.SessionID](w.clock))
-	handler := login.Handler(w.gate, w.tokens, w.sessions)
+	handler := login.Handler(w.gate, w.tokens, w.sessions, login.DevelopmentSignIn)
 	grant := func(token string) string {
 		return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}.Encode()
 	}
@@ -99,7 +99,8 @@ func TestUnknownOrganizationLooksLikeAnyOther(t *testing.T) {
 func TestDecoysStay(t *testing.T) {
 	w := newWorld(t)
 	again := login.NewTokens(w.ring, issuer, w.now)
-	one, other := login.Handler(w.gate, w.tokens, w.sessions), login.Handler(w.gate, again, w.sessions)
+	one := login.Handler(w.gate, w.tokens, w.sessions, login.NoSignIn)
+	other := login.Handler(w.gate, again, w.sessions, login.NoSignIn)
 	path := func(slug string) string { return "/o/" + slug + "/.well-known/jwks.json" }
 	first := outsider(t, one, "GET", path("western"), "")
 	if body := outsider(t, other, "GET", path("western"), "").Body.String(); body != first.Body.String() || body == "" {

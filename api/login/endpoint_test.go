@@ -31,13 +31,15 @@ func told(t *testing.T, answer *httptest.ResponseRecorder) (o object) {
 	return o
 }
 
-func (w *world) handler() http.Handler { return login.Handler(w.gate, w.tokens, w.sessions) }
+func (w *world) handler() http.Handler {
+	return login.Handler(w.gate, w.tokens, w.sessions, login.DevelopmentSignIn)
+}
 
 // without is the same gate without a quorum.
 func (w *world) without() http.Handler {
 	gate := access.NewGate(lostLog{}, w.gate.Root, w.tokens, w.now)
 	sessions := login.NewSessions(gate, w.tokens, w.ring, func(context.Context, directory.Index) {})
-	return login.Handler(gate, w.tokens, sessions)
+	return login.Handler(gate, w.tokens, sessions, login.DevelopmentSignIn)
 }
 
 // lostLog is a cluster that has lost its quorum.

@@ -2,11 +2,9 @@ package login
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 
-	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 )
 
@@ -60,29 +58,4 @@ func (h *handler) newest(ctx context.Context, slug string) (*state.Org, bool, er
 	}
 	org, ok := h.organization(slug)
 	return org, ok, nil
-}
-
-// refuseError keeps "cannot tell now" apart from "no": a client that hears
-// invalid_grant throws its token away.
-func refuseError(w http.ResponseWriter, err error) {
-	switch directory.KindOf(err) {
-	case directory.KindUnauthenticated, directory.KindNotFound:
-		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
-	case directory.KindUnavailable, directory.KindUnknownOutcome, directory.KindExhausted:
-		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "try again with the same token")
-	default:
-		refuse(w, http.StatusInternalServerError, "server_error", "internal error")
-	}
-}
-
-func refuse(w http.ResponseWriter, status int, code, detail string) {
-	answer(w, status, "no-store", map[string]any{"error": code, "error_description": detail})
-}
-
-func answer(w http.ResponseWriter, status int, cache string, body map[string]any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", cache)
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
@@ -19,8 +20,8 @@ const jwksCache = "public, max-age=300, stale-while-revalidate=60, stale-if-erro
 // Handler serves an organization's OIDC issuer under /o/{slug}. These paths are open
 // to everybody, so a slug that nobody has is answered like one that somebody has:
 // what no token was ever issued for has a key that signs none, and grants nothing.
-func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions) http.Handler {
-	h := &handler{gate, tokens, sessions}
+func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions, signIn SignIn) http.Handler {
+	h := &handler{gate, tokens, sessions, signIn}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /o/{slug}/.well-known/openid-configuration", h.discovery)
 	mux.HandleFunc("GET /o/{slug}/.well-known/jwks.json", h.jwks)
@@ -29,6 +30,8 @@ func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions) http.Handler
 	mux.HandleFunc("POST /o/{slug}/oauth2/revoke", h.revoke)
 	mux.HandleFunc("GET /o/{slug}/oauth2/userinfo", h.userinfo)
 	mux.HandleFunc("POST /o/{slug}/oauth2/userinfo", h.userinfo)
+	mux.HandleFunc("GET /o/{slug}/oauth2/authorize", h.authorize)
+	mux.HandleFunc("POST /o/{slug}/oauth2/authorize", h.authorize)
 	return mux
 }
 
@@ -36,6 +39,7 @@ type handler struct {
 	gate     *access.Gate
 	tokens   *Tokens
 	sessions *Sessions
+	signIn   SignIn
 }
 
 // slug is the organization's name in the path; one that no organization can have is
@@ -58,25 +62,54 @@ func (h *handler) organization(slug string) (*state.Org, bool) {
 	return root.Org(id)
 }
 
-// discovery lists what is served and nothing that is planned.
+// discovery lists what is served and nothing that is planned. Without a way to sign
+// in there is nothing that begins with one.
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	name, ok := slug(w, r)
 	if !ok {
 		return
 	}
 	issuer := h.tokens.Issuer(name)
-	answer(w, http.StatusOK, jwksCache, map[string]any{
-		"issuer":                                issuer,
-		"jwks_uri":                              issuer + "/.well-known/jwks.json",
-		"token_endpoint":                        issuer + "/oauth2/token",
-		"introspection_endpoint":                issuer + "/oauth2/introspect",
-		"revocation_endpoint":                   issuer + "/oauth2/revoke",
-		"userinfo_endpoint":                     issuer + "/oauth2/userinfo",
-		"grant_types_supported":                 []string{"refresh_token"},
-		"response_types_supported":              []string{},
-		"subject_types_supported":               []string{"public"},
-		"id_token_signing_alg_values_supported": []string{"ES256"},
-	})
+	offered := GrantTypes()
+	document := map[string]any{
+		"issuer":                                                   issuer,
+		"jwks_uri":                                                 issuer + "/.well-known/jwks.json",
+		"token_endpoint":                                           issuer + "/oauth2/token",
+		"introspection_endpoint":                                   issuer + "/oauth2/introspect",
+		"revocation_endpoint":                                      issuer + "/oauth2/revoke",
+		"userinfo_endpoint":                                        issuer + "/oauth2/userinfo",
+		"response_types_supported":                                 []string{},
+		"subject_types_supported":                                  []string{"public"},
+		"id_token_signing_alg_values_supported":                    []string{"ES256"},
+		"scopes_supported":                                         scopes,
+		"claims_supported":                                         claimsOffered,
+		"claims_parameter_supported":                               false,
+		"request_parameter_supported":                              false,
+		"request_uri_parameter_supported":                          false,
+		"token_endpoint_auth_methods_supported":                    authMethods,
+		"token_endpoint_auth_signing_alg_values_supported":         assertionAlgorithms,
+		"introspection_endpoint_auth_methods_supported":            authMethods[:3],
+		"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
+		"revocation_endpoint_auth_methods_supported":               authMethods,
+		"revocation_endpoint_auth_signing_alg_values_supported":    assertionAlgorithms,
+	}
+	if h.signIn == NoSignIn {
+		offered = slices.DeleteFunc(offered, func(g directory.GrantType) bool { return g == directory.GrantAuthorizationCode })
+	} else {
+		document["authorization_endpoint"] = issuer + "/oauth2/authorize"
+		document["response_types_supported"] = []string{"code"}
+		document["response_modes_supported"] = []string{"query"}
+		document["code_challenge_methods_supported"] = []string{"S256"}
+		document["authorization_response_iss_parameter_supported"] = true
+	}
+	document["grant_types_supported"] = offered
+	answer(w, http.StatusOK, jwksCache, document)
+}
+
+// claimsOffered are those of ID tokens and of userinfo.
+var claimsOffered = []string{
+	"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "amr", "sid", "org_id",
+	"name", "given_name", "family_name", "preferred_username", "updated_at", "email", "email_verified",
 }
 
 // keys are those of the organization, or the decoy of one that is not there. The
@@ -117,38 +150,4 @@ func (h *handler) jwks(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/jwk-set+json")
 	w.Write(body)
-}
-
-// token is the refresh grant of RFC 6749 §6. The refresh token is bound to its
-// organization; under another one's issuer it does not exist.
-func (h *handler) token(w http.ResponseWriter, r *http.Request) {
-	name, ok := slug(w, r)
-	if !ok {
-		return
-	}
-	org, exists := h.organization(name)
-	fields, ok := form(w, r)
-	if !ok {
-		return
-	}
-	if fields.Get("grant_type") != "refresh_token" {
-		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "only refresh_token is offered")
-		return
-	}
-	presented := fields.Get("refresh_token")
-	if owner, _, ok := access.ParseRefreshToken(presented); !ok || !exists || owner != org.ID() {
-		refuse(w, http.StatusBadRequest, "invalid_grant", "the refresh token is not valid")
-		return
-	}
-	grant, err := h.sessions.Refresh(r.Context(), presented)
-	if err != nil {
-		refuseError(w, err)
-		return
-	}
-	answer(w, http.StatusOK, "no-store", map[string]any{
-		"access_token":  grant.AccessToken,
-		"refresh_token": grant.RefreshToken,
-		"token_type":    "Bearer",
-		"expires_in":    int(grant.ExpiresIn.Seconds()),
-	})
 }

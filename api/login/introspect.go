@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/authfi/authfi/api/access"
@@ -20,8 +21,9 @@ func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	org, ok := h.mayIntrospect(w, r, name)
-	if !ok {
+	org, client, err := h.introspector(r, name)
+	if err != nil {
+		refuseIntrospector(w, err)
 		return
 	}
 	if fields.Get("token") == "" {
@@ -29,45 +31,71 @@ func (h *handler) introspect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The hint could only save a look: the two forms cannot be mistaken.
-	told := h.tokens.describe(org, fields.Get("token"))
+	told := h.tokens.describe(org, client, fields.Get("token"))
 	if told == nil {
 		told = map[string]any{"active": false}
 	}
 	answer(w, http.StatusOK, "no-store", told)
 }
 
-// mayIntrospect admits whoever may read the organization's directory.
-func (h *handler) mayIntrospect(w http.ResponseWriter, r *http.Request, slug string) (*state.Org, bool) {
-	caller, err := h.gate.AuthenticateFresh(r.Context(), access.Bearer(r.Header))
-	var pass *access.Pass
-	if err == nil {
-		org, exists := h.organization(slug)
-		err = directory.NotFound("organization")
-		if exists {
-			pass, err = h.gate.Admit(r.Context(), caller, org.ID(), "tokens.introspect", access.Freshness{Linearizable: true})
-		}
+// introspector is who asks: a client that can prove itself, as the services have
+// that people's tokens are shown to, or a bearer of a credential that may read the
+// directory.
+func (h *handler) introspector(r *http.Request, slug string) (*state.Org, directory.ClientID, error) {
+	if bearer := access.Bearer(r.Header); bearer != "" {
+		org, err := h.reader(r.Context(), slug, bearer)
+		return org, directory.ClientID{}, err
 	}
+	proof, presented, err := proofOf(r, r.PostForm)
+	if err != nil || !presented {
+		return nil, directory.ClientID{}, errClient()
+	}
+	org, client, err := h.client(r.Context(), slug, proof)
+	if err != nil {
+		return nil, directory.ClientID{}, err
+	}
+	if client.Public { // anybody can say its name
+		return nil, directory.ClientID{}, errClient()
+	}
+	return org, client.ID, nil
+}
+
+func (h *handler) reader(ctx context.Context, slug, bearer string) (*state.Org, error) {
+	caller, err := h.gate.AuthenticateFresh(ctx, bearer)
+	if err != nil {
+		return nil, err
+	}
+	org, exists := h.organization(slug)
+	if !exists {
+		return nil, directory.NotFound("organization")
+	}
+	pass, err := h.gate.Admit(ctx, caller, org.ID(), "tokens.introspect", access.Freshness{Linearizable: true})
+	if err != nil {
+		return nil, err
+	}
+	return pass.View(), nil
+}
+
+func refuseIntrospector(w http.ResponseWriter, err error) {
 	switch directory.KindOf(err) {
 	case directory.KindDenied:
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope"`)
 		refuse(w, http.StatusForbidden, "insufficient_scope", "permission "+string(directory.ReadDirectory)+" is required")
 	case directory.KindUnauthenticated, directory.KindNotFound: // an organization that is not the caller's is not there
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
 		refuse(w, http.StatusUnauthorized, "invalid_token", "a valid credential is required")
 	default:
-		if err == nil {
-			return pass.View(), true
-		}
-		refuseError(w, err)
+		fail(w, err)
 	}
-	return nil, false
 }
 
 // describe tells what a token is that may be used now; nil for every other text. The
-// permissions are those of now, whatever the token itself says.
-func (t *Tokens) describe(org *state.Org, token string) map[string]any {
+// permissions are those of now, whatever the token itself says. A refresh token is told
+// to no client but its own: nobody shows it to a service.
+func (t *Tokens) describe(org *state.Org, asker directory.ClientID, token string) map[string]any {
 	if session, ok := t.refreshSession(org, token); ok {
-		if user, ok := org.User(session.User); ok && access.Matches(token, session.Refresh) {
+		mine := asker.IsZero() || asker == session.Client
+		if user, ok := org.User(session.User); ok && mine && access.Matches(token, session.Refresh) {
 			told := t.about(org, user, session)
 			told["exp"] = session.Expires(org.Record().SignIn).Std().Unix()
 			return told
@@ -95,8 +123,13 @@ func (t *Tokens) about(org *state.Org, user *directory.User, session *directory.
 	told := map[string]any{
 		"active": true, "iss": issuer, "aud": []string{issuer}, "sub": user.ID.String(), "username": user.UserName,
 		claimSession: session.ID.String(), claimOrg: org.ID().String(),
-		claimRoles: roleNames(org, user.ID), claimGroups: groupNames(org, user.ID),
-		claimPermissions: permissionNames(org, user.ID), claimMethods: methods(session), claimIndex: uint64(org.Applied()),
+		claimMethods: methods(session), claimIndex: uint64(org.Applied()),
+	}
+	for name, list := range rightsOf(org, session) {
+		told[name] = list
+	}
+	if !session.Client.IsZero() {
+		told[claimClient], told[claimScope] = session.Client.String(), scopeText(session)
 	}
 	return told
 }

@@ -23,13 +23,12 @@ func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	token := fields.Get("token")
-	if token == "" {
+	if fields.Get("token") == "" {
 		refuse(w, http.StatusBadRequest, "invalid_request", "token is missing")
 		return
 	}
-	if err := h.end(r.Context(), name, token); err != nil {
-		refuseError(w, err)
+	if err := h.end(r, name, fields.Get("token")); err != nil {
+		fail(w, err)
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -39,13 +38,30 @@ func (h *handler) revoke(w http.ResponseWriter, r *http.Request) {
 // revokedReason is what the logs show of a session that its holder ended.
 const revokedReason = "token revoked"
 
-// end ends the session of a token. A text that is no token of the organization costs
-// nothing, whoever sends it.
-func (h *handler) end(ctx context.Context, slug, token string) error {
+// end ends the session of a token for the client that it was issued to; one that was
+// issued to no client is ended for whoever holds it. A text that is no token of the
+// organization costs nothing, whoever sends it.
+func (h *handler) end(r *http.Request, slug, token string) error {
+	proof, presented, err := proofOf(r, r.PostForm)
+	if err != nil {
+		return err
+	}
+	var client directory.ClientID
+	if presented {
+		_, proved, err := h.client(r.Context(), slug, proof)
+		if err != nil {
+			return err
+		}
+		client = proved.ID
+	}
 	org, ok := h.organization(slug)
 	if !ok || !h.tokens.couldBe(org, token) {
 		return nil
 	}
+	return h.endFor(r.Context(), slug, token, client)
+}
+
+func (h *handler) endFor(ctx context.Context, slug, token string, client directory.ClientID) error {
 	org, ok, err := h.newest(ctx, slug)
 	if err != nil || !ok {
 		return err
@@ -53,6 +69,13 @@ func (h *handler) end(ctx context.Context, slug, token string) error {
 	session, ok := h.tokens.held(org, token)
 	if !ok {
 		return nil
+	}
+	switch {
+	case session.Client == client:
+	case client.IsZero():
+		return errClient()
+	default:
+		return failed(http.StatusBadRequest, "unauthorized_client", "the token was issued to another client")
 	}
 	_, err = h.gate.ProposeAsNode(ctx, org.ID(), &fsm.EndSession{ID: session.ID, Reason: revokedReason})
 	if directory.KindOf(err) == directory.KindNotFound {

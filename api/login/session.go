@@ -113,9 +113,10 @@ func refreshPurpose(id directory.SessionID) string { return "refresh-token " + i
 // errRefresh is the one answer to every refresh token that is not valid.
 func errRefresh() error { return directory.Unauthenticated("the refresh token is not valid") }
 
-// Refresh rotates a refresh token in one entry. The same token again within
-// the grace answers with the same successor; later, it ends the session.
-func (s *Sessions) Refresh(ctx context.Context, presented string) (Grant, error) {
+// Refresh rotates a refresh token in one entry, for the client that the token was
+// issued to; zero when it was issued to none. The same token again within the grace
+// answers with the same successor; later, it ends the session.
+func (s *Sessions) Refresh(ctx context.Context, presented string, client directory.ClientID) (Grant, error) {
 	orgID, id, ok := access.ParseRefreshToken(presented)
 	if !ok {
 		return Grant{}, errRefresh()
@@ -125,7 +126,7 @@ func (s *Sessions) Refresh(ctx context.Context, presented string) (Grant, error)
 		return Grant{}, errRefresh()
 	}
 	session, ok := org.Session(id)
-	if !ok {
+	if !ok || session.Client != client {
 		return Grant{}, errRefresh()
 	}
 	user, ok := org.User(session.User)

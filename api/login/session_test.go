@@ -15,14 +15,14 @@ import (
 
 func (w *world) refresh(token string) login.Grant {
 	w.t.Helper()
-	grant, err := w.sessions.Refresh(w.t.Context(), token)
+	grant, err := w.sessions.Refresh(w.t.Context(), token, directory.ClientID{})
 	must(w.t, err)
 	return grant
 }
 
 func (w *world) noRefresh(what, token string) {
 	w.t.Helper()
-	if grant, err := w.sessions.Refresh(w.t.Context(), token); directory.KindOf(err) != directory.KindUnauthenticated {
+	if grant, err := w.sessions.Refresh(w.t.Context(), token, directory.ClientID{}); directory.KindOf(err) != directory.KindUnauthenticated {
 		w.t.Errorf("%s: %+v, %v", what, grant.Session, err)
 	}
 }
@@ -92,7 +92,7 @@ func TestIdleSessionEnds(t *testing.T) {
 func TestTokenEndpoint(t *testing.T) {
 	w := newWorld(t)
 	north, south := w.signIn(0), w.signIn(1)
-	handler := login.Handler(w.gate, w.tokens, w.sessions)
+	handler := login.Handler(w.gate, w.tokens, w.sessions, login.DevelopmentSignIn)
 	post := func(slug, body string) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/o/"+slug+"/oauth2/token", strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

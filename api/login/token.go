@@ -10,6 +10,7 @@ import (
 	"github.com/authfi/authfi/fsm/state"
 	"github.com/authfi/authfi/keyring"
 	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 )
@@ -23,6 +24,8 @@ const (
 	claimPermissions = "permissions"
 	claimMethods     = "amr"
 	claimIndex       = "ri" // applied index at mint
+	claimClient      = "client_id"
+	claimScope       = "scope"
 	typeAccess       = "at+jwt"
 )
 
@@ -68,11 +71,7 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 	if err != nil {
 		return Minted{}, fmt.Errorf("mint access token: %w", err)
 	}
-	headers := jws.NewHeaders()
-	if err := headers.Set(jws.TypeKey, typeAccess); err != nil {
-		return Minted{}, fmt.Errorf("mint access token: %w", err)
-	}
-	signed, err := jwt.Sign(token, jwt.WithKey(jwa.ES256(), key, jws.WithProtectedHeaders(headers)))
+	signed, err := sign(token, key, typeAccess)
 	if err != nil {
 		return Minted{}, fmt.Errorf("mint access token: %w", err)
 	}
@@ -84,9 +83,18 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 	}}, nil
 }
 
+// sign signs a token of a type: what one type is good for another is not.
+func sign(token jwt.Token, key jwk.Key, typ string) ([]byte, error) {
+	headers := jws.NewHeaders()
+	if err := headers.Set(jws.TypeKey, typ); err != nil {
+		return nil, err
+	}
+	return jwt.Sign(token, jwt.WithKey(jwa.ES256(), key, jws.WithProtectedHeaders(headers)))
+}
+
 func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) (jwt.Token, error) {
 	issuer := t.Issuer(org.Record().Slug)
-	return jwt.NewBuilder().
+	builder := jwt.NewBuilder().
 		Issuer(issuer).
 		Audience([]string{issuer}).
 		Subject(user.ID.String()).
@@ -95,49 +103,15 @@ func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory
 		JwtID(directory.RequestIDText(access.NewID[directory.RequestID](now))).
 		Claim(claimSession, session.ID.String()).
 		Claim(claimOrg, org.ID().String()).
-		Claim(claimRoles, roleNames(org, user.ID)).
-		Claim(claimGroups, groupNames(org, user.ID)).
-		Claim(claimPermissions, permissionNames(org, user.ID)).
 		Claim(claimMethods, methods(session)).
-		Claim(claimIndex, uint64(org.Applied())).
-		Build()
-}
-
-// methods are how the user proved who they are; a claim that is empty is not absent.
-func methods(session *directory.Session) []string {
-	if session.Methods == nil {
-		return []string{}
+		Claim(claimIndex, uint64(org.Applied()))
+	for name, list := range rightsOf(org, session) {
+		builder = builder.Claim(name, list)
 	}
-	return session.Methods
-}
-
-// The name lists are never nil: a claim that is empty is not absent.
-func roleNames(org *state.Org, user directory.UserID) []string {
-	names := []string{}
-	for _, id := range org.Permissions().Roles(user) {
-		if r, ok := org.Role(id); ok {
-			names = append(names, r.Name)
-		}
+	if !session.Client.IsZero() {
+		builder = builder.Claim(claimClient, session.Client.String()).Claim(claimScope, scopeText(session))
 	}
-	return names
-}
-
-func groupNames(org *state.Org, user directory.UserID) []string {
-	names := []string{}
-	for _, id := range org.Permissions().Groups(user) {
-		if g, ok := org.Group(id); ok {
-			names = append(names, g.Name)
-		}
-	}
-	return names
-}
-
-func permissionNames(org *state.Org, user directory.UserID) []string {
-	names := []string{}
-	for _, p := range org.Permissions().Permissions(user) {
-		names = append(names, string(p))
-	}
-	return names
+	return builder.Build()
 }
 
 var _ access.Verifier = (*Tokens)(nil)
@@ -169,7 +143,12 @@ func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err e
 	if err != nil {
 		return s, err
 	}
-	return s, t.live(org, s)
+	if err := t.live(org, s); err != nil {
+		return s, err
+	}
+	session, _ := org.Session(s.ID) // is there, or the token would not live
+	s.Client = session.Client
+	return s, nil
 }
 
 // read says which session of an organization a token names. The signature and the
@@ -257,6 +236,9 @@ func (t *Tokens) live(org *state.Org, s access.Session) error {
 	session, ok := org.Session(s.ID)
 	if !ok || session.User != s.User || !session.Live(directory.TimeOf(t.now()), org.Record().SignIn) {
 		return directory.Unauthenticated("the session has ended")
+	}
+	if _, ok := org.Client(session.Client); !ok && !session.Client.IsZero() {
+		return directory.Unauthenticated("the client is gone")
 	}
 	if !org.Record().Active() {
 		return directory.Unauthenticated("the organization is suspended")

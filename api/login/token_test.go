@@ -212,7 +212,7 @@ func TestTokenDiesWithWhatStandsBehindIt(t *testing.T) {
 	w.refused("a deactivated user", second.AccessToken)
 	w.change(0, "users.activate", &fsm.SetUserActive{User: w.users[0], Active: true})
 	w.refused("the old token of a user who is active again", second.AccessToken)
-	if _, err := w.sessions.Refresh(t.Context(), second.RefreshToken); directory.KindOf(err) != directory.KindUnauthenticated {
+	if _, err := w.sessions.Refresh(t.Context(), second.RefreshToken, directory.ClientID{}); directory.KindOf(err) != directory.KindUnauthenticated {
 		t.Errorf("the refresh token of a deactivated user: %v", err)
 	}
 }
@@ -248,7 +248,7 @@ func TestKeySetIsPublic(t *testing.T) {
 func TestSecretsAreSealed(t *testing.T) {
 	w := newWorld(t)
 	grant := w.signIn(0)
-	next, err := w.sessions.Refresh(t.Context(), grant.RefreshToken)
+	next, err := w.sessions.Refresh(t.Context(), grant.RefreshToken, directory.ClientID{})
 	must(t, err)
 	var stored bytes.Buffer
 	must(t, fsm.WriteSnapshot(&stored, w.gate.Root()))

@@ -2,6 +2,7 @@ package login
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/authfi/authfi/api/access"
@@ -24,7 +25,7 @@ func (h *handler) userinfo(w http.ResponseWriter, r *http.Request) {
 	}
 	org, exists, err := h.newest(r.Context(), name)
 	if err != nil {
-		refuseError(w, err)
+		fail(w, err)
 		return
 	}
 	if !exists {
@@ -37,7 +38,13 @@ func (h *handler) userinfo(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	user, _ := org.User(s.User) // is there, or the token would not live
-	answer(w, http.StatusOK, "no-store", userClaims(org, user))
+	session, _ := org.Session(s.ID)
+	if !session.Client.IsZero() && !slices.Contains(session.Scope, "openid") {
+		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
+		refuse(w, http.StatusForbidden, "insufficient_scope", "the token was not granted the scope openid")
+		return
+	}
+	answer(w, http.StatusOK, "no-store", userClaims(org, user, session))
 }
 
 // challenge refuses a bearer token; one that is missing is no error (RFC 6750,
@@ -52,11 +59,16 @@ func challenge(w http.ResponseWriter, token string) {
 }
 
 // userClaims are the standard claims of OpenID Connect Core, section 5.1, that the
-// directory knows. What it does not know is left out.
-func userClaims(org *state.Org, user *directory.User) map[string]any {
+// directory knows and the client was granted. What it does not know is left out.
+func userClaims(org *state.Org, user *directory.User, session *directory.Session) map[string]any {
 	claims := map[string]any{"sub": user.ID.String()}
-	profileClaims(claims, user)
-	emailClaims(claims, org, user)
+	all := session.Client.IsZero() // the user's own backend
+	if all || slices.Contains(session.Scope, "profile") {
+		profileClaims(claims, user)
+	}
+	if all || slices.Contains(session.Scope, "email") {
+		emailClaims(claims, org, user)
+	}
 	return claims
 }
 

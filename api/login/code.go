@@ -1,0 +1,186 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/state"
+	"github.com/lestrrat-go/jwx/v3/jwt"
+)
+
+// StartForClient opens the short session of client credentials. It has one access
+// token and ends with it.
+func (s *Sessions) StartForClient(ctx context.Context, org *state.Org, client prover, w wish) (Grant, string, error) {
+	account, ok := org.User(client.Account)
+	if !ok || !account.Active {
+		return Grant{}, "", failed(400, "unauthorized_client", "the service account of the client is deactivated")
+	}
+	now := directory.TimeOf(s.tokens.now())
+	session := &directory.Session{
+		ID: access.NewID[directory.SessionID](s.tokens.now()), User: account.ID, Client: client.ID,
+		Bounded: w.bounded, Permissions: w.permissions, Created: now, Refreshed: now, Single: true,
+	}
+	minted, err := s.mint(org, account, session)
+	if err != nil {
+		return Grant{}, "", err
+	}
+	result, err := s.gate.ProposeOnceAsNode(ctx, org.ID(), client.once, &fsm.StartSession{
+		ID: session.ID, User: account.ID, Token: minted.Entry,
+		Client: client.ID, Bounded: session.Bounded, Permissions: session.Permissions,
+	})
+	if err != nil {
+		return Grant{}, "", err
+	}
+	if directory.SessionID(result.Outcome.Object) != session.ID {
+		return Grant{}, "", errClient() // the assertion was used before
+	}
+	s.enforced(ctx, result.Index)
+	return Grant{Session: session.ID, AccessToken: minted.Token, ExpiresIn: minted.Life, Index: result.Index}, scopeText(session), nil
+}
+
+// signedIn is a person who has proved who they are, for a client.
+type signedIn struct {
+	user    directory.UserID
+	methods []string
+}
+
+// StartWithCode opens the session of a person who signs in for a client, and gives
+// the code by which the client gets its tokens.
+func (s *Sessions) StartWithCode(ctx context.Context, a *authorization, who signedIn) (code string, err error) {
+	now := s.tokens.now()
+	id := access.NewID[directory.SessionID](now)
+	code, hash := access.NewCode(a.org.ID(), id)
+	_, err = s.gate.ProposeAsNode(ctx, a.org.ID(), &fsm.StartSession{
+		ID: id, User: who.user, Methods: who.methods, Client: a.client.ID,
+		Scope: a.wish.scope, Bounded: a.wish.bounded, Permissions: a.wish.permissions,
+		Code: &directory.Code{
+			Hash: hash, Redirect: a.redirect, Challenge: a.challenge, Nonce: a.nonce,
+			Expires: directory.TimeOf(now).Add(directory.CodeLife),
+		},
+	})
+	return code, err
+}
+
+// Redeemed is what a code becomes.
+type Redeemed struct {
+	Grant
+	Scope   string
+	IDToken string // empty unless the client asked who the person is
+}
+
+// verifierMin and verifierMax are RFC 7636's, section 4.1.
+const verifierMin, verifierMax = 43, 128
+
+func errCode() error { return failed(400, "invalid_grant", "the code is not valid") }
+
+// Redeem takes a code for the tokens of its session, in one entry on whichever node:
+// of two at the same time one is the first, and the other ends the session.
+func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory.Client, code, redirect, verifier string) (Redeemed, error) {
+	owner, id, ok := access.ParseCode(code)
+	if !ok || owner != org.ID() || len(verifier) < verifierMin || len(verifier) > verifierMax {
+		return Redeemed{}, errCode()
+	}
+	session, ok := org.Session(id)
+	if !ok || session.Code == nil || session.Client != client.ID {
+		return Redeemed{}, errCode()
+	}
+	user, ok := org.User(session.User)
+	if !ok || !user.Active {
+		return Redeemed{}, errCode()
+	}
+	var next refreshToken
+	var err error
+	if client.Allows(directory.GrantRefreshToken) {
+		if next, err = s.nextRefresh(org.ID(), id); err != nil {
+			return Redeemed{}, err
+		}
+	}
+	after := *session
+	after.Code = nil
+	after.Refreshed, after.Single = directory.TimeOf(s.tokens.now()), next.token == ""
+	minted, err := s.mint(org, user, &after)
+	if err != nil {
+		return Redeemed{}, err
+	}
+	result, err := s.gate.ProposeAsNode(ctx, org.ID(), &fsm.RedeemCode{
+		ID: id, Presented: access.Hash(code), Client: client.ID, Redirect: redirect, Verifier: sha256.Sum256([]byte(verifier)),
+		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry,
+	})
+	if err != nil {
+		return Redeemed{}, err
+	}
+	return s.redeemed(ctx, session, client, next, minted, result)
+}
+
+func (s *Sessions) redeemed(ctx context.Context, before *directory.Session, client *directory.Client, next refreshToken, minted Minted, result fsm.Result) (Redeemed, error) {
+	org, ok := s.gate.Root().Org(result.Delta.Org)
+	if !ok {
+		return Redeemed{}, errCode()
+	}
+	session, ok := org.Session(before.ID)
+	if !ok || session.Ended != 0 { // the code was used before, or the session has ended since
+		return Redeemed{}, errCode()
+	}
+	s.enforced(ctx, result.Index)
+	out := Redeemed{Scope: scopeText(session), Grant: Grant{
+		Session: session.ID, AccessToken: minted.Token, ExpiresIn: minted.Life, RefreshToken: next.token, Index: result.Index,
+	}}
+	if !slices.Contains(session.Scope, "openid") {
+		return out, nil
+	}
+	var err error
+	out.IDToken, err = s.tokens.MintID(org, session, before.Code.Nonce, minted.Token)
+	return out, err
+}
+
+// MintID signs an ID token (OpenID Connect Core, section 2) for the client of a
+// session. It says who signed in, when and how, and belongs to one access token.
+func (t *Tokens) MintID(org *state.Org, session *directory.Session, nonce, accessToken string) (string, error) {
+	key, err := signing(t.ring, org)
+	if err != nil {
+		return "", err
+	}
+	now := t.now().Truncate(time.Second)
+	half := sha256.Sum256([]byte(accessToken))
+	builder := jwt.NewBuilder().
+		Issuer(t.Issuer(org.Record().Slug)).
+		Subject(session.User.String()).
+		Audience([]string{session.Client.String()}).
+		IssuedAt(now).
+		Expiration(now.Add(directory.AccessTokenLife)).
+		Claim("auth_time", session.Created.Std().Unix()).
+		Claim("at_hash", base64.RawURLEncoding.EncodeToString(half[:len(half)/2])).
+		Claim(claimMethods, methods(session)).
+		Claim(claimSession, session.ID.String()).
+		Claim(claimOrg, org.ID().String())
+	if nonce != "" {
+		builder = builder.Claim("nonce", nonce)
+	}
+	token, err := builder.Build()
+	if err != nil {
+		return "", fmt.Errorf("mint ID token: %w", err)
+	}
+	signed, err := sign(token, key, "JWT")
+	if err != nil {
+		return "", fmt.Errorf("mint ID token: %w", err)
+	}
+	return string(signed), nil
+}
+
+// challengeOf reads a code challenge of the method S256: the SHA-256 of the verifier
+// in base64url without padding.
+func challengeOf(text string) (sum [32]byte, ok bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimSpace(text))
+	if err != nil || len(b) != len(sum) {
+		return sum, false
+	}
+	return [32]byte(b), true
+}

@@ -1,0 +1,169 @@
+package login
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
+)
+
+// grants are the ways to get tokens. What is not here is not offered, and the test
+// of grants and states wants rows for each.
+var grants = map[directory.GrantType]func(*handler, context.Context, *tokenRequest) (map[string]any, error){
+	directory.GrantAuthorizationCode: (*handler).redeem,
+	directory.GrantClientCredentials: (*handler).credentials,
+	directory.GrantRefreshToken:      (*handler).refresh,
+}
+
+// GrantTypes names all of them, sorted.
+func GrantTypes() []directory.GrantType { return slices.Sorted(maps.Keys(grants)) }
+
+// tokenRequest is a request to the token endpoint.
+type tokenRequest struct {
+	slug      string
+	fields    url.Values
+	proof     proof
+	presented bool // the client presents itself
+}
+
+// token is the token endpoint of RFC 6749, section 3.2.
+func (h *handler) token(w http.ResponseWriter, r *http.Request) {
+	name, ok := slug(w, r)
+	if !ok {
+		return
+	}
+	fields, ok := form(w, r)
+	if !ok {
+		return
+	}
+	grant, ok := grants[directory.GrantType(fields.Get("grant_type"))]
+	if !ok {
+		refuse(w, http.StatusBadRequest, "unsupported_grant_type", "the grant type is not offered")
+		return
+	}
+	request := &tokenRequest{slug: name, fields: fields}
+	var err error
+	var body map[string]any
+	if request.proof, request.presented, err = proofOf(r, fields); err == nil {
+		body, err = grant(h, r.Context(), request)
+	}
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	answer(w, http.StatusOK, "no-store", body)
+}
+
+// client is the organization in its newest state, and the client of it that asks.
+func (h *handler) client(ctx context.Context, slug string, p proof) (*state.Org, prover, error) {
+	org, _, err := h.newest(ctx, slug)
+	if err != nil {
+		return nil, prover{}, err
+	}
+	client, err := h.tokens.prove(org, p)
+	return org, client, err
+}
+
+func tokenBody(grant Grant) map[string]any {
+	body := map[string]any{
+		"access_token": grant.AccessToken,
+		"token_type":   "Bearer",
+		"expires_in":   int(grant.ExpiresIn.Seconds()),
+	}
+	if grant.RefreshToken != "" {
+		body["refresh_token"] = grant.RefreshToken
+	}
+	return body
+}
+
+// refresh is the grant of RFC 6749, section 6. The refresh token is bound to its
+// organization, and to its client if it has one; to everybody else it does not exist.
+func (h *handler) refresh(ctx context.Context, t *tokenRequest) (map[string]any, error) {
+	var client directory.ClientID
+	if t.presented {
+		_, proved, err := h.client(ctx, t.slug, t.proof)
+		if err != nil {
+			return nil, err
+		}
+		client = proved.ID
+	}
+	org, exists := h.organization(t.slug)
+	presented := t.fields.Get("refresh_token")
+	owner, id, ok := access.ParseRefreshToken(presented)
+	if !ok || !exists || owner != org.ID() {
+		return nil, errRefresh()
+	}
+	grant, err := h.sessions.Refresh(ctx, presented, client)
+	if err != nil {
+		return nil, err
+	}
+	body := tokenBody(grant)
+	if org, exists = h.organization(t.slug); exists && !client.IsZero() {
+		if session, ok := org.Session(id); ok {
+			body["scope"] = scopeText(session)
+		}
+	}
+	return body, nil
+}
+
+// credentials is the grant of RFC 6749, section 4.4: the token is one of the service
+// account that the client acts as.
+func (h *handler) credentials(ctx context.Context, t *tokenRequest) (map[string]any, error) {
+	if !t.presented {
+		return nil, errClient()
+	}
+	org, client, err := h.client(ctx, t.slug, t.proof)
+	if err != nil {
+		return nil, err
+	}
+	if !client.Allows(directory.GrantClientCredentials) {
+		return nil, failed(http.StatusBadRequest, "unauthorized_client", "the client may not use this grant")
+	}
+	wish, err := wished(client.Client, t.fields.Get("scope"))
+	if err != nil {
+		return nil, err
+	}
+	if len(wish.scope) > 0 {
+		return nil, failed(http.StatusBadRequest, "invalid_scope", "there is no person whose identity could be told")
+	}
+	grant, scope, err := h.sessions.StartForClient(ctx, org, client, wish)
+	if err != nil {
+		return nil, err
+	}
+	body := tokenBody(grant)
+	body["scope"] = scope
+	return body, nil
+}
+
+// redeem is the grant of RFC 6749, section 4.1.3, with the verifier of RFC 7636.
+func (h *handler) redeem(ctx context.Context, t *tokenRequest) (map[string]any, error) {
+	if !t.presented {
+		return nil, errClient()
+	}
+	code, verifier := t.fields.Get("code"), t.fields.Get("code_verifier")
+	if code == "" || verifier == "" || t.fields.Get("redirect_uri") == "" {
+		return nil, failed(http.StatusBadRequest, "invalid_request", "code, code_verifier and redirect_uri are required")
+	}
+	org, client, err := h.client(ctx, t.slug, t.proof)
+	if err != nil {
+		return nil, err
+	}
+	if !client.Allows(directory.GrantAuthorizationCode) {
+		return nil, failed(http.StatusBadRequest, "unauthorized_client", "the client may not use this grant")
+	}
+	redeemed, err := h.sessions.Redeem(ctx, org, client.Client, code, t.fields.Get("redirect_uri"), verifier)
+	if err != nil {
+		return nil, err
+	}
+	body := tokenBody(redeemed.Grant)
+	body["scope"] = redeemed.Scope
+	if redeemed.IDToken != "" {
+		body["id_token"] = redeemed.IDToken
+	}
+	return body, nil
+}

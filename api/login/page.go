@@ -1,0 +1,81 @@
+package login
+
+import (
+	"bytes"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+)
+
+// The pages are plain: no script, no style, nothing from elsewhere.
+var (
+	signInPage = template.Must(template.New("sign-in").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Development sign-in</title></head><body>
+<h1>Development sign-in</h1>
+<p>This page asks for no proof. It exists only in a cluster that authfi dev made.</p>
+{{if .Problem}}<p role="alert">{{.Problem}}</p>{{end}}
+<form method="post" action="/o/{{.Slug}}/oauth2/authorize">
+{{range .Hidden}}<input type="hidden" name="{{.Name}}" value="{{.Value}}">
+{{end}}<p><label>User name <input name="user_name" value="{{.User}}" autocomplete="username" required autofocus></label></p>
+<p><label><input type="checkbox" name="second_factor" value="yes"> with a second factor</label></p>
+<p><button>Sign in</button></p>
+</form></body></html>
+`))
+	errorPage = template.Must(template.New("error").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign-in</title></head><body>
+<h1>Sign-in</h1>
+<p role="alert">{{.}}</p>
+</body></html>
+`))
+)
+
+type hiddenField struct{ Name, Value string }
+
+// kept are the parameters of a request that the sign-in page carries along.
+var kept = []string{
+	"client_id", "code_challenge", "code_challenge_method", "max_age", "nonce", "prompt", "redirect_uri",
+	"response_mode", "response_type", "scope", "state",
+}
+
+func showSignIn(w http.ResponseWriter, status int, slug string, fields url.Values, problem string) {
+	var hidden []hiddenField
+	for _, name := range kept {
+		if fields.Has(name) {
+			hidden = append(hidden, hiddenField{name, fields.Get(name)})
+		}
+	}
+	user := fields.Get("user_name")
+	if user == "" {
+		user = fields.Get("login_hint")
+	}
+	show(w, status, signInPage, struct {
+		Slug, User, Problem string
+		Hidden              []hiddenField
+	}{slug, user, problem, slices.Clip(hidden)})
+}
+
+func showError(w http.ResponseWriter, status int, text string) { show(w, status, errorPage, text) }
+
+func show(w http.ResponseWriter, status int, page *template.Template, data any) {
+	var body bytes.Buffer
+	if err := page.Execute(&body, data); err != nil {
+		http.Error(w, "internal error", http.StatusInternalServerError)
+		return
+	}
+	secure(w)
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	w.Write(body.Bytes())
+}
+
+// secure is on every answer of the authorization endpoint. The policy names no
+// form-action: browsers hold it against the redirect that follows the form, too.
+func secure(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+}
