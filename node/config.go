@@ -60,22 +60,22 @@ type IssuersConfig struct {
 type PushConfig struct {
 	// Private allows addresses of private networks and of this machine.
 	Private bool `json:"private,omitempty"`
-	// CA is a PEM file of the CAs of receivers, in place of those of the machine.
-	CA string `json:"ca,omitempty"`
+	// CAFile holds the CAs, as PEM, that vouch for receivers instead of the machine's.
+	CAFile string `json:"ca_file,omitempty"`
 }
 
 // roots are the CAs of receivers; nil for those of the machine.
 func (p PushConfig) roots() (*x509.CertPool, error) {
-	if p.CA == "" {
+	if p.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(p.CA)
+	pem, err := os.ReadFile(p.CAFile)
 	if err != nil {
 		return nil, fmt.Errorf("CAs of receivers: %w", err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CAs of receivers: %s holds no certificate", p.CA)
+		return nil, fmt.Errorf("CAs of receivers: %s holds no certificate", p.CAFile)
 	}
 	return pool, nil
 }

@@ -262,7 +262,7 @@ func TestPushGoesOnWithAnotherLeader(t *testing.T) {
 	if err := os.WriteFile(ca, block, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := nodetest.Start(t, func(cfg *node.Config) { cfg.Push = node.PushConfig{Private: true, CA: ca} })
+	c := nodetest.Start(t, func(cfg *node.Config) { cfg.Push = node.PushConfig{Private: true, CAFile: ca} })
 	org := organization(c, "memorial")
 	c.Do(0, "POST", "/api/v1/organizations/"+org.ID+"/event-streams",
 		`{"delivery":"push","audience":"`+streamAudience+`","url":"`+receiver.URL+`","authorization":"Bearer x"}`, nil)

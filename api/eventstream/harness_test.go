@@ -19,6 +19,7 @@ import (
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/scim"
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
@@ -144,7 +145,9 @@ func (w *world) serve() {
 	mux := http.NewServeMux()
 	mux.Handle(PollPath, w.streams)
 	mux.Handle("/o/", login.Handler(w.gate, w.tokens, nil, login.NoSignIn))
-	mux.Handle("/scim/v2/", scim.New(scim.Config{Gate: w.gate, Ring: w.ring, Base: func(*http.Request) string { return issuer }, Log: quiet}))
+	mux.Handle("/scim/v2/", scim.New(scim.Config{Gate: w.gate, Ring: w.ring, Base: func(*http.Request) string { return issuer }, Log: quiet,
+		Journal: journal.New("node-1", w.ring.Derive, time.Now()),
+	}))
 	w.server = httptest.NewServer(mux)
 	w.t.Cleanup(w.server.Close)
 	w.t.Cleanup(w.streams.Close) // before the server, which waits for its polls

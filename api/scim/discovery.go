@@ -47,8 +47,6 @@ func (r *request) providerConfig() map[string]any {
 			"cursor": true, "index": true, "defaultPaginationMethod": "index",
 			"defaultPageSize": countDefault, "maxPageSize": countMax,
 		},
-		// RFC 9967 section 4
-		"securityEvents": map[string]any{"asyncRequest": "none", "eventUris": directory.StreamEventURIs},
 		"authenticationSchemes": []any{map[string]any{
 			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 			"description": "The token of a connection, in the Authorization header",

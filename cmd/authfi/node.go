@@ -24,7 +24,7 @@ func nodeFlags(cmd *cobra.Command, c *node.Config) (finish func() error) {
 	f.StringSliceVar(&c.Enforce.Listen, "enforce-listen", nil, "service addresses that belong to this node (default all)")
 	f.StringVar(&c.Enforce.Cgroup, "enforce-cgroup", "", "cgroup2 directory of the services (default the root)")
 	f.BoolVar(&c.Push.Private, "push-private", false, "let event streams be pushed to addresses of private networks and of this machine")
-	f.StringVar(&c.Push.CA, "push-ca", "", "PEM file of the CAs of receivers of event streams (default those of the machine)")
+	f.StringVar(&c.Push.CAFile, "push-ca", "", "PEM file of the CAs of receivers of event streams (default those of the machine)")
 	f.StringSliceVar(&upstreams, "upstream", nil, "LISTEN=ADDRESS where the user-space gate finds a service")
 	return func() error {
 		for _, u := range upstreams {
