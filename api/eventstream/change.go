@@ -77,7 +77,8 @@ var userAttribute = map[string]string{
 
 // userAttributes are the attributes that have changed. When the log does not say
 // which, they are all that the resource has: to read one too many does no harm.
-func (c *change) userAttributes(resource map[string]any) (names []string) {
+func (c *change) userAttributes(resource map[string]any, schema *directory.Schema) (names []string) {
+	names = c.declared(schema)
 	for _, field := range c.fields() {
 		if name, ok := userAttribute[field]; ok {
 			names = append(names, name)
@@ -97,6 +98,22 @@ func (c *change) userAttributes(resource map[string]any) (names []string) {
 	before, _ := objectOf(string(c.before["attributes"]))
 	after, _ := objectOf(string(c.after["attributes"]))
 	return sorted(append(names, differences(before, after, "")...))
+}
+
+// declared are the attributes of the organization's own extensions that have changed.
+func (c *change) declared(schema *directory.Schema) (names []string) {
+	if !c.has("custom") {
+		return nil
+	}
+	before, _ := objectOf(string(c.before["custom"]))
+	after, _ := objectOf(string(c.after["custom"]))
+	changed := differences(before, after, ":") // whole, whatever their names are
+	for i := range schema.Attributes {
+		if a := &schema.Attributes[i]; a.URN != "" && (c.summary || slices.Contains(changed, ":"+a.Name)) {
+			names = append(names, a.URN+":"+a.Name)
+		}
+	}
+	return names
 }
 
 // differences are the members that two objects do not share, below prefix. A name and

@@ -109,16 +109,16 @@ func (t *teller) user(e *directory.Event, change change) (map[string]any, map[st
 	switch e.Type {
 	case directory.UserCreated:
 		told.bare("feed:add")
-		told.either("prov:create", "prov:create", change.userAttributes(resource), resource)
+		told.either("prov:create", "prov:create", change.userAttributes(resource, t.view.Schema()), resource)
 	case directory.UserUpdated:
-		told.either("prov:patch", "prov:put", change.userAttributes(resource), resource)
+		told.either("prov:patch", "prov:put", change.userAttributes(resource, t.view.Schema()), resource)
 	case directory.UserActivated, directory.UserDeactivated:
 		name := "prov:activate"
 		if e.Type == directory.UserDeactivated {
 			name = "prov:deactivate"
 		}
 		told.bare(name)
-		if others := without(change.userAttributes(resource), "active"); len(others) > 0 {
+		if others := without(change.userAttributes(resource, t.view.Schema()), "active"); len(others) > 0 {
 			told.either("prov:patch", "prov:put", others, resource)
 		}
 	case directory.UserDeleted:

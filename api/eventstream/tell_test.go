@@ -205,3 +205,28 @@ func TestOnlyWhatIsWanted(t *testing.T) {
 	some.expect("a part", ines+" prov:deactivate", ines+" prov:delete")
 	other.expect("the neighbour")
 }
+
+// TestDeclaredExtensions: an organization's own attribute is told of when it shows in
+// SCIM, and only then.
+func TestDeclaredExtensions(t *testing.T) {
+	const urn = "urn:ietf:params:scim:schemas:extension:clinic:2.0:User"
+	w := newWorld(t)
+	w.change(0, &fsm.PutSchema{Schema: directory.Schema{Attributes: []directory.AttributeDefinition{
+		{Name: "badge", Type: directory.AttributeInteger, URN: urn}, {Name: "wing", Type: directory.AttributeString},
+	}}})
+	r := w.stream(0, nil)
+	id, err := directory.ParseUserID(w.users(0, 1, 1)[0])
+	must(t, err)
+	r.taken()
+	set := func(custom string) {
+		org, _ := w.gate.Root().Org(w.orgs[0])
+		u, _ := org.User(id)
+		changed := *u
+		changed.Custom = []byte(custom)
+		w.change(0, &fsm.UpdateUser{User: changed})
+	}
+	set(`{"wing":"east"}`)
+	r.expect("what does not show")
+	set(`{"wing":"west","badge":7}`)
+	r.expect("what shows", "/Users/"+id.String()+" prov:patch:notice("+urn+":badge)")
+}
