@@ -100,6 +100,11 @@ var arrows = map[string][]string{
 
 	"bench/dataset": {},
 
+	// The SDK is a client of the public API and nothing else, its tests' issuer too.
+	"sdk/go":          {},
+	"sdk/go/sample":   {"sdk/go"},
+	"sdk/conformance": {},
+
 	"proto/gen/*": {"proto/gen/*"},
 	"tools/*":     {},
 }

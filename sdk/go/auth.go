@@ -1,0 +1,314 @@
+package authfi
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Times of the connection to the cluster.
+const (
+	keyWait     = 2 * time.Second // for a key that is being fetched
+	replyLife   = time.Second     // of a node's word on a token, while the feed is behind
+	backoffMin  = 200 * time.Millisecond
+	backoffMax  = 5 * time.Second
+	jitterRange = 0.2
+)
+
+// Auth verifies tokens of one organization. Its goroutines end with the context
+// that New was given, or with Close.
+type Auth struct {
+	config Config
+	nodes  *nodes
+	now    func() time.Time
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	wake   chan struct{} // asks for the keys at once
+
+	mu       sync.Mutex // of everything below
+	keys     *keys
+	feed     *feed
+	seen     cache
+	fetching chan struct{} // closed when the fetch under way has ended; nil: none is
+	ready    chan struct{} // closed when keys are known and the feed is followed
+	isReady  bool
+}
+
+// New begins to fetch keys and to follow the feed. It does not wait for either:
+// until there are keys, requests are answered with 503.
+func New(ctx context.Context, config Config) (*Auth, error) { return newAuth(ctx, config, time.Now) }
+
+func newAuth(ctx context.Context, config Config, now func() time.Time) (*Auth, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	a := &Auth{
+		config: config, nodes: &nodes{client: config.Client, bases: config.Nodes}, now: now,
+		wake: make(chan struct{}, 1), keys: newKeys(now()), feed: newFeed(), ready: make(chan struct{}),
+	}
+	if config.KeySet != nil {
+		if _, err := parseSet(config.KeySet); err != nil {
+			return nil, fmt.Errorf("authfi: the key set given: %w", err)
+		}
+		a.keys.take(answer{status: 200, body: config.KeySet}, now(), 0)
+		a.keys.due = time.Time{}
+	}
+	ctx, a.cancel = context.WithCancel(ctx)
+	a.done.Go(func() { a.keepKeys(ctx) })
+	if config.Posture != Offline {
+		a.done.Go(func() { a.keepFeed(ctx) })
+	}
+	return a, nil
+}
+
+// Close ends what New has begun.
+func (a *Auth) Close() {
+	a.cancel()
+	a.done.Wait()
+}
+
+// Ready waits until the keys are known and the feed is followed, for those who do
+// not want to serve before.
+func (a *Auth) Ready(ctx context.Context) error {
+	select {
+	case <-a.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("authfi: not ready: %w", ctx.Err())
+	}
+}
+
+// markReady is called with the lock held.
+func (a *Auth) markReady() {
+	if !a.isReady && !a.keys.fetched.IsZero() && (a.config.Posture == Offline || !a.feed.beat.IsZero()) {
+		a.isReady = true
+		close(a.ready)
+	}
+}
+
+// Verify says who a token speaks of, or the Refusal. mutating tells of what the
+// token is to permit: while nobody can be asked, reading goes on longer.
+func (a *Auth) Verify(ctx context.Context, token string, mutating bool) (*User, error) {
+	held, refusal := a.verified(ctx, token)
+	if refusal != nil {
+		return nil, refusal
+	}
+	if code := a.decide(ctx, held, mutating); code != "" {
+		return nil, &Refusal{Code: code}
+	}
+	return held.user, nil
+}
+
+// verified holds a token against keys, rules and clock.
+func (a *Auth) verified(ctx context.Context, token string) (*held, *Refusal) {
+	now := a.now()
+	a.mu.Lock()
+	h := a.seen.get(token)
+	trusted := now.Sub(a.keys.fetched) <= staleMax
+	a.mu.Unlock()
+	if h == nil || !trusted {
+		e, ok := open(token)
+		if !ok {
+			return nil, &Refusal{Code: InvalidToken}
+		}
+		k, set, found := a.key(ctx, e.kid)
+		if found == keyUnavailable {
+			return nil, &Refusal{Code: AuthUnavailable}
+		}
+		if !e.verifies(k) {
+			return nil, &Refusal{Code: InvalidToken}
+		}
+		user, ok := e.read(a.config.rules(), token)
+		if !ok {
+			return nil, &Refusal{Code: InvalidToken}
+		}
+		h = a.remember(&held{user: user}, set)
+		now = a.now()
+	}
+	if !h.user.current(now, a.config.Skew) {
+		return nil, &Refusal{Code: InvalidToken}
+	}
+	return h, nil
+}
+
+// remember keeps what was verified, unless the keys have changed meanwhile.
+func (a *Auth) remember(h *held, set map[string]*key) *held {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if sameKeys(set, a.keys.known) && h.user.current(a.now(), a.config.Skew) {
+		a.seen.put(h.user.Token, h)
+	}
+	return h
+}
+
+// decide asks a node where the posture says so. Requests with one token share one
+// question.
+func (a *Auth) decide(ctx context.Context, h *held, mutating bool) Code {
+	age, v, atLeast := a.judge(h)
+	code := a.config.Posture.decide(age, v, mutating, replyNone)
+	if code != ask {
+		return code
+	}
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if now := a.now(); h.asked.IsZero() || now.Sub(h.asked) > replyLife || v == tokenUnknown && h.reply == replyLive {
+		r, at := a.nodes.vouch(ctx, h.user, atLeast)
+		a.mu.Lock()
+		h.reply, h.asked = r, now
+		if r == replyLive && at >= atLeast {
+			h.confirmed = at
+		}
+		a.mu.Unlock()
+	}
+	age, v, _ = a.judge(h)
+	return a.config.Posture.decide(age, v, mutating, h.reply)
+}
+
+// judge is the feed's word. atLeast is the index that a node must have reached to
+// know more.
+func (a *Auth) judge(h *held) (age time.Duration, v verdict, atLeast uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	age = never
+	if !a.feed.beat.IsZero() {
+		age = a.now().Sub(a.feed.beat)
+	}
+	return age, a.feed.judge(h.user, h.confirmed), a.feed.at
+}
+
+// key finds a key, and waits for a fetch where one may help.
+func (a *Auth) key(ctx context.Context, kid string) (*key, map[string]*key, finding) {
+	a.mu.Lock()
+	k, found := a.keys.find(kid, a.now())
+	set, fetching := a.keys.known, a.fetching
+	a.mu.Unlock()
+	if found == keyKnown {
+		return k, set, found
+	}
+	if found == keyFetch && fetching == nil {
+		fetching = a.fetch()
+	}
+	if fetching == nil {
+		return nil, nil, found
+	}
+	timeout := time.NewTimer(keyWait)
+	defer timeout.Stop()
+	select {
+	case <-fetching:
+	case <-timeout.C:
+		return nil, nil, keyUnavailable
+	case <-ctx.Done():
+		return nil, nil, keyUnavailable
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	k, found = a.keys.settle(kid, a.now())
+	return k, a.keys.known, found
+}
+
+// fetch joins the fetch under way or begins one.
+func (a *Auth) fetch() chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fetching == nil {
+		a.fetching = make(chan struct{})
+		a.poke()
+	}
+	return a.fetching
+}
+
+// poke has the keys fetched once more, also after a fetch under way, which may
+// have begun too early.
+func (a *Auth) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// keepKeys fetches the keys when they are due or somebody waits for one.
+func (a *Auth) keepKeys(ctx context.Context) {
+	for {
+		a.fetchKeys(ctx)
+		a.mu.Lock()
+		wait := a.keys.due.Sub(a.now())
+		a.mu.Unlock()
+		select {
+		case <-a.wake:
+		case <-time.After(max(wait, backoffMin)):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *Auth) fetchKeys(ctx context.Context) {
+	a.mu.Lock()
+	etag := a.keys.etag
+	if a.fetching == nil {
+		a.fetching = make(chan struct{})
+	}
+	a.mu.Unlock()
+	got, err := a.nodes.keySet(ctx, keyPath(a.config.Issuer), etag)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.keys.take(got, a.now(), jitterRange*(2*rand.Float64()-1)) {
+		a.seen = cache{} // what another key has signed is to be verified anew
+	}
+	if now := a.now(); ctx.Err() == nil && a.keys.fetched.Before(now) {
+		a.config.Log.Warn("authfi: keys not refreshed; those there are stay", "status", got.status, "error", err, "since", a.keys.fetched)
+	}
+	close(a.fetching)
+	a.fetching = nil
+	a.markReady()
+}
+
+// keepFeed follows the feed, on one node after the other.
+func (a *Auth) keepFeed(ctx context.Context) {
+	for backoff := backoffMin; ; {
+		begun := a.now()
+		err := a.followFeed(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		a.config.Log.Warn("authfi: the feed broke off", "node", a.nodes.base(), "error", err)
+		a.nodes.next()
+		if backoff = min(2*backoff, backoffMax); a.now().Sub(begun) > backoffMax {
+			backoff = backoffMin
+		}
+		select {
+		case <-time.After(time.Duration(float64(backoff) * (1 + jitterRange*(2*rand.Float64()-1)))):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *Auth) followFeed(ctx context.Context) error {
+	a.mu.Lock()
+	from := events{org: a.config.Org, after: a.feed.at, ordinal: a.feed.ordinal}
+	a.mu.Unlock()
+	if from.after == 0 {
+		index, err := a.nodes.now(ctx, a.config.Org, a.config.APIKey)
+		if err != nil {
+			return err
+		}
+		a.mu.Lock()
+		a.feed.start(index)
+		a.mu.Unlock()
+		from.after, from.ordinal = index, nil
+	}
+	return a.nodes.follow(ctx, from, a.config.APIKey, a.hear)
+}
+
+func (a *Auth) hear(m message) {
+	a.mu.Lock()
+	keysChanged := a.feed.hear(m, a.now())
+	a.markReady()
+	a.mu.Unlock()
+	if keysChanged {
+		a.poke()
+	}
+}
