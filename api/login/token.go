@@ -128,6 +128,9 @@ func (t *Tokens) Verify(root *state.Root, token string) (access.Session, error) 
 }
 
 func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err error) {
+	if err := checkSpelling(token); err != nil {
+		return s, err
+	}
 	unverified, err := jwt.ParseInsecure([]byte(token))
 	if err != nil {
 		return s, err

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -102,7 +103,7 @@ func (c *tokenCases) claim(expect, name, member string, value any) *TokenCase {
 
 func (c *tokenCases) good() {
 	c.add(ok, "a good token", c.key.Sign(c.key.Header(), Claims()))
-	c.add(ok, "a good token of the second key", c.other.Sign(c.other.Header(), Claims()))
+	c.add(ok, "a good token of the second key", c.other.Sign(c.other.Header(), Claims())).node(invalid, "an organization has one key, so far")
 	c.add(ok, "a good EdDSA token", c.ed.Sign(c.ed.Header(), Claims())).node(invalid, "the node signs with ES256 alone")
 	c.claim(ok, "an audience that is no list", "aud", Issuer)
 	c.claim(ok, "one audience of several", "aud", []string{"https://other.example", Issuer})
@@ -188,16 +189,17 @@ func (c *tokenCases) signatures() {
 
 func (c *tokenCases) claims() {
 	for _, name := range []string{"iss", "aud", "sub", "exp", "iat", "jti", "sid", "org_id", "roles", "groups", "permissions", "amr", "ri"} {
-		c.claim(invalid, "no "+name, name, nil)
-		c.add(invalid, name+" null", c.key.SignText(text(c.key.Header()), replace(name, "null")))
-		c.claim(invalid, name+" an object", name, Object{"a": 1})
+		c.unread(name, c.claim(invalid, "no "+name, name, nil))
+		c.unread(name, c.add(invalid, name+" null", c.key.SignText(text(c.key.Header()), replace(name, "null"))))
+		c.unread(name, c.claim(invalid, name+" an object", name, Object{"a": 1}))
 	}
+	c.claim(invalid, "iat a string", "iat", fmt.Sprint(Now))
 	for _, name := range []string{"sub", "jti", "sid", "org_id", "iss", "aud"} {
-		c.claim(invalid, name+" empty", name, "")
+		c.unread(name, c.claim(invalid, name+" empty", name, ""))
 	}
 	for _, name := range []string{"roles", "groups", "permissions", "amr"} {
-		c.claim(invalid, name+" a string", name, "read:patients")
-		c.claim(invalid, name+" with a number", name, []any{"read:patients", 1})
+		c.unread(name, c.claim(invalid, name+" a string", name, "read:patients"))
+		c.unread(name, c.claim(invalid, name+" with a number", name, []any{"read:patients", 1}))
 	}
 	c.claim(invalid, "another issuer", "iss", "https://auth.example/o/north")
 	c.claim(invalid, "the issuer with a slash", "iss", Issuer+"/")
@@ -207,11 +209,22 @@ func (c *tokenCases) claims() {
 	c.claim(invalid, "no audience in the list", "aud", []string{})
 	c.claim(invalid, "part of the audience", "aud", Issuer[:len(Issuer)-1])
 	c.claim(invalid, "another organization", "org_id", "org-ffffffffffffffffffffffffffffffff")
-	c.claim(invalid, "ri negative", "ri", -1)
-	c.claim(invalid, "ri a fraction", "ri", 1.5)
-	c.claim(invalid, "ri a string", "ri", "42")
-	c.claim(invalid, "ri above 2^53", "ri", uint64(1<<53))
+	c.unread("ri", c.claim(invalid, "ri negative", "ri", -1))
+	c.unread("ri", c.claim(invalid, "ri a fraction", "ri", 1.5))
+	c.unread("ri", c.claim(invalid, "ri a string", "ri", "42"))
+	c.unread("ri", c.claim(invalid, "ri above 2^53", "ri", uint64(1<<53)))
 	c.claim(ok, "ri zero", "ri", 0)
+}
+
+// unread notes where the node needs no claim: what it tells, the directory tells
+// better.
+func (c *tokenCases) unread(name string, t *TokenCase) {
+	if t.Name == "jti an object" {
+		return // its library wants text
+	}
+	if slices.Contains([]string{"jti", "roles", "groups", "permissions", "amr", "ri"}, name) || name == "iat" && t.Name == "no iat" {
+		t.node(ok, "the node reads the directory, not the claim")
+	}
 }
 
 // replace is the text of the claims with one value as given.
@@ -230,13 +243,16 @@ func (c *tokenCases) times() {
 	c.claim(ok, "nbf in the past", "nbf", Now-100)
 	c.claim(ok, "made in the future", "iat", Now+60).node(invalid, "the node made it, or it is forged")
 	c.add(ok, "a fraction of a second", c.key.SignText(text(c.key.Header()), replace("exp", fmt.Sprintf("%d.5", Now+100))))
-	c.claim(invalid, "a life of more than an hour", "exp", Now+3601)
+	c.claim(invalid, "a life of more than an hour", "exp", Now+3601).node(ok, "the bound is of what an SDK remembers")
 	c.claim(ok, "a life of an hour", "exp", Now+3600)
 	c.claim(invalid, "exp a string", "exp", fmt.Sprint(Now+300))
 	c.claim(invalid, "exp true", "exp", true)
 	c.claim(invalid, "exp negative", "exp", -1)
 	for _, value := range []string{"1e400", "99999999999999999999999999", "9007199254740992", "NaN", "Infinity", "0x7fffffff", "01772366700", "+1772366700"} {
-		c.add(invalid, "exp "+value, c.key.SignText(text(c.key.Header()), replace("exp", value)))
+		t := c.add(invalid, "exp "+value, c.key.SignText(text(c.key.Header()), replace("exp", value)))
+		if value == "9007199254740992" {
+			t.node(ok, "the bound is of what JavaScript counts exactly")
+		}
 	}
 	late := c.claim(invalid, "a good token, later", "extra", 1)
 	late.Now = Now + 305
@@ -275,7 +291,7 @@ func (c *tokenCases) texts() {
 	body(invalid, "a comment", claims[:len(claims)-1]+`/* */}`)
 	body(invalid, "single quotes", strings.ReplaceAll(claims, `"`, `'`))
 	body(invalid, "very deep", claims[:len(claims)-1]+`,"extra":`+strings.Repeat("[", 4000)+strings.Repeat("]", 4000)+"}")
-	body(invalid, "more than 16 KiB", claims[:len(claims)-1]+`,"extra":"`+strings.Repeat("a", 16<<10)+`"}`)
+	body(invalid, "more than 16 KiB", claims[:len(claims)-1]+`,"extra":"`+strings.Repeat("a", 16<<10)+`"}`).node(ok, "a node mints a list of any length")
 	body(ok, "white space", " \n\t"+strings.ReplaceAll(claims, `,"`, " ,\r\n\"")+"\n")
 }
 
