@@ -1,0 +1,146 @@
+"use strict";
+const { lifeMax } = require("./token.cjs");
+
+// What is remembered outlasts every token: one that is older has run out.
+const memory = lifeMax + 2 * 60;
+// Beyond so much all is forgotten, and tokens from before are asked about one by one.
+const marksMax = 200_000;
+const pruneEvery = 60;
+
+// The types of events that can take something away. What is given reaches a user
+// with the next token.
+const followed = [
+  "user.deactivated", "user.deleted", "session.ended", "key.changed",
+  "organization.updated", "organization.deleted",
+  "group.members_changed", "group.updated", "group.deleted", "group.unnested",
+  "role.updated", "role.deleted", "role.unassigned", "assignment.expired",
+];
+
+// They end the detail of a change of members.
+const counts = /: [0-9]+ joined, [0-9]+ left$/;
+
+/** What has been heard of the feed. No input or output; times are seconds. */
+class Feed {
+  floor = Infinity; // tokens from before it are unknown
+  at = 0; // place to go on from
+  ordinal;
+  beat; // of the last heartbeat since the beginning
+  #org = 0; // of the last change that may concern every token
+  #users = new Map();
+  #sessions = new Map();
+  #roles = new Map(); // by name, which is what tokens hold
+  #groups = new Map();
+  #names = new Map(); // of roles and groups, by id
+  #pruned = 0;
+
+  #forget(floor) {
+    this.floor = floor;
+    this.#org = 0;
+    for (const map of [this.#users, this.#sessions, this.#roles, this.#groups, this.#names]) map.clear();
+  }
+
+  /** Follows from an index on. */
+  start(index) {
+    this.#forget(index);
+    [this.at, this.ordinal, this.beat] = [index, undefined, undefined];
+  }
+
+  /** Takes one message, in order. Whether keys have changed. */
+  hear(m, now) {
+    switch (m.type) {
+      case "row":
+      case "closed":
+        return false;
+      case "resync":
+        this.start(Infinity);
+        this.at = 0;
+        return false;
+      case "synced":
+        this.#forget(m.index);
+        [this.at, this.ordinal, this.beat] = [m.index, undefined, now];
+        return true; // whatever has changed meanwhile
+      case "heartbeat":
+        [this.at, this.ordinal, this.beat] = [m.index, undefined, now];
+        this.#prune(now);
+        return false;
+    }
+    [this.at, this.ordinal] = [m.index, m.ordinal ?? 0];
+    this.#note(m, { index: m.index, until: now + memory });
+    if (this.#users.size + this.#sessions.size + this.#roles.size + this.#groups.size + this.#names.size > marksMax) {
+      this.#forget(m.index);
+    }
+    return m.type === "key.changed";
+  }
+
+  #note(m, mark) {
+    const detail = m.detail ?? "";
+    switch (m.type) {
+      case "user.deactivated":
+      case "user.deleted":
+        this.#users.set(m.object, mark);
+        break;
+      case "session.ended":
+        this.#sessions.set(m.object, mark);
+        break;
+      case "organization.updated":
+      case "organization.deleted":
+      case "group.deleted":
+      case "group.unnested":
+        this.#org = m.index; // groups in groups: tokens name only those that a user is in
+        break;
+      case "group.members_changed": {
+        const name = detail.replace(counts, "");
+        this.#groups.set(name, mark);
+        this.#names.set(m.object, name);
+        break;
+      }
+      case "group.updated":
+        this.#rename(this.#groups, m, detail, mark);
+        break;
+      case "role.updated":
+      case "role.deleted":
+        this.#rename(this.#roles, m, detail, mark);
+        break;
+      case "role.unassigned":
+      case "assignment.expired":
+        for (const name of beforeFrom(detail)) this.#roles.set(name, mark);
+    }
+  }
+
+  // Marks the old name, which older tokens hold, and the new one. An old name that
+  // was never heard may be any.
+  #rename(marks, m, name, mark) {
+    const old = this.#names.get(m.object);
+    if (old === undefined) this.#org = m.index;
+    else marks.set(old, mark);
+    marks.set(name, mark);
+    this.#names.set(m.object, name);
+  }
+
+  #prune(now) {
+    if (now - this.#pruned < pruneEvery) return;
+    this.#pruned = now;
+    for (const marks of [this.#users, this.#sessions, this.#roles, this.#groups]) {
+      for (const [id, mark] of marks) if (now > mark.until) marks.delete(id);
+    }
+  }
+
+  /** live, revoked, stale or unknown. confirmed: the index at which a node vouched. */
+  judge(claims, confirmed) {
+    const index = Math.max(claims.ri, confirmed);
+    if (this.#sessions.has(claims.sid) || this.#users.get(claims.sub)?.index > index) return "revoked";
+    if (this.#org > index || any(this.#roles, claims.roles, index) || any(this.#groups, claims.groups, index)) return "stale";
+    return index < this.floor ? "unknown" : "live";
+  }
+}
+
+const any = (marks, names, index) => marks.size > 0 && names.some((name) => marks.get(name)?.index > index);
+
+// The names that "NAME from HOLDER" may begin with; names may hold the word, too.
+function beforeFrom(detail) {
+  const names = [];
+  for (let i = detail.indexOf(" from "); i >= 0; i = detail.indexOf(" from ", i + 6)) names.push(detail.slice(0, i));
+  return names;
+}
+
+module.exports = { Feed, followed };
