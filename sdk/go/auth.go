@@ -254,10 +254,11 @@ func (a *Auth) fetchKeys(ctx context.Context) {
 	got, err := a.nodes.keySet(ctx, keyPath(a.config.Issuer), etag)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.keys.take(got, a.now(), jitterRange*(2*rand.Float64()-1)) {
+	now := a.now()
+	if a.keys.take(got, now, jitterRange*(2*rand.Float64()-1)) {
 		a.seen = cache{} // what another key has signed is to be verified anew
 	}
-	if now := a.now(); ctx.Err() == nil && a.keys.fetched.Before(now) {
+	if ctx.Err() == nil && !a.keys.fetched.Equal(now) {
 		a.config.Log.Warn("authfi: keys not refreshed; those there are stay", "status", got.status, "error", err, "since", a.keys.fetched)
 	}
 	close(a.fetching)

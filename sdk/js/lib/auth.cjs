@@ -31,7 +31,7 @@ class Auth {
   #again = false; // one more behind it
   #timer;
   #closing = new AbortController();
-  #ready = Promise.withResolvers ? Promise.withResolvers() : resolvers();
+  #ready = resolvers();
 
   constructor(options) {
     this.#config = configure(options);
@@ -53,8 +53,14 @@ class Auth {
   }
 
   /** Resolves when the keys are known and the feed is followed. */
-  ready() {
-    return this.#ready.promise;
+  async ready() {
+    // What is followed does not keep a program from its end; who waits for it does.
+    const alive = setInterval(() => {}, 1 << 30);
+    try {
+      await this.#ready.promise;
+    } finally {
+      clearInterval(alive);
+    }
   }
 
   #markReady() {

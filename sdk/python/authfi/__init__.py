@@ -1,0 +1,14 @@
+"""Protects Python services with AuthFI.
+
+Tokens are verified in process, and a thread follows the change feed of the issuer,
+so that a token is refused within a second of the end of its session or the
+deactivation of its user. The adapters are in authfi.flask and authfi.fastapi, and
+for everything else that speaks WSGI or ASGI in AuthFI itself.
+"""
+
+from ._auth import AuthFI
+from ._permission import allows
+from ._problem import Code, Refusal
+from ._token import User
+
+__all__ = ["AuthFI", "Code", "Refusal", "User", "allows"]

@@ -1,0 +1,339 @@
+"""Verification with its two threads, and the adapters that need no framework."""
+
+import asyncio
+import logging
+import math
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from ._config import configure
+from ._feed import Feed, Verdict
+from ._keys import Answer, Finding, Keys
+from ._nodes import Failures, Nodes
+from ._permission import must_be_permissions
+from ._posture import Decision, Reply, decide
+from ._problem import Refusal, bearer
+from ._token import Envelope, Rules, User, current, open_token, read, verifies
+
+_KEY_WAIT = 2.0  # seconds, for a key that is being fetched
+_REPLY_LIFE = 1.0  # of a node's word on a token, while the feed is behind
+_BACKOFF_MIN = 0.2
+_BACKOFF_MAX = 5.0
+_JITTER = 0.2
+_SEEN_MAX = 5_000  # verified tokens of a generation, of which two are kept
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("authfi")
+
+
+class _Held:
+    """A token that was verified, and what a node has said of it."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.confirmed = 0  # index at which a node vouched for it
+        self.asking = threading.Lock()  # one question at a time; guards the two below
+        self.asked: float | None = None
+        self.reply: Reply = ""
+
+
+class AuthFI:
+    """Verifies tokens of one organization.
+
+    Nothing waits for the network when it is made: until there are keys, requests are
+    answered with 503. Its threads end with the program and with close; a process
+    that was forked has its own.
+    """
+
+    def __init__(
+        self,
+        issuer: str | None = None,
+        *,
+        audience: str | None = None,
+        org: str | None = None,
+        nodes: Sequence[str] | None = None,
+        api_key: str | None = None,
+        posture: str | None = None,
+        skew: float | None = None,
+        ca_file: str | None = None,
+        key_set: Mapping[str, Any] | bytes | None = None,
+    ) -> None:
+        self._config = configure(issuer, audience, org, nodes, api_key, posture, skew, ca_file, key_set)
+        self._rules = Rules(self._config.issuer, self._config.audience, self._config.org)
+        self._nodes = Nodes(self._config.nodes, self._config.ca_file)
+        self._keys = Keys(time.monotonic())
+        self._feed = Feed()
+        self._young: dict[str, _Held] = {}  # verified tokens by their whole text
+        self._old: dict[str, _Held] = {}
+        if self._config.key_set is not None:
+            self._keys.take(Answer(200, self._config.key_set), time.monotonic(), 0)
+            if self._keys.fetched is None:
+                raise ValueError("authfi: the key set given has no usable key")
+        self._start()
+        this = weakref.ref(self)
+
+        def restart() -> None:
+            if (auth := this()) is not None and not auth._closed.is_set():
+                auth._start()
+
+        os.register_at_fork(after_in_child=restart)
+
+    def _start(self) -> None:
+        self._lock = threading.Lock()  # of the keys, the feed and the tokens seen
+        self._closed = threading.Event()
+        self._ready = threading.Event()
+        self._wake = threading.Event()
+        self._fetching: threading.Event | None = None  # set when the fetch under way has ended
+        self._feed.beat = None
+        threading.Thread(target=self._keep_keys, name="authfi-keys", daemon=True).start()
+        if self._config.posture != "offline":
+            threading.Thread(target=self._keep_feed, name="authfi-feed", daemon=True).start()
+
+    def close(self) -> None:
+        """Ends the threads, at the latest with what they wait for."""
+        self._closed.set()
+        self._wake.set()
+
+    def ready(self, timeout: float | None = None) -> bool:
+        """Waits until the keys are known and the feed is followed."""
+        return self._ready.wait(timeout)
+
+    def _mark_ready(self) -> None:
+        if self._keys.fetched is not None and (self._config.posture == "offline" or self._feed.beat is not None):
+            self._ready.set()
+
+    # Verification.
+
+    def verify(self, token: str, *, mutating: bool = False) -> User:
+        """Who a token speaks of, or a Refusal raised.
+
+        mutating tells of what the token is to permit: while nobody can be asked,
+        reading goes on longer.
+        """
+        held = self._seen(token) or self._verified(token)
+        self._check_times(held)
+        decision = self._decide(held, mutating, "")
+        if decision == "ask":
+            decision = self._ask(held, mutating)
+        return self._served(held, decision)
+
+    async def verify_async(self, token: str, *, mutating: bool = False) -> User:
+        """As verify. What has to wait for the network does so in a thread."""
+        held = self._seen(token)
+        if held is None:
+            envelope = self._opened(token)
+            with self._lock:
+                known = self._keys.trusted(time.monotonic()) and envelope.kid in self._keys.known
+            held = self._verified(token) if known else None
+        if held is not None:
+            self._check_times(held)
+            decision = self._decide(held, mutating, "")
+            if decision != "ask":
+                return self._served(held, decision)
+        return await asyncio.to_thread(self.verify, token, mutating=mutating)
+
+    def _served(self, held: _Held, decision: Decision) -> User:
+        if decision == "ok":
+            return held.user
+        raise Refusal("auth_unavailable" if decision == "ask" else decision)
+
+    def _check_times(self, held: _Held) -> None:
+        if not current(held.user, time.time(), self._config.skew):
+            raise Refusal("invalid_token")
+
+    def _seen(self, token: str) -> _Held | None:
+        with self._lock:
+            if not self._keys.trusted(time.monotonic()):
+                return None
+            held = self._young.get(token)
+            if held is None and (held := self._old.get(token)) is not None:
+                self._remember(token, held)  # used again: it stays
+            return held
+
+    def _remember(self, token: str, held: _Held) -> None:
+        if len(self._young) >= _SEEN_MAX:
+            self._old, self._young = self._young, {}
+        self._young[token] = held
+
+    @staticmethod
+    def _opened(token: str) -> Envelope:
+        envelope = open_token(token)
+        if envelope is None:
+            raise Refusal("invalid_token")
+        return envelope
+
+    def _verified(self, token: str) -> _Held:
+        envelope = self._opened(token)
+        if self._find(envelope.kid) == "unavailable":
+            raise Refusal("auth_unavailable")
+        with self._lock:
+            known = self._keys.known
+        user = read(envelope, self._rules, token) if verifies(envelope, known.get(envelope.kid)) else None
+        if user is None:
+            raise Refusal("invalid_token")
+        held = _Held(user)
+        with self._lock:
+            # Unless the keys have changed meanwhile, or the token has run out.
+            if known is self._keys.known and current(user, time.time(), self._config.skew):
+                self._remember(token, held)
+        return held
+
+    def _find(self, kid: str) -> Finding:
+        with self._lock:
+            found, fetching = self._keys.find(kid, time.monotonic()), self._fetching
+            if found == "fetch" and fetching is None:
+                fetching = self._fetching = threading.Event()
+                self._wake.set()
+        if found == "known" or fetching is None:
+            return found
+        if not fetching.wait(_KEY_WAIT):
+            return "unavailable"
+        with self._lock:
+            return self._keys.settle(kid, time.monotonic())
+
+    def _decide(self, held: _Held, mutating: bool, reply: Reply) -> Decision:
+        age, verdict = self._judge(held)
+        return decide(self._config.posture, age, verdict, mutating, reply)
+
+    def _judge(self, held: _Held) -> tuple[float, Verdict]:
+        with self._lock:
+            age = math.inf if self._feed.beat is None else time.monotonic() - self._feed.beat
+            return age, self._feed.judge(held.user.claims, held.confirmed)
+
+    def _ask(self, held: _Held, mutating: bool) -> Decision:
+        """Asks a node. Requests with one token share one question."""
+        with held.asking:
+            now, (_, verdict) = time.monotonic(), self._judge(held)
+            repeat = held.asked is None or now - held.asked > _REPLY_LIFE
+            if repeat or verdict == "unknown" and held.reply == "live":
+                at_least = self._feed.at
+                held.reply, index = self._nodes.vouch(held.user, at_least)
+                held.asked = now
+                if held.reply == "live" and index >= at_least:
+                    held.confirmed = index
+            return self._decide(held, mutating, held.reply)
+
+    # The threads.
+
+    def _keep_keys(self) -> None:
+        closed = self._closed
+        while not closed.is_set():
+            self._fetch_keys()
+            with self._lock:
+                wait = self._keys.due - time.monotonic()
+            self._wake.wait(max(wait, _BACKOFF_MIN))
+            self._wake.clear()
+
+    def _fetch_keys(self) -> None:
+        with self._lock:
+            etag = self._keys.etag
+            fetching = self._fetching = self._fetching or threading.Event()
+        answer = self._nodes.key_set(self._config.issuer, etag)
+        with self._lock:
+            now = time.monotonic()
+            if self._keys.take(answer, now, random.uniform(-_JITTER, _JITTER)):
+                self._young, self._old = {}, {}  # what another key has signed is to be verified anew
+            if self._keys.fetched != now:
+                _log.warning("keys not refreshed; those there are stay: %s", answer.error or answer.status)
+            self._fetching = None
+            self._mark_ready()
+        fetching.set()
+
+    def _keep_feed(self) -> None:
+        closed, backoff = self._closed, _BACKOFF_MIN
+        while not closed.is_set():
+            begun = time.monotonic()
+            try:
+                self._follow_feed()
+            except Failures as error:
+                _log.warning("the feed of %s broke off: %s", self._nodes.base, error)
+            self._nodes.next()
+            backoff = _BACKOFF_MIN if time.monotonic() - begun > _BACKOFF_MAX else min(2 * backoff, _BACKOFF_MAX)
+            closed.wait(backoff * (1 + random.uniform(-_JITTER, _JITTER)))
+
+    def _follow_feed(self) -> None:
+        if self._feed.at == 0:
+            index = self._nodes.now(self._config.org, self._config.api_key)
+            with self._lock:
+                self._feed.start(index)
+        self._nodes.follow(self._config.org, self._feed.at, self._feed.ordinal, self._config.api_key, self._hear)
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        if self._closed.is_set():
+            raise ValueError("closed")
+        with self._lock:
+            keys_changed = self._feed.hear(message, time.monotonic())
+            self._mark_ready()
+        if keys_changed:
+            self._wake.set()
+
+    # Requests.
+
+    def admit(self, authorization: Sequence[str], method: str, permissions: Sequence[str] = ()) -> User:
+        """The user of a request who holds all the permissions, or a Refusal raised."""
+        user = self.verify(bearer(authorization), mutating=_is_mutating(method))
+        return _permitted(user, permissions)
+
+    async def admit_async(self, authorization: Sequence[str], method: str, permissions: Sequence[str] = ()) -> User:
+        user = await self.verify_async(bearer(authorization), mutating=_is_mutating(method))
+        return _permitted(user, permissions)
+
+    def wsgi(self, app: Callable[..., Iterable[bytes]], *permissions: str) -> Callable[..., Iterable[bytes]]:
+        """A WSGI application around another, which finds the user in authfi.user."""
+        must_be_permissions(permissions)
+
+        def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+            header = environ.get("HTTP_AUTHORIZATION")
+            try:
+                user = self.admit([] if header is None else [header], environ["REQUEST_METHOD"], permissions)
+            except Refusal as refusal:
+                start_response(f"{refusal.status} {refusal.title}", list(refusal.headers.items()))
+                return [refusal.body]
+            return app({**environ, "authfi.user": user}, start_response)
+
+        return guarded
+
+    def asgi(self, app: ASGIApp, *permissions: str) -> ASGIApp:
+        """An ASGI application around another, which finds the user in scope["user"]."""
+        must_be_permissions(permissions)
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] not in ("http", "websocket"):
+                return await app(scope, receive, send)  # lifespan: nobody asks
+            headers = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"authorization"]
+            try:
+                user = await self.admit_async(headers, scope.get("method", "GET"), permissions)
+            except Refusal as refusal:
+                return await _refuse(refusal, scope, send)
+            await app({**scope, "user": user}, receive, send)
+
+        return guarded
+
+
+def _is_mutating(method: str) -> bool:
+    return method not in ("GET", "HEAD", "OPTIONS")
+
+
+def _permitted(user: User, permissions: Sequence[str]) -> User:
+    missing = [p for p in permissions if not user.can(p)]
+    if missing:
+        raise Refusal("insufficient_permission", permissions, missing)
+    return user
+
+
+async def _refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})  # before it was accepted: 403
+        return
+    headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": refusal.body})

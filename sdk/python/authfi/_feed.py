@@ -1,0 +1,144 @@
+"""What has been heard of the feed. No input or output; times are seconds."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from ._token import LIFE_MAX
+
+# What is remembered outlasts every token: one that is older has run out.
+_MEMORY = LIFE_MAX + 2 * 60
+# Beyond so much all is forgotten, and tokens from before are asked about one by one.
+_MARKS_MAX = 200_000
+_PRUNE_EVERY = 60
+
+# The types of events that can take something away. What is given reaches a user with
+# the next token.
+FOLLOWED = (
+    "user.deactivated", "user.deleted", "session.ended", "key.changed",
+    "organization.updated", "organization.deleted",
+    "group.members_changed", "group.updated", "group.deleted", "group.unnested",
+    "role.updated", "role.deleted", "role.unassigned", "assignment.expired",
+)  # fmt: skip
+
+# They end the detail of a change of members.
+_COUNTS = re.compile(r": [0-9]+ joined, [0-9]+ left\Z")
+
+Verdict = Literal["live", "revoked", "stale", "unknown"]
+
+
+class _Marks(dict[str, tuple[int, float]]):
+    """The index of the newest change, and when it may be forgotten, by id or name."""
+
+    def after(self, name: str, index: int) -> bool:
+        return self.get(name, (0, 0.0))[0] > index
+
+    def any_after(self, names: Iterable[str], index: int) -> bool:
+        return bool(self) and any(self.after(name, index) for name in names)
+
+    def prune(self, now: float) -> None:
+        for name in [name for name, mark in self.items() if now > mark[1]]:
+            del self[name]
+
+
+class Feed:
+    """The owner calls it under a lock."""
+
+    def __init__(self) -> None:
+        self.at = 0  # place to go on from
+        self.ordinal: int | None = None
+        self.beat: float | None = None  # of the last heartbeat since the beginning
+        self._pruned = 0.0
+        self._forget(math.inf)
+
+    def _forget(self, floor: float) -> None:
+        self._floor = floor  # tokens from before it are unknown
+        self._org = 0  # of the last change that may concern every token
+        self._users, self._sessions = _Marks(), _Marks()
+        self._roles, self._groups = _Marks(), _Marks()  # by name, which is what tokens hold
+        self._names: dict[str, str] = {}  # of roles and groups, by id
+
+    def start(self, index: int) -> None:
+        """Follows from an index on."""
+        self._forget(index)
+        self.at, self.ordinal, self.beat = index, None, None
+
+    def hear(self, m: Mapping[str, Any], now: float) -> bool:
+        """Takes one message, in order. Whether keys have changed."""
+        kind = m["type"]
+        if kind in ("row", "closed"):
+            return False
+        if kind == "resync":
+            self.start(0)
+            self._floor = math.inf
+            return False
+        if kind == "synced":
+            self._forget(m["index"])
+            self.at, self.ordinal, self.beat = m["index"], None, now
+            return True  # whatever has changed meanwhile
+        if kind == "heartbeat":
+            self.at, self.ordinal, self.beat = m["index"], None, now
+            self._prune(now)
+            return False
+        self.at, self.ordinal = m["index"], m.get("ordinal", 0)
+        self._note(kind, m, (m["index"], now + _MEMORY))
+        marks = (self._users, self._sessions, self._roles, self._groups)
+        if sum(len(of) for of in marks) + len(self._names) > _MARKS_MAX:
+            self._forget(m["index"])
+        return bool(kind == "key.changed")
+
+    def _note(self, kind: str, m: Mapping[str, Any], mark: tuple[int, float]) -> None:
+        thing, detail = m.get("object", ""), m.get("detail", "")
+        match kind:
+            case "user.deactivated" | "user.deleted":
+                self._users[thing] = mark
+            case "session.ended":
+                self._sessions[thing] = mark
+            case "organization.updated" | "organization.deleted" | "group.deleted" | "group.unnested":
+                self._org = mark[0]  # groups in groups: tokens name only those that a user is in
+            case "group.members_changed":
+                name = _COUNTS.sub("", detail)
+                self._groups[name], self._names[thing] = mark, name
+            case "group.updated":
+                self._rename(self._groups, thing, detail, mark)
+            case "role.updated" | "role.deleted":
+                self._rename(self._roles, thing, detail, mark)
+            case "role.unassigned" | "assignment.expired":
+                for name in _before_from(detail):
+                    self._roles[name] = mark
+
+    def _rename(self, marks: _Marks, thing: str, name: str, mark: tuple[int, float]) -> None:
+        # Marks the old name, which older tokens hold, and the new one. An old name
+        # that was never heard may be any.
+        old = self._names.get(thing)
+        if old is None:
+            self._org = mark[0]
+        else:
+            marks[old] = mark
+        marks[name], self._names[thing] = mark, name
+
+    def _prune(self, now: float) -> None:
+        if now - self._pruned < _PRUNE_EVERY:
+            return
+        self._pruned = now
+        for marks in (self._users, self._sessions, self._roles, self._groups):
+            marks.prune(now)
+
+    def judge(self, claims: Mapping[str, Any], confirmed: int) -> Verdict:
+        """What is known of a token. confirmed: the index at which a node vouched."""
+        index = max(claims["ri"], confirmed)
+        if claims["sid"] in self._sessions or self._users.after(claims["sub"], index):
+            return "revoked"
+        changed = self._roles.any_after(claims["roles"], index) or self._groups.any_after(claims["groups"], index)
+        if self._org > index or changed:
+            return "stale"
+        return "unknown" if index < self._floor else "live"
+
+
+def _before_from(detail: str) -> Iterator[str]:
+    # The names that "NAME from HOLDER" may begin with; names may hold the word, too.
+    at = detail.find(" from ")
+    while at >= 0:
+        yield detail[:at]
+        at = detail.find(" from ", at + len(" from "))

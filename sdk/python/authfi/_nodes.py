@@ -1,0 +1,140 @@
+"""The cluster as a client sees it: one node after the other, when one does not answer."""
+
+import http.client
+import json
+import re
+import ssl
+import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._feed import FOLLOWED
+from ._keys import SET_MAX, Answer
+from ._posture import Reply
+from ._token import User
+
+_FETCH_TIMEOUT = 5.0  # seconds, as all times here
+_REPLY_TIMEOUT = 2.0
+_SILENCE_MAX = 15.0  # three heartbeats
+_REPLY_MAX = 4 * 1024 * 1024  # bytes; a user's permissions with all their sources
+_LINE_MAX = 64 * 1024  # bytes of one message of the feed
+_MAX_AGE = re.compile(r"(?:^|[ ,])max-age=([0-9]{1,9})")
+
+# What a connection may fail with: the network, TLS, and answers that are none.
+Failures = (OSError, http.client.HTTPException, ValueError)
+
+
+class Nodes:
+    def __init__(self, bases: tuple[str, ...], ca_file: str | None) -> None:
+        self.bases = bases
+        self._turn = 0
+        self._tls = ssl.create_default_context(cafile=ca_file)
+
+    @property
+    def base(self) -> str:
+        return self.bases[self._turn % len(self.bases)]
+
+    def next(self) -> None:
+        self._turn += 1
+
+    def _connect(self, timeout: float) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection(urllib.parse.urlsplit(self.base).netloc, timeout=timeout, context=self._tls)
+
+    def _ask(
+        self, method: str, path: str, token: str, headers: Mapping[str, str], timeout: float, limit: int
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        connection = self._connect(timeout)
+        try:
+            authorization = {"Authorization": f"Bearer {token}"} if token else {}
+            connection.request(method, path, headers={**authorization, **headers})
+            response = connection.getresponse()
+            body = response.read(limit + 1)
+            if response.status >= 500:
+                self.next()
+            return response.status, response.headers, body
+        except Failures:
+            self.next()
+            raise
+        finally:
+            connection.close()
+
+    def key_set(self, issuer: str, etag: str) -> Answer:
+        """Asks each node once at most."""
+        path = issuer[issuer.index("/o/") :] + "/.well-known/jwks.json"
+        answer = Answer(0)
+        for _ in self.bases:
+            try:
+                headers = {"If-None-Match": etag} if etag else {}
+                status, got, body = self._ask("GET", path, "", headers, _FETCH_TIMEOUT, SET_MAX)
+            except Failures as error:
+                answer = Answer(0, error=str(error))
+                continue
+            age = _MAX_AGE.search(got.get("Cache-Control", ""))
+            answer = Answer(status, body, got.get("ETag", ""), int(age[1]) if age else 0)
+            if status < 500:
+                break
+        return answer
+
+    def vouch(self, user: User, at_least: int) -> tuple[Reply, int]:
+        """Asks about a token, with that token: whoever holds it may ask what it permits.
+
+        The index is the one that the answer is from.
+        """
+        for _ in self.bases:
+            try:
+                reply, index = self._vouch_once(user, at_least)
+            except Failures:
+                continue
+            if reply != "failed":
+                return reply, index
+        return "failed", 0
+
+    def _vouch_once(self, user: User, at_least: int) -> tuple[Reply, int]:
+        headers = {"X-Authfi-Index": str(at_least)} if at_least > 0 else {}
+        path = f"/api/v1/users/{urllib.parse.quote(user.id, safe='')}/permissions"
+        status, got, body = self._ask("GET", path, user.token, headers, _REPLY_TIMEOUT, _REPLY_MAX)
+        if status == 401:
+            return "revoked", 0
+        if status != 200 or len(body) > _REPLY_MAX:
+            return "failed", 0
+        effective = json.loads(body).get("effective") or []
+        return "live" if frozenset(effective) == user.permissions else "stale", int(got.get("X-Authfi-Index", ""))
+
+    def _path(self, org: str, at: int = 0, ordinal: int | None = None) -> str:
+        query = [("org_id", org), *(("type", kind) for kind in FOLLOWED)]
+        if at > 0:
+            query.append(("after", str(at)))
+            if ordinal is not None:
+                query.append(("after_ordinal", str(ordinal)))
+        return "/api/v1/events?" + urllib.parse.urlencode(query)
+
+    def now(self, org: str, key: str) -> int:
+        """The index that a node has applied."""
+        status, got, _ = self._ask("HEAD", self._path(org), key, {}, _FETCH_TIMEOUT, 0)
+        if status != 200:
+            raise ValueError(f"the feed is refused with {status}")
+        return int(got.get("X-Authfi-Index", ""))
+
+    def follow(self, org: str, at: int, ordinal: int | None, key: str, hear: Callable[[Mapping[str, Any]], None]) -> None:
+        """Reads a stream until it ends, which it always does with an error."""
+        connection = self._connect(_SILENCE_MAX)
+        try:
+            headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
+            connection.request("GET", self._path(org, at, ordinal), headers=headers)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise ValueError(f"the feed is refused with {response.status}")
+            data = b""
+            while True:
+                line = response.readline(_LINE_MAX + 1)
+                if not line or len(line) > _LINE_MAX:
+                    raise ValueError("the feed has ended" if not line else "a message of the feed is too long")
+                if line.startswith(b"data:"):
+                    data += line[len(b"data:") :]
+                elif not line.strip() and data:
+                    hear(json.loads(data))  # what is not understood is not skipped
+                    data = b""
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a message of the feed lacks {error}") from error
+        finally:
+            connection.close()
