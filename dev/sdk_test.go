@@ -152,7 +152,7 @@ func nodeSample(t *testing.T) [][]string {
 		t.Error(err)
 	}
 	sample := filepath.Join(dir, "sample")
-	command(t, sample, "npm", "ci", "--no-audit", "--no-fund", "--silent")
+	command(t, sample, "npm", "ci", "--omit=dev", "--no-audit", "--no-fund", "--silent")
 	return [][]string{{"node", filepath.Join(sample, "server.mjs")}}
 }
 

@@ -96,6 +96,12 @@ func MakeKeys() []Timeline {
 			find(86401, "k1", "fetch"), take(86401, false, 0, ""), settle(86401, "k1", "unavailable"),
 			take(86500, false, 200, set(one)), find(86500, "k1", "known"),
 		}},
+		{"an outage is not the caller's fault", []Step{
+			take(0, true, 200, set(one)), find(1, "k2", "fetch"), take(1, false, 503, ""), settle(1, "k2", "unavailable"),
+			find(1, "k2", "fetch"), take(1, false, 0, ""), settle(1, "k2", "unavailable"), find(2, "k1", "known"),
+			find(2, "k2", "fetch"), find(2, "k2", "unavailable"), take(11, true, 200, set(one, two)), find(11, "k2", "known"),
+			find(11, "k3", "fetch"), settle(11, "k3", "unknown"), find(12, "k4", "unknown"),
+		}},
 		{"not modified vouches for the set", []Step{
 			take(0, true, 200, set(one)), take(80000, false, 304, ""), find(160000, "k1", "known"), due(80000, 80300),
 		}},

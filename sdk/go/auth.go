@@ -15,6 +15,8 @@ const (
 	backoffMin  = 200 * time.Millisecond
 	backoffMax  = 5 * time.Second
 	jitterRange = 0.2
+	startMax    = 100 * time.Millisecond // processes that start together do not fetch together
+	skewWarning = 2 * time.Second
 )
 
 // Auth verifies tokens of one organization. Its goroutines end with the context
@@ -32,6 +34,7 @@ type Auth struct {
 	feed     *feed
 	seen     cache
 	fetching chan struct{} // closed when the fetch under way has ended; nil: none is
+	skewed   bool          // said that the clocks are apart
 	ready    chan struct{} // closed when keys are known and the feed is followed
 	isReady  bool
 }
@@ -154,7 +157,7 @@ func (a *Auth) decide(ctx context.Context, h *held, mutating bool) Code {
 	h.asking.Lock()
 	defer h.asking.Unlock()
 	if now := a.now(); h.asked.IsZero() || now.Sub(h.asked) > replyLife || v == tokenUnknown && h.reply == replyLive {
-		r, at := a.nodes.vouch(ctx, h.user, atLeast)
+		r, at := a.nodes.vouch(context.WithoutCancel(ctx), h.user, atLeast) // others wait for it, too
 		a.mu.Lock()
 		h.reply, h.asked = r, now
 		if r == replyLive && at >= atLeast {
@@ -230,6 +233,12 @@ func (a *Auth) poke() {
 
 // keepKeys fetches the keys when they are due or somebody waits for one.
 func (a *Auth) keepKeys(ctx context.Context) {
+	select {
+	case <-a.wake: // somebody waits already
+	case <-time.After(rand.N(startMax)):
+	case <-ctx.Done():
+		return
+	}
 	for {
 		a.fetchKeys(ctx)
 		a.mu.Lock()
@@ -261,9 +270,35 @@ func (a *Auth) fetchKeys(ctx context.Context) {
 	if ctx.Err() == nil && !a.keys.fetched.Equal(now) {
 		a.config.Log.Warn("authfi: keys not refreshed; those there are stay", "status", got.status, "error", err, "since", a.keys.fetched)
 	}
+	if apart := now.Sub(got.date).Abs(); !got.date.IsZero() && apart > skewWarning && !a.skewed {
+		a.skewed = true
+		a.config.Log.Warn("authfi: this machine's clock and the issuer's are apart", "by", apart)
+	}
 	close(a.fetching)
 	a.fetching = nil
 	a.markReady()
+}
+
+// Status is for gauges.
+type Status struct {
+	KeysAge time.Duration // since the issuer has vouched for the keys; negative: never
+	FeedAge time.Duration // of the last heartbeat; negative: none
+	Index   uint64        // up to which the feed has been followed
+}
+
+// Status says how old what is known is. Keys that are older than an hour, or a
+// heartbeat older than 15 seconds, want somebody to look.
+func (a *Auth) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Status{KeysAge: -1, FeedAge: -1, Index: a.feed.at}
+	if !a.keys.fetched.IsZero() {
+		s.KeysAge = a.now().Sub(a.keys.fetched)
+	}
+	if !a.feed.beat.IsZero() {
+		s.FeedAge = a.now().Sub(a.feed.beat)
+	}
+	return s
 }
 
 // keepFeed follows the feed, on one node after the other.

@@ -200,6 +200,24 @@ func TestTokensFromBefore(t *testing.T) {
 	}
 }
 
+// TestStatus: the ages of what is known, and of what is not.
+func TestStatus(t *testing.T) {
+	i := newIssuer(t)
+	if s := i.follow().Status(); s.KeysAge < 0 || s.FeedAge < 0 || s.KeysAge > time.Minute || s.FeedAge > time.Minute || s.Index != i.index {
+		t.Errorf("%+v", s)
+	}
+	c := i.config()
+	c.APIKey = "another"
+	a, err := New(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	if s := a.Status(); s.FeedAge >= 0 || s.Index != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestForgedKids: a flood of unknown kids fetches three times at most.
 func TestForgedKids(t *testing.T) {
 	i := newIssuer(t)

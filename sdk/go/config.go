@@ -97,7 +97,11 @@ func (c *Config) client() error {
 		}
 	}
 	c.Client = &http.Client{
-		Transport: &http.Transport{TLSClientConfig: settings, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true},
+		Transport: &http.Transport{
+			TLSClientConfig: settings, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+			// A connection on which nothing comes back is not kept for the next request.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: fetchTimeout, PingTimeout: fetchTimeout},
+		},
 		// A node does not redirect; whoever does would get the credential.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

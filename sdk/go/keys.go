@@ -132,6 +132,7 @@ type keys struct {
 	etag    string
 	fetched time.Time // when the set was last vouched for; zero: never
 	due     time.Time // when to fetch next; zero: now
+	failing bool      // the last fetch has told nothing
 	budget  float64   // refetches that unknown kids may cause
 	counted time.Time // when budget was last counted
 	misses  map[string]time.Time
@@ -158,16 +159,23 @@ func (k *keys) find(kid string, now time.Time) (*key, finding) {
 	if k.spend(now) {
 		return nil, keyFetch
 	}
+	if k.failing {
+		return nil, keyUnavailable
+	}
 	return nil, keyUnknown
 }
 
-// settle looks again after a fetch and remembers a kid that is not there.
+// settle looks again after a fetch and remembers a kid that is not there, unless
+// the fetch has failed: that is nobody's forgery.
 func (k *keys) settle(kid string, now time.Time) (*key, finding) {
 	if k.fetched.IsZero() || now.Sub(k.fetched) > staleMax {
 		return nil, keyUnavailable
 	}
 	if found := k.known[kid]; found != nil {
 		return found, keyKnown
+	}
+	if k.failing {
+		return nil, keyUnavailable
 	}
 	if len(k.misses) >= missesMax {
 		k.forgetOldest()
@@ -204,6 +212,7 @@ type answer struct {
 	body   []byte
 	etag   string
 	maxAge time.Duration // zero: not said
+	date   time.Time     // of the source's clock; zero: not said
 }
 
 // take accepts a set or keeps what there is. jitter is within ±0.2. It reports
@@ -216,6 +225,7 @@ func (k *keys) take(a answer, now time.Time, jitter float64) (changed bool) {
 			k.known, k.etag = set, a.etag
 		}
 	}
+	k.failing = !fresh
 	wait := retryAfter
 	if fresh {
 		k.fetched, wait = now, refreshDefault

@@ -19,7 +19,7 @@ import (
 // Times and bounds of what a node is asked.
 const (
 	fetchTimeout = 5 * time.Second
-	replyTimeout = 2 * time.Second
+	replyTimeout = time.Second      // of each node
 	replyMax     = 4 << 20          // bytes; a user's permissions with all their sources
 	lineMax      = 64 << 10         // bytes of one message of the feed
 	silenceMax   = 15 * time.Second // three heartbeats
@@ -80,6 +80,9 @@ func (n *nodes) keySetOnce(ctx context.Context, path, etag string) (a answer, er
 	}
 	defer res.Body.Close()
 	a = answer{status: res.StatusCode, etag: res.Header.Get("ETag"), maxAge: maxAge(res.Header.Get("Cache-Control"))}
+	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
+		a.date = date
+	}
 	a.body, err = io.ReadAll(io.LimitReader(res.Body, setMax+1))
 	return a, err
 }

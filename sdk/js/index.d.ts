@@ -67,6 +67,8 @@ export class Auth<P extends Permission = Permission> {
   constructor(options?: Options);
   ready(): Promise<void>;
   close(): void;
+  /** Ages in seconds of the keys and of the last heartbeat, and the index followed. */
+  status(): { keysAge: number | undefined; feedAge: number | undefined; index: number };
   verify(token: string, options?: { mutating?: boolean }): Promise<User<P>>;
   admit(req: IncomingMessage, ...permissions: P[]): Promise<User<P>>;
   require(...permissions: [P, ...P[]]): Middleware;

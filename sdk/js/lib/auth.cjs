@@ -13,6 +13,8 @@ const replyLife = 1; // seconds, of a node's word on a token, while the feed is 
 const backoffMin = 0.2; // seconds, as all below
 const backoffMax = 5;
 const jitterRange = 0.2;
+const startMax = 0.1; // processes that start together do not fetch together
+const skewWarning = 2;
 const seenMax = 5_000; // verified tokens of a generation, of which two are kept
 
 const wall = () => Date.now() / 1000;
@@ -29,6 +31,7 @@ class Auth {
   #old = new Map();
   #fetching; // the fetch under way
   #again = false; // one more behind it
+  #skewed = false; // said that the clocks are apart
   #timer;
   #closing = new AbortController();
   #ready = resolvers();
@@ -41,7 +44,7 @@ class Auth {
       this.#keys.take({ status: 200, body }, steady(), 0);
       if (this.#keys.fetched === undefined) throw new TypeError("authfi: the key set given has no usable key");
     }
-    this.#fetch();
+    this.#timer = setTimeout(() => this.#fetch(), Math.random() * startMax * 1000).unref();
     if (this.#config.posture !== "offline") this.#keepFeed();
   }
 
@@ -158,7 +161,21 @@ class Auth {
       this.#old.clear();
     }
     if (this.#keys.fetched !== now) this.#config.log(`authfi: keys not refreshed; those there are stay: ${answer.error ?? answer.status}`);
+    const apart = Math.abs(Date.now() - answer.date) / 1000;
+    if (apart > skewWarning && !this.#skewed) {
+      this.#skewed = true;
+      this.#config.log(`authfi: this machine's clock and the issuer's are ${apart.toFixed(1)} s apart`);
+    }
     this.#markReady();
+  }
+
+  /**
+   * For gauges, in seconds: how old the keys and the last heartbeat are, undefined if
+   * there are none, and the index up to which the feed has been followed.
+   */
+  status() {
+    const age = (since) => (since === undefined ? undefined : steady() - since);
+    return { keysAge: age(this.#keys.fetched), feedAge: age(this.#feed.beat), index: this.#feed.at };
   }
 
   // Follows the feed, on one node after the other.

@@ -60,6 +60,7 @@ class Keys {
   etag = "";
   fetched; // when the set was last vouched for
   due = 0; // when to fetch next
+  failing = false; // the last fetch has told nothing
   #budget = tokensMax; // refetches that unknown kids may cause
   #counted;
   #misses = new Map(); // in the order of their times
@@ -78,13 +79,18 @@ class Keys {
     if (this.known.has(kid)) return "known";
     const missed = this.#misses.get(kid);
     if (missed !== undefined && now - missed < missLife) return "unknown";
-    return this.#spend(now) ? "fetch" : "unknown";
+    if (this.#spend(now)) return "fetch";
+    return this.failing ? "unavailable" : "unknown";
   }
 
-  /** Looks again after a fetch and remembers a kid that is not there. */
+  /**
+   * Looks again after a fetch and remembers a kid that is not there, unless the fetch
+   * has failed: that is nobody's forgery.
+   */
   settle(kid, now) {
     if (!this.trusted(now)) return "unavailable";
     if (this.known.has(kid)) return "known";
+    if (this.failing) return "unavailable";
     this.#misses.delete(kid);
     if (this.#misses.size >= missesMax) this.#misses.delete(this.#misses.keys().next().value);
     this.#misses.set(kid, now);
@@ -115,6 +121,7 @@ class Keys {
       this.known = set;
       this.etag = answer.etag ?? "";
     }
+    this.failing = !fresh;
     let wait = retryAfter;
     if (fresh) {
       this.fetched = now;

@@ -4,7 +4,7 @@ const { followed } = require("./feed.cjs");
 const { setMax } = require("./keys.cjs");
 
 const fetchTimeout = 5_000; // milliseconds, as all times here
-const replyTimeout = 2_000;
+const replyTimeout = 1_000; // of each node
 const silenceMax = 15_000; // three heartbeats
 const replyMax = 4 * 1024 * 1024; // bytes; a user's permissions with all their sources
 const lineMax = 64 * 1024; // characters of one message of the feed
@@ -69,7 +69,7 @@ class Nodes {
       try {
         const got = await this.#ask("GET", path, "", etag ? { "if-none-match": etag } : {}, fetchTimeout, setMax);
         const age = /(?:^|[ ,])max-age=([0-9]+)/.exec(got.headers["cache-control"] ?? "");
-        answer = { status: got.status, body: got.body, etag: got.headers.etag, maxAge: age ? Number(age[1]) : 0 };
+        answer = { status: got.status, body: got.body, etag: got.headers.etag, maxAge: age ? Number(age[1]) : 0, date: Date.parse(got.headers.date) };
         if (got.status < 500) break;
       } catch (error) {
         answer.error = error;

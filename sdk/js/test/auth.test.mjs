@@ -59,6 +59,7 @@ test("a protected handler", async (t) => {
   assert.equal((await ask([])).status, 401);
   assert.equal((await ask([`Bearer ${good}`, `Bearer ${good}`])).status, 400);
   assert.equal((await ask([`Bearer ${good}x`])).status, 401);
+  assert.ok(auth.status().keysAge >= 0 && auth.status().feedAge === undefined);
   const none = file.cases.find((c) => c.name === "permissions empty").token;
   const refused = await ask([`Bearer ${none}`]);
   assert.equal(refused.status, 403);

@@ -6,9 +6,9 @@ deactivation of its user. The adapters are in authfi.flask and authfi.fastapi, a
 for everything else that speaks WSGI or ASGI in AuthFI itself.
 """
 
-from ._auth import AuthFI
+from ._auth import AuthFI, Status
 from ._permission import allows
 from ._problem import Code, Refusal
 from ._token import User
 
-__all__ = ["AuthFI", "Code", "Refusal", "User", "allows"]
+__all__ = ["AuthFI", "Code", "Refusal", "Status", "User", "allows"]

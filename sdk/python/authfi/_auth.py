@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ._config import configure
@@ -25,6 +26,8 @@ _REPLY_LIFE = 1.0  # of a node's word on a token, while the feed is behind
 _BACKOFF_MIN = 0.2
 _BACKOFF_MAX = 5.0
 _JITTER = 0.2
+_START_MAX = 0.1  # processes that start together do not fetch together
+_SKEW_WARNING = 2.0
 _SEEN_MAX = 5_000  # verified tokens of a generation, of which two are kept
 
 Scope = MutableMapping[str, Any]
@@ -44,6 +47,15 @@ class _Held:
         self.asking = threading.Lock()  # one question at a time; guards the two below
         self.asked: float | None = None
         self.reply: Reply = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Ages in seconds; None: there is none yet."""
+
+    keys_age: float | None  # since the issuer has vouched for the keys
+    feed_age: float | None  # of the last heartbeat
+    index: int  # up to which the feed has been followed
 
 
 class AuthFI:
@@ -72,6 +84,7 @@ class AuthFI:
         self._nodes = Nodes(self._config.nodes, self._config.ca_file)
         self._keys = Keys(time.monotonic())
         self._feed = Feed()
+        self._skewed = False  # said that the clocks are apart
         self._young: dict[str, _Held] = {}  # verified tokens by their whole text
         self._old: dict[str, _Held] = {}
         if self._config.key_set is not None:
@@ -225,13 +238,15 @@ class AuthFI:
     # The threads.
 
     def _keep_keys(self) -> None:
-        closed = self._closed
-        while not closed.is_set():
+        closed, wait = self._closed, random.uniform(0, _START_MAX)
+        while True:
+            self._wake.wait(wait)
+            self._wake.clear()
+            if closed.is_set():
+                return
             self._fetch_keys()
             with self._lock:
-                wait = self._keys.due - time.monotonic()
-            self._wake.wait(max(wait, _BACKOFF_MIN))
-            self._wake.clear()
+                wait = max(self._keys.due - time.monotonic(), _BACKOFF_MIN)
 
     def _fetch_keys(self) -> None:
         with self._lock:
@@ -247,6 +262,17 @@ class AuthFI:
             self._fetching = None
             self._mark_ready()
         fetching.set()
+        apart = abs(time.time() - answer.date) if answer.date is not None else 0.0
+        if apart > _SKEW_WARNING and not self._skewed:
+            self._skewed = True
+            _log.warning("this machine's clock and the issuer's are %.1f s apart", apart)
+
+    def status(self) -> Status:
+        """For gauges: how old what is known is."""
+        with self._lock:
+            now = time.monotonic()
+            keys, beat = self._keys.fetched, self._feed.beat
+            return Status(None if keys is None else now - keys, None if beat is None else now - beat, self._feed.at)
 
     def _keep_feed(self) -> None:
         closed, backoff = self._closed, _BACKOFF_MIN

@@ -33,6 +33,7 @@ class Answer:
     etag: str = ""
     max_age: int = 0  # not said
     error: str = ""
+    date: float | None = None  # of the source's clock
 
 
 def parse_set(body: bytes) -> dict[str, Key] | None:
@@ -87,6 +88,7 @@ class Keys:
         self.etag = ""
         self.fetched: float | None = None  # when the set was last vouched for
         self.due = 0.0  # when to fetch next
+        self.failing = False  # the last fetch has told nothing
         self._budget = float(_TOKENS_MAX)  # refetches that unknown kids may cause
         self._counted = now
         self._misses: OrderedDict[str, float] = OrderedDict()
@@ -103,14 +105,21 @@ class Keys:
         missed = self._misses.get(kid)
         if missed is not None and now - missed < _MISS_LIFE:
             return "unknown"
-        return "fetch" if self._spend(now) else "unknown"
+        if self._spend(now):
+            return "fetch"
+        return "unavailable" if self.failing else "unknown"
 
     def settle(self, kid: str, now: float) -> Finding:
-        """Looks again after a fetch and remembers a kid that is not there."""
+        """Looks again after a fetch and remembers a kid that is not there.
+
+        Unless the fetch has failed: that is nobody's forgery.
+        """
         if not self.trusted(now):
             return "unavailable"
         if kid in self.known:
             return "known"
+        if self.failing:
+            return "unavailable"
         self._misses.pop(kid, None)
         if len(self._misses) >= _MISSES_MAX:
             self._misses.popitem(last=False)
@@ -133,6 +142,7 @@ class Keys:
         if found is not None:
             changed, fresh = _texts(found) != _texts(self.known), True
             self.known, self.etag = found, answer.etag
+        self.failing = not fresh
         wait = float(_RETRY_AFTER)
         if fresh:
             self.fetched, wait = now, _REFRESH_DEFAULT

@@ -1,5 +1,6 @@
 """The cluster as a client sees it: one node after the other, when one does not answer."""
 
+import email.utils
 import http.client
 import json
 import re
@@ -14,7 +15,7 @@ from ._posture import Reply
 from ._token import User
 
 _FETCH_TIMEOUT = 5.0  # seconds, as all times here
-_REPLY_TIMEOUT = 2.0
+_REPLY_TIMEOUT = 1.0  # of each node
 _SILENCE_MAX = 15.0  # three heartbeats
 _REPLY_MAX = 4 * 1024 * 1024  # bytes; a user's permissions with all their sources
 _LINE_MAX = 64 * 1024  # bytes of one message of the feed
@@ -22,6 +23,13 @@ _MAX_AGE = re.compile(r"(?:^|[ ,])max-age=([0-9]{1,9})")
 
 # What a connection may fail with: the network, TLS, and answers that are none.
 Failures = (OSError, http.client.HTTPException, ValueError)
+
+
+def _seconds(date: str | None) -> float | None:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
 
 
 class Nodes:
@@ -70,7 +78,7 @@ class Nodes:
                 answer = Answer(0, error=str(error))
                 continue
             age = _MAX_AGE.search(got.get("Cache-Control", ""))
-            answer = Answer(status, body, got.get("ETag", ""), int(age[1]) if age else 0)
+            answer = Answer(status, body, got.get("ETag", ""), int(age[1]) if age else 0, date=_seconds(got.get("Date")))
             if status < 500:
                 break
         return answer

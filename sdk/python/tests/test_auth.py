@@ -182,6 +182,13 @@ class Configuration(unittest.TestCase):
             self.addCleanup(auth.close)
             self.assertNotIn(GOOD, repr(auth.verify(GOOD)))
 
+    def test_status(self) -> None:
+        auth = AuthFI(**OFFLINE)
+        self.addCleanup(auth.close)
+        status = auth.status()
+        self.assertLess(status.keys_age or 0, 60)
+        self.assertEqual((status.feed_age, status.index), (None, 0))
+
 
 if __name__ == "__main__":
     unittest.main()
