@@ -136,6 +136,8 @@ func poison(one *Key) Timeline {
 		text(Object{"keys": []any{Object{"kty": "RSA", "kid": "r", "n": "AQAB", "e": "AQAB"}}}),
 		text(Object{"keys": []any{private}}),
 		text(Object{"keys": []any{one.JWK(), one.JWK()}}),
+		text(Object{"keys": []any{one.JWK(), With(NewKey("evil").JWK(), "kid", one.ID)}}),
+		text(Object{"keys": []any{With(NewKey("evil").JWK(), "kid", one.ID), one.JWK()}}),
 		`{"keys":[],` + set(one)[1:],
 		text(Object{"keys": []any{With(one.JWK(), "use", "enc")}}),
 		text(Object{"keys": []any{With(one.JWK(), "alg", "ES384")}}),

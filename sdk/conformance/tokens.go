@@ -292,6 +292,7 @@ func (c *tokenCases) texts() {
 	body(invalid, "single quotes", strings.ReplaceAll(claims, `"`, `'`))
 	body(invalid, "very deep", claims[:len(claims)-1]+`,"extra":`+strings.Repeat("[", 4000)+strings.Repeat("]", 4000)+"}")
 	body(invalid, "more than 16 KiB", claims[:len(claims)-1]+`,"extra":"`+strings.Repeat("a", 16<<10)+`"}`).node(ok, "a node mints a list of any length")
+	body(invalid, "NaN in a claim that nobody reads", claims[:len(claims)-1]+`,"extra":NaN}`)
 	body(ok, "white space", " \n\t"+strings.ReplaceAll(claims, `,"`, " ,\r\n\"")+"\n")
 }
 
