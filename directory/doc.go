@@ -22,6 +22,8 @@
 //   - refresh token: the rotating secret that renews a session; stored as a
 //     hash; reuse ends the session.
 //   - connection: an identity provider's right to provision one organization.
+//   - extension: attributes of an organization's own that identity providers send and
+//     read under one URN.
 //   - API key: a program's credential; does what it names and its owner still holds.
 //   - service account: a user that is no person and acts for its owner.
 //   - client: an application that asks for tokens at the organization's issuer.
