@@ -170,7 +170,7 @@ func (c *Cluster) nodeFlags(i int) []string {
 		"--dir", c.nodeDir(i), "--node-id", "node-" + strconv.Itoa(i+1),
 		"--api", fmt.Sprintf("127.0.0.1:%d", c.ports.API[i]),
 		"--peer", fmt.Sprintf("127.0.0.1:%d", c.ports.Peer[i]),
-		"--issuer", c.API(0),
+		"--issuer", c.API(0), "--development-sign-in",
 		"--enforce", c.mode, "--enforce-listen", address,
 	}
 	if c.mode == "gate" {

@@ -5,9 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/authfi/authfi/api/login"
 )
 
 // Config is what a node must be told. Init and Join write it into the data
@@ -23,6 +28,10 @@ type Config struct {
 	Issuers IssuersConfig `json:"issuers,omitzero"`
 	// Push is where this node may deliver security event tokens to.
 	Push PushConfig `json:"push,omitzero"`
+	// DevelopmentSignIn lets anybody sign in as anybody at the issuers of the
+	// organizations. Only authfi dev sets it, and a node that is reached from
+	// anywhere but this machine does not start with it.
+	DevelopmentSignIn bool `json:"development_sign_in,omitempty"`
 	// First is set on the node that initialised the cluster.
 	First *FirstConfig `json:"first,omitempty"`
 
@@ -124,8 +133,39 @@ func (c Config) check() error {
 		return errors.New("node id, api, peer and issuer must be set")
 	case c.Enforce.Mode != "auto" && c.Enforce.Mode != "kernel" && c.Enforce.Mode != "gate":
 		return fmt.Errorf("enforcement mode %q is not auto, kernel or gate", c.Enforce.Mode)
+	case c.DevelopmentSignIn && !c.onThisMachine():
+		return errors.New("the development sign-in lets anybody in: api, peer and issuer must be loopback addresses")
 	}
 	return nil
+}
+
+// onThisMachine reports whether all that the node listens on, and the name by which
+// clients know it, are loopback addresses.
+func (c Config) onThisMachine() bool {
+	issuer, err := url.Parse(c.Issuer)
+	if err != nil || !loopback(issuer.Hostname()) {
+		return false
+	}
+	for _, address := range []string{c.API, c.Peer} {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || !loopback(host) {
+			return false
+		}
+	}
+	return true
+}
+
+func loopback(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return err == nil && address.IsLoopback()
+}
+
+// signIn is how people sign in at the issuers.
+func (c Config) signIn() login.SignIn {
+	if c.DevelopmentSignIn {
+		return login.DevelopmentSignIn
+	}
+	return login.NoSignIn
 }
 
 // save writes the configuration of a new node; it never replaces one.

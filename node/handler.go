@@ -40,7 +40,7 @@ func (n *Node) handler() (http.Handler, error) {
 			Gate: n.gate, Ring: n.ring, Base: func(*http.Request) string { return n.cfg.Issuer }, Journal: n.journal, Log: n.log,
 		}),
 		REST:    procedures,
-		OIDC:    login.Handler(n.gate, n.tokens, n.sessions, login.NoSignIn),
+		OIDC:    login.Handler(n.gate, n.tokens, n.sessions, n.cfg.signIn()),
 		AuthZEN: authzen.New(authzen.Config{Gate: n.gate, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log}),
 		Events:  n.watcher.Events(),
 		Polls:   n.streams,

@@ -26,6 +26,8 @@ func nodeFlags(cmd *cobra.Command, c *node.Config) (finish func() error) {
 	f.BoolVar(&c.Push.Private, "push-private", false, "let event streams be pushed to addresses of private networks and of this machine")
 	f.StringVar(&c.Push.CAFile, "push-ca", "", "PEM file of the CAs of receivers of event streams (default those of the machine)")
 	f.StringSliceVar(&upstreams, "upstream", nil, "LISTEN=ADDRESS where the user-space gate finds a service")
+	f.BoolVar(&c.DevelopmentSignIn, "development-sign-in", false, "let anybody sign in as anybody; for authfi dev")
+	f.MarkHidden("development-sign-in")
 	return func() error {
 		for _, u := range upstreams {
 			listen, address, ok := strings.Cut(u, "=")

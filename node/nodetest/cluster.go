@@ -125,6 +125,12 @@ func (c *Cluster) Start(i int) {
 	c.Ready(i)
 }
 
+// Launch starts node i, which was stopped, and does not wait: alone it may not serve.
+func (c *Cluster) Launch(i int) {
+	c.t.Helper()
+	c.launch(i)
+}
+
 func (c *Cluster) launch(i int) {
 	c.t.Helper()
 	m := &c.members[i]
