@@ -3,6 +3,7 @@ package login_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -102,6 +103,26 @@ func TestIntrospect(t *testing.T) {
 	for what, token := range map[string]string{"access": own.AccessToken, "refresh": next.RefreshToken} {
 		if said := ask(token); len(said) != 1 || said["active"] != false {
 			t.Errorf("the %s token of an ended session: %v", what, said)
+		}
+	}
+}
+
+// TestRightsInEveryAnswer: the token of a sign-in, its successor and what introspection
+// says of either hold the roles, groups and permissions of the user.
+func TestRightsInEveryAnswer(t *testing.T) {
+	w := newWorld(t)
+	w.allow(0, w.users[0], "read:patients")
+	w.change(0, "groups.create", &fsm.CreateGroup{
+		Group: directory.Group{ID: directory.GroupID{1}, Name: "doctors"}, Members: w.users[:1],
+	})
+	first := w.signIn(0)
+	for what, token := range map[string]string{"first": first.AccessToken, "second": w.refresh(first.RefreshToken).AccessToken} {
+		said := told(t, w.ask(w.handler(), "/o/north/oauth2/introspect", url.Values{"token": {token}}, bearer(w.token)...))
+		for from, claims := range map[string]object{"token": part(t, token, 1), "introspection": said} {
+			roles, _ := claims["roles"].([]any)
+			if len(roles) != 1 || fmt.Sprint(claims["groups"], claims["permissions"]) != "[doctors] [read:patients]" {
+				t.Errorf("%s, %s: %v %v %v", what, from, roles, claims["groups"], claims["permissions"])
+			}
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID director
 		return Grant{}, err
 	}
 	now := directory.TimeOf(pass.Now())
-	minted, err := s.mint(org, user, &directory.Session{ID: id, Methods: methods, Created: now, Refreshed: now})
+	minted, err := s.mint(org, user, &directory.Session{ID: id, User: userID, Methods: methods, Created: now, Refreshed: now})
 	if err != nil {
 		return Grant{}, err
 	}
