@@ -180,12 +180,21 @@ func (s *site) begin(i int, grant directory.GrantType) (fields url.Values, befor
 	return fields, before
 }
 
-// post sends a form to an endpoint of the issuer at node i.
+// post is try that demands an answer.
 func (s *site) post(i int, endpoint string, fields url.Values) (status int, said map[string]any) {
 	s.t.Helper()
+	status, said, err := s.try(i, endpoint, fields)
+	if err != nil {
+		s.t.Fatalf("%s: %d %v", endpoint, status, err)
+	}
+	return status, said
+}
+
+// try sends a form to an endpoint of the issuer at node i.
+func (s *site) try(i int, endpoint string, fields url.Values) (status int, said map[string]any, err error) {
 	request, err := http.NewRequest(http.MethodPost, s.c.URL(i)+"/o/"+s.slug+"/oauth2/"+endpoint, strings.NewReader(fields.Encode()))
 	if err != nil {
-		s.t.Fatal(err)
+		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if endpoint == "introspect" {
@@ -193,13 +202,11 @@ func (s *site) post(i int, endpoint string, fields url.Values) (status int, said
 	}
 	res, err := s.c.Transport().RoundTrip(request)
 	if err != nil {
-		s.t.Fatal(err)
+		return 0, nil, err
 	}
 	defer res.Body.Close()
-	if err := json.NewDecoder(res.Body).Decode(&said); err != nil {
-		s.t.Fatalf("%s: %d %v", endpoint, res.StatusCode, err)
-	}
-	return res.StatusCode, said
+	err = json.NewDecoder(res.Body).Decode(&said)
+	return res.StatusCode, said, err
 }
 
 func (s *site) tokens(i int, fields url.Values) map[string]any {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -268,6 +270,88 @@ func TestRevocationIsNeverOnlySaid(t *testing.T) {
 		c.Ready(i)
 		if s.active(i, tokens[0]) {
 			t.Errorf("node-%d lets a revoked token live again", i+1)
+		}
+	}
+}
+
+// TestCodeAtTwoNodesAtOnce: at most one of them gives tokens, and because somebody
+// came twice, what it gave is dead.
+func TestCodeAtTwoNodesAtOnce(t *testing.T) {
+	c := nodetest.Start(t, developing)
+	s := newSite(t, c, "clinic")
+	for range 5 {
+		fields, _ := s.begin(2, directory.GrantAuthorizationCode)
+		answers := make(chan map[string]any, 2)
+		for i := range cap(answers) {
+			go func() {
+				_, said, err := s.try(i, "token", fields)
+				if err != nil {
+					t.Errorf("node-%d: %v", i+1, err)
+				}
+				answers <- said
+			}()
+		}
+		var given []string
+		for range cap(answers) {
+			if token, ok := (<-answers)["access_token"].(string); ok {
+				given = append(given, token)
+			}
+		}
+		if len(given) > 1 {
+			t.Error("a code gave tokens twice")
+		}
+		for _, token := range given { // both have been answered
+			for i := range nodetest.Size {
+				if s.active(i, token) {
+					t.Errorf("the code was used twice, and the token lives at node-%d", i+1)
+				}
+			}
+		}
+	}
+}
+
+// TestGateKnowsUsersNotBounds: the gate in front of a service knows what a user may do
+// and not what a token may, so it refuses a token that may do less, and lets one pass
+// that may do all that its user may.
+func TestGateKnowsUsersNotBounds(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }))
+	defer service.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guarded := listener.Addr().String()
+	listener.Close()
+	nodes := 0
+	c := nodetest.Start(t, developing, func(cfg *node.Config) {
+		if nodes++; nodes == 1 {
+			cfg.Enforce.Listen = []string{guarded}
+			cfg.Enforce.Upstreams = map[string]string{guarded: service.Listener.Addr().String()}
+		}
+	})
+	s := newSite(t, c, "clinic")
+	var made named
+	s.at(0, "POST", "/services", &made, `{"org_id":%q,"name":"charts","listen":[%q]}`, s.org, guarded)
+	s.at(0, "PUT", "/services/"+made.ID+"/policies", nil, `[{"path":"/**","permissions":["read:patients"]}]`)
+	var client newClient
+	s.at(0, "POST", "/organizations/"+s.org+"/clients", &client,
+		`{"name":"all","grant_types":["client_credentials"],"account_id":%q,"all_permissions":true}`, s.account)
+	bounded, _ := s.begin(0, directory.GrantClientCredentials)
+	unbounded := url.Values{"grant_type": {"client_credentials"}, "client_id": {client.Client.ID}, "client_secret": {client.ClientSecret}}
+	for want, fields := range map[int]url.Values{http.StatusUnauthorized: bounded, http.StatusOK: unbounded} {
+		token, _ := s.tokens(0, fields)["access_token"].(string)
+		request, err := http.NewRequest(http.MethodGet, "http://"+guarded+"/charts/7", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("the gate says %d, want %d", res.StatusCode, want)
 		}
 	}
 }
