@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/authfi/authfi/api/access"
@@ -117,10 +116,10 @@ func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory
 	if err != nil {
 		return Redeemed{}, err
 	}
-	return s.redeemed(ctx, session, client, next, minted, result)
+	return s.redeemed(ctx, session, next, minted, result)
 }
 
-func (s *Sessions) redeemed(ctx context.Context, before *directory.Session, client *directory.Client, next refreshToken, minted Minted, result fsm.Result) (Redeemed, error) {
+func (s *Sessions) redeemed(ctx context.Context, before *directory.Session, next refreshToken, minted Minted, result fsm.Result) (Redeemed, error) {
 	org, ok := s.gate.Root().Org(result.Delta.Org)
 	if !ok {
 		return Redeemed{}, errCode()
@@ -178,7 +177,7 @@ func (t *Tokens) MintID(org *state.Org, session *directory.Session, nonce, acces
 // challengeOf reads a code challenge of the method S256: the SHA-256 of the verifier
 // in base64url without padding.
 func challengeOf(text string) (sum [32]byte, ok bool) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimSpace(text))
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) != len(sum) {
 		return sum, false
 	}

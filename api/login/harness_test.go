@@ -46,6 +46,7 @@ type world struct {
 	t        *testing.T
 	clock    time.Time
 	storage  *disk.Memory
+	log      soloLog
 	ring     *keyring.Keyring
 	gate     *access.Gate
 	tokens   *login.Tokens
@@ -65,6 +66,7 @@ func newWorld(t *testing.T) *world {
 	now := w.now
 	machine, err := fsm.Open(w.storage)
 	must(t, err)
+	w.log = soloLog{machine}
 	w.ring, err = keyring.Generate()
 	must(t, err)
 	w.tokens = login.NewTokens(w.ring, issuer, now)

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -121,13 +122,9 @@ func (s *Sessions) Refresh(ctx context.Context, presented string, client directo
 	if !ok {
 		return Grant{}, errRefresh()
 	}
-	org, ok := s.gate.Root().Org(orgID)
-	if !ok {
-		return Grant{}, errRefresh()
-	}
-	session, ok := org.Session(id)
-	if !ok || session.Client != client {
-		return Grant{}, errRefresh()
+	org, session, err := s.find(ctx, orgID, id)
+	if err != nil || session.Client != client {
+		return Grant{}, cmp.Or(err, errRefresh())
 	}
 	user, ok := org.User(session.User)
 	if !ok || !user.Active {
@@ -151,6 +148,27 @@ func (s *Sessions) Refresh(ctx context.Context, presented string, client directo
 		return Grant{}, err
 	}
 	return s.refreshed(ctx, orgID, id, next, minted, result)
+}
+
+// find looks once more in the newest state for a session that this node does not know:
+// another node may have opened it a moment ago, and a client that hears no throws its
+// token away.
+func (s *Sessions) find(ctx context.Context, orgID directory.OrgID, id directory.SessionID) (*state.Org, *directory.Session, error) {
+	for fresh := false; ; fresh = true {
+		org, ok := s.gate.Root().Org(orgID)
+		if !ok {
+			return nil, nil, errRefresh()
+		}
+		if session, ok := org.Session(id); ok {
+			return org, session, nil
+		}
+		if fresh {
+			return nil, nil, errRefresh()
+		}
+		if err := s.gate.Fresh(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 func (s *Sessions) refreshed(ctx context.Context, orgID directory.OrgID, id directory.SessionID, next refreshToken, minted Minted, result fsm.Result) (Grant, error) {

@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -8,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
+	"github.com/authfi/authfi/fsm/state"
 )
 
 func (w *world) refresh(token string) login.Grant {
@@ -78,6 +81,36 @@ func TestTokenDoesNotOutliveItsSession(t *testing.T) {
 	w.clock = w.clock.Add(time.Millisecond)
 	w.refused("after the end of the session", second.AccessToken)
 	w.noRefresh("after the end of the session", second.RefreshToken)
+}
+
+// laggard is the log of a node that has applied nothing of late, until it is told to
+// wait for it.
+type laggard struct {
+	soloLog
+	caughtUp *bool
+}
+
+func (l laggard) WaitApplied(ctx context.Context, index directory.Index) error {
+	*l.caughtUp = true
+	return l.soloLog.WaitApplied(ctx, index)
+}
+
+// TestRefreshAtANodeThatLags: a session that another node has opened a moment ago is
+// not unknown.
+func TestRefreshAtANodeThatLags(t *testing.T) {
+	w := newWorld(t)
+	old, caughtUp := w.gate.Root(), false
+	root := func() *state.Root {
+		if caughtUp {
+			return w.gate.Root()
+		}
+		return old
+	}
+	gate := access.NewGate(laggard{w.log, &caughtUp}, root, w.tokens, w.now)
+	sessions := login.NewSessions(gate, w.tokens, w.ring, func(context.Context, directory.Index) {})
+	if _, err := sessions.Refresh(t.Context(), w.signIn(0).RefreshToken, directory.ClientID{}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestIdleSessionEnds(t *testing.T) {
