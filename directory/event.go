@@ -57,6 +57,7 @@ const (
 	ClientCreated       EventType = "client.created"
 	ClientUpdated       EventType = "client.updated"
 	ClientDeleted       EventType = "client.deleted"
+	RecoveryKeySet      EventType = "recovery_key.set"
 )
 
 // Event is an entry of an organization's audit log: a fact that followed from an

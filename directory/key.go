@@ -27,6 +27,23 @@ type TokenSecret struct {
 	Created Time   `cbor:"2,keyasint"`
 }
 
+// RecoveryKey is what the instance knows of the key that opens its backups, which
+// itself is kept off the machines.
+type RecoveryKey struct {
+	Name      string `cbor:"1,keyasint"` // tells keys apart
+	Recipient string `cbor:"2,keyasint"` // whom backups are encrypted to
+	Proof     []byte `cbor:"3,keyasint"` // sealed: the secret under which a backup is proved
+	Created   Time   `cbor:"4,keyasint"`
+}
+
+// Bounds of a recovery key as it is stored: a post-quantum recipient has some 1,960
+// bytes, a sealed proof 61.
+const (
+	RecoveryNameMax      = 64
+	RecoveryRecipientMax = 4 << 10
+	RecoveryProofMax     = 256
+)
+
 // OperatorsMax bounds the operators of an instance: few people run one.
 const OperatorsMax = 100
 

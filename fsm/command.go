@@ -58,20 +58,39 @@ const (
 	KindSetConnectionMappings
 )
 
-// Kinds of event streams. The numbers between are given to others.
+// Kinds of event streams.
 const (
 	KindPutEventStream Kind = iota + 52
 	KindDeleteEventStream
 	KindAcknowledgeEvents
 )
 
-// Kinds of clients; the numbers before them are others'.
+// Kinds of clients.
 const (
 	KindCreateClient Kind = iota + 55
 	KindUpdateClient
 	KindDeleteClient
 	KindRedeemCode
 )
+
+// Kinds of backups. Numbers between those of different nouns are free.
+const (
+	KindSetRecoveryKey Kind = 60
+)
+
+// kindMax is the highest number that a kind may have so far.
+const kindMax Kind = 255
+
+// Kinds are all that this build knows, in order. Numbers between them may be
+// free.
+func Kinds() (all []Kind) {
+	for kind := Kind(1); kind <= kindMax; kind++ {
+		if New(kind) != nil {
+			all = append(all, kind)
+		}
+	}
+	return all
+}
 
 // Command is a request for change. The two kinds of command are closed sets:
 // their apply methods are unexported, so that commands exist only here.
@@ -236,6 +255,8 @@ func newDirectory(kind Kind) Command {
 		return new(RevokeConnectionToken)
 	case KindSetConnectionMappings:
 		return new(SetConnectionMappings)
+	case KindSetRecoveryKey:
+		return new(SetRecoveryKey)
 	}
 	return newEventStream(kind)
 }

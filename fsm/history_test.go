@@ -132,17 +132,7 @@ func (h *history) command() fsm.Command {
 }
 
 // kinds are all that there are.
-var kinds = func() (all []fsm.Kind) {
-	for kind := fsm.Kind(1); kind <= kindsMax; kind++ {
-		if fsm.New(kind) != nil {
-			all = append(all, kind)
-		}
-	}
-	return all
-}()
-
-// kindsMax is far above any kind.
-const kindsMax fsm.Kind = 1000
+var kinds = fsm.Kinds()
 
 func (h *history) of(kind fsm.Kind) fsm.Command {
 	for _, of := range []func(fsm.Kind) fsm.Command{h.person, h.collection, h.granting, h.access, h.application, h.service, h.eventStream, h.settings, h.instance} {
@@ -408,6 +398,9 @@ func (h *history) instance(kind fsm.Kind) fsm.Command {
 		return &fsm.DeleteOperator{ID: other}
 	case fsm.KindPutTokenSecret:
 		return &fsm.PutTokenSecret{Secret: directory.TokenSecret{Sealed: []byte{1}}}
+	case fsm.KindSetRecoveryKey:
+		key := directory.RecoveryKey{Name: h.name("key"), Recipient: h.name("age1pq"), Proof: []byte{1}}
+		return &fsm.SetRecoveryKey{Key: [2]directory.RecoveryKey{key, {Name: key.Name}}[h.rng.Intn(2)]}
 	case fsm.KindCreateJoinToken:
 		return &fsm.CreateJoinToken{Token: directory.JoinToken{ID: join, Secret: h.hash(), Expires: h.soon() + 1_000_000}}
 	case fsm.KindRedeemJoinToken:

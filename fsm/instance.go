@@ -79,6 +79,31 @@ func (c *PutTokenSecret) applySystem(tx *state.SystemTx, env *Envelope, e *effec
 	return Outcome{Changed: true}, nil
 }
 
+// SetRecoveryKey says for whom backups are made from now on; older ones stay their
+// keys'.
+type SetRecoveryKey struct {
+	Key directory.RecoveryKey `cbor:"1,keyasint"`
+}
+
+func (*SetRecoveryKey) Kind() Kind { return KindSetRecoveryKey }
+
+func (c *SetRecoveryKey) applySystem(tx *state.SystemTx, env *Envelope, e *effects) (Outcome, error) {
+	k := c.Key
+	if err := directory.CheckText("name", k.Name, directory.RecoveryNameMax, true); err != nil {
+		return Outcome{}, err
+	}
+	if err := directory.CheckText("recipient", k.Recipient, directory.RecoveryRecipientMax, true); err != nil {
+		return Outcome{}, err
+	}
+	if len(k.Proof) == 0 || len(k.Proof) > directory.RecoveryProofMax {
+		return Outcome{}, directory.Invalid("proof", "has %d bytes instead of 1 to %d", len(k.Proof), directory.RecoveryProofMax)
+	}
+	k.Created = env.Now
+	tx.PutRecoveryKey(&k)
+	e.event(directory.RecoveryKeySet, instance, "%s", k.Name)
+	return Outcome{Changed: true}, nil
+}
+
 // CreateJoinToken lets one node join.
 type CreateJoinToken struct {
 	Token directory.JoinToken `cbor:"1,keyasint"`

@@ -1,6 +1,7 @@
 package fsm_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/authfi/authfi/directory"
@@ -89,5 +90,63 @@ func TestOperatorsMax(t *testing.T) {
 	w.must(&fsm.DeleteOperator{ID: person(2).ID})
 	if err := w.try(&fsm.CreateOperator{Operator: directory.Operator{Name: "x"}}); directory.KindOf(err) != directory.KindConflict {
 		t.Errorf("no id: %v", err)
+	}
+}
+
+// TestRecoveryKey: an operator sets it and replaces it, a node only founds with it.
+func TestRecoveryKey(t *testing.T) {
+	key := func(name string) *fsm.SetRecoveryKey {
+		return &fsm.SetRecoveryKey{Key: directory.RecoveryKey{Name: name, Recipient: "age1pq" + name, Proof: []byte("sealed")}}
+	}
+	empty := openEmpty(t)
+	node := directory.Actor{Kind: directory.ActorNode}
+	founding := apply(t, empty, fsm.Entry{Index: 1, Term: 1, Envelopes: []*fsm.Envelope{{Actor: node, Command: key("first")}}})[0][0]
+	if founding.Err != nil {
+		t.Fatalf("a node that founds: %v", founding.Err)
+	}
+	w := newWard(t)
+	if err := w.send(&fsm.Envelope{Actor: node, Command: key("a")})[0].Err; directory.KindOf(err) != directory.KindDenied {
+		t.Errorf("a node of an instance that has an operator: %v", err)
+	}
+	if _, ok := w.m.Root().System().RecoveryKey(); ok {
+		t.Error("there is a key before one was set")
+	}
+	w.must(key("a"))
+	w.must(key("b"))
+	now, ok := w.m.Root().System().RecoveryKey()
+	if !ok || now.Name != "b" || now.Created == 0 {
+		t.Errorf("%+v %v", now, ok)
+	}
+	reborn := newWard(t)
+	restore(t, reborn.m, w.m.Root())
+	if back, ok := reborn.m.Root().System().RecoveryKey(); !ok || back.Recipient != "age1pqb" {
+		t.Errorf("after a restore: %+v %v", back, ok)
+	}
+	for _, e := range checkChain(t, "instance", w.m.Root().System()) {
+		if e.Type == directory.RecoveryKeySet && e.Detail == "b" && (e.Before != `{"name":"a"}` || e.After != `{"name":"b"}`) {
+			t.Errorf("the log says %s, then %s", e.Before, e.After)
+		}
+	}
+}
+
+func TestRecoveryKeyBounds(t *testing.T) {
+	w := newWard(t)
+	sound := directory.RecoveryKey{
+		Name: strings.Repeat("n", directory.RecoveryNameMax), Recipient: strings.Repeat("r", directory.RecoveryRecipientMax),
+		Proof: make([]byte, directory.RecoveryProofMax),
+	}
+	w.must(&fsm.SetRecoveryKey{Key: sound})
+	for what, change := range map[string]func(*directory.RecoveryKey){
+		"no name": func(k *directory.RecoveryKey) { k.Name = "" }, "no recipient": func(k *directory.RecoveryKey) { k.Recipient = "" },
+		"no proof":         func(k *directory.RecoveryKey) { k.Proof = nil },
+		"a long name":      func(k *directory.RecoveryKey) { k.Name += "n" },
+		"a long recipient": func(k *directory.RecoveryKey) { k.Recipient += "r" },
+		"a long proof":     func(k *directory.RecoveryKey) { k.Proof = make([]byte, directory.RecoveryProofMax+1) },
+	} {
+		wrong := sound
+		change(&wrong)
+		if err := w.try(&fsm.SetRecoveryKey{Key: wrong}); directory.KindOf(err) != directory.KindInvalid {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -305,7 +305,7 @@ func (c *clinic) unmoved(try func()) {
 
 // commands are an empty one of each kind that changes an organization.
 func commands() (all []fsm.OrgCommand) {
-	for kind := fsm.Kind(1); fsm.New(kind) != nil; kind++ {
+	for _, kind := range fsm.Kinds() {
 		if c, ok := fsm.New(kind).(fsm.OrgCommand); ok {
 			all = append(all, c)
 		}

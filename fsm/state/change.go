@@ -294,6 +294,8 @@ func rowName(key string) string {
 		return "join token " + key[1:]
 	case tableTokenSecret:
 		return "token secret"
+	case tableRecoveryKey:
+		return "recovery key"
 	}
 	return ""
 }

@@ -219,6 +219,8 @@ func (f *fields) instance(record any) {
 		f.time("expires", r.Expires)
 		f.time("redeemed", r.Redeemed)
 		f.text("node", r.Node)
+	case *directory.RecoveryKey:
+		f.text("name", r.Name)
 	case *directory.TokenSecret:
 	default:
 		panic(fmt.Sprintf("state: the log does not know what to say of a %T", record))

@@ -31,6 +31,7 @@ var silent = map[string][]string{
 	"Operator":       {"ID", "Token", "Created"},
 	"JoinToken":      {"ID", "Secret", "Created"},
 	"TokenSecret":    {"Sealed", "Created"},
+	"RecoveryKey":    {"Recipient", "Proof", "Created"}, // the name tells of the recipient
 }
 
 var auditedRecords = []any{
@@ -39,6 +40,7 @@ var auditedRecords = []any{
 	&directory.PermissionText{}, &directory.Organization{}, &directory.Operator{}, &directory.JoinToken{}, &directory.TokenSecret{},
 	&directory.EventStream{},
 	&directory.Client{},
+	&directory.RecoveryKey{},
 }
 
 // set gives a value other content than the zero value.

@@ -28,8 +28,19 @@ func (r *rows) EachOperator(after directory.OperatorID, yield func(*directory.Op
 func (r *rows) JoinToken(id string) (*directory.JoinToken, bool) {
 	return get[directory.JoinToken](r, textKey(tableJoinToken, id))
 }
+
+// EachJoinToken walks in the order of their names.
+func (r *rows) EachJoinToken(yield func(*directory.JoinToken) bool) {
+	each(r, tableJoinToken, "", yield)
+}
+
 func (r *rows) TokenSecret() (*directory.TokenSecret, bool) {
 	return get[directory.TokenSecret](r, string(rune(tableTokenSecret)))
+}
+
+// RecoveryKey is the key for whose holder backups are made, if there is one.
+func (r *rows) RecoveryKey() (*directory.RecoveryKey, bool) {
+	return get[directory.RecoveryKey](r, string(rune(tableRecoveryKey)))
 }
 
 // OrganizationBySlug resolves the one instance-wide name.
@@ -57,6 +68,9 @@ func (tx *SystemTx) PutJoinToken(t *directory.JoinToken) {
 }
 func (tx *SystemTx) PutTokenSecret(s *directory.TokenSecret) {
 	tx.put(string(rune(tableTokenSecret)), s)
+}
+func (tx *SystemTx) PutRecoveryKey(k *directory.RecoveryKey) {
+	tx.put(string(rune(tableRecoveryKey)), k)
 }
 
 // HasOrganization reports whether the organization exists.

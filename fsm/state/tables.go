@@ -33,6 +33,7 @@ const (
 	tableOperator     = 'p' // instance: OperatorID → Operator
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
+	tableRecoveryKey  = 'b' // instance: → RecoveryKey, at most one row
 
 	derivedUserName    = 'U' // folded user name → UserID
 	derivedUserExtern  = 'X' // external id, UserID → nothing
@@ -156,6 +157,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.JoinToken))
 	case tableTokenSecret:
 		return into(new(directory.TokenSecret))
+	case tableRecoveryKey:
+		return into(new(directory.RecoveryKey))
 	}
 	return nil, fmt.Errorf("unknown table %q", key[0])
 }

@@ -30,16 +30,9 @@ func goldenFile(kind fsm.Kind) string {
 	return filepath.Join(golden, fmt.Sprintf("%02d-%s.bin", kind, name))
 }
 
-// kindsMax is far above any kind.
-const kindsMax fsm.Kind = 1000
-
 // kinds are all that this build knows.
-func kinds(t testing.TB) (all []fsm.Kind) {
-	for kind := fsm.Kind(1); kind <= kindsMax; kind++ {
-		if fsm.New(kind) != nil {
-			all = append(all, kind)
-		}
-	}
+func kinds(t testing.TB) []fsm.Kind {
+	all := fsm.Kinds()
 	if len(all) < int(fsm.KindPutKey) {
 		t.Fatalf("%d kinds, want at least %d", len(all), fsm.KindPutKey)
 	}
