@@ -160,11 +160,3 @@ func (c *Cluster) askVote(ctx context.Context) error {
 	_, err = c.Call(ctx, leader, methodAddVoter, []byte(c.cfg.NodeID+"\n"+c.cfg.Advertise+"\nvote"))
 	return err
 }
-
-// Remove takes a node out of the cluster; it must not come back under its id.
-func (c *Cluster) Remove(ctx context.Context, nodeID string) error {
-	if !c.IsLeader() {
-		return ErrNoLeader
-	}
-	return wait(ctx, c.raft.RemoveServer(raft.ServerID(nodeID), 0, rpcTimeout))
-}

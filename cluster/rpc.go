@@ -59,6 +59,7 @@ func (c *Cluster) handlePeers() {
 	c.Handle(methodAppend, c.serveAppend)
 	c.Handle(methodReadIndex, c.serveReadIndex)
 	c.Handle(methodAddVoter, c.serveAddVoter)
+	c.handleLeaving()
 }
 
 // Call asks another node. ErrNoLeader means that the call surely did not reach
