@@ -16,10 +16,12 @@ func (a *API) commands() []*cobra.Command {
 	for _, n := range nouns {
 		t.noun(n.name, n.alias, n.short)
 	}
+	t.add("members", o.membersCommand())
 	for _, r := range rows {
 		t.add(r.words, o.command(r))
 	}
-	t.add("members", o.membersCommand())
+	t.add("backup", o.backupCommand())
+	t.add("recovery-key create", o.createRecoveryKeyCommand())
 	t.add("events watch", o.eventsCommand())
 	t.add("log tail", o.tailCommand())
 	t.add("audit export", o.auditExportCommand())

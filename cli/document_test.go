@@ -39,10 +39,10 @@ func TestDocument(t *testing.T) {
 }
 
 func list(cmd *cobra.Command) string {
-	if !cmd.HasSubCommands() {
-		return fmt.Sprintf("| `%s` | %s |\n", strings.TrimSuffix(cmd.UseLine(), " [flags]"), cmd.Short)
-	}
 	var all strings.Builder
+	if !cmd.HasSubCommands() || cmd.Example != "" { // a noun has none
+		fmt.Fprintf(&all, "| `%s` | %s |\n", strings.TrimSuffix(cmd.UseLine(), " [flags]"), cmd.Short)
+	}
 	for _, below := range cmd.Commands() {
 		all.WriteString(list(below))
 	}

@@ -24,7 +24,7 @@ var shelves = []struct{ id, title, names string }{
 	{"access", "Sign-in and enforcement:", "connections clients sessions services enforcement"},
 	{"history", "What happened:", "log sync-log events event-streams audit"},
 	{"many", "Many changes at once:", "export import bulk"},
-	{NodesGroup, "The nodes:", "status members operators token"},
+	{NodesGroup, "The nodes:", "status members operators token backup recovery-key leave"},
 }
 
 // Root is the program with the commands of the API. Failed ones return an error

@@ -16,6 +16,22 @@ func showToken(p *printer, body []byte) error {
 	return p.line(made.Token)
 }
 
+// showRest says what is left of the cluster without a node.
+func showRest(p *printer, body []byte) error {
+	var rest struct {
+		NodeID         string `json:"node_id"`
+		Members, Spare int
+		Removed        *bool
+	}
+	if err := json.Unmarshal(body, &rest); err != nil {
+		return err
+	}
+	if rest.Removed != nil && !*rest.Removed {
+		return p.line(rest.NodeID + " has left by force. The others could not be told and still count it: remove it there once they have a quorum.")
+	}
+	return p.line(fmt.Sprintf("%d members are left; %d of them may fail before writes stop", rest.Members, rest.Spare))
+}
+
 type clusterStatus struct {
 	NodeID       string          `json:"node_id"`
 	Leader       string          `json:"leader"`

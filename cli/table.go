@@ -50,6 +50,7 @@ var nouns = []struct{ name, alias, short string }{
 	{"events", "event", "The ordered change feed"},
 	{"enforcement", "", "The enforcement points of the nodes"},
 	{"token", "", "Join tokens"},
+	{"recovery-key", "", "The key that opens backups"},
 }
 
 // rows are all the commands that one procedure answers.
@@ -259,9 +260,16 @@ var rows = []row{
 		short: "Show the cluster as one node sees it", example: "status -o json"},
 	{words: "token create", procedure: "ClusterService.CreateJoinToken", show: showToken,
 		short: "Make a token with which one node may join within an hour", example: "token create"},
+	{words: "members remove", procedure: "MemberService.RemoveMember", args: "NODE node_id", show: showRest, asks: true,
+		short: "Take a dead node out of the cluster for good", example: "members remove node-3"},
+	{words: "leave", procedure: "MemberService.Leave", show: showRest, asks: true,
+		short: "Take the node that AUTHFI_URL names out of the cluster and end it", example: "leave --url https://node-3.example"},
+	{words: "recovery-key get", procedure: "RecoveryKeyService.GetRecoveryKey",
+		short: "Show the name of the key that opens the backups of now", example: "recovery-key get"},
 }
 
 // elsewhere are the procedures whose commands are written by hand.
 var elsewhere = map[string]string{
-	"EventService.Watch": "events watch",
+	"EventService.Watch":                "events watch",
+	"RecoveryKeyService.SetRecoveryKey": "recovery-key create",
 }

@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"cluster":             {},
 	"cluster/clustertest": {"cluster"},
 	"keyring":             {},
+	"backup":              {},
 
 	"bpf/policy": {"directory"},
 	"bpf/obj":    {},
@@ -49,13 +50,13 @@ var arrows = map[string][]string{
 	"api/issuer": {"directory"},
 	// login mints tokens, so it knows how the kernel names one (bpf/policy).
 	"api/login": {"directory", "fsm", "fsm/state", "api/access", "bpf/policy", "keyring"},
-	// admin compiles route policies before it proposes them (bpf/policy), shows
-	// grant sources (fsm/effective), seals its cursors (keyring) and filters its
+	// admin checks recovery keys (backup), compiles route policies before it proposes
+	// them (bpf/policy), shows grant sources (fsm/effective), seals its cursors (keyring) and filters its
 	// lists in the language of SCIM (api/scim/filter), and puts together what the
 	// nodes remember of a connection (api/scim/journal).
 	"api/admin": {
 		"audit", "directory", "fsm", "fsm/effective", "fsm/state", "api/access", "api/login", "api/problem", "api/rest",
-		"api/scim/filter", "api/scim/journal", "bpf/policy", "keyring", "proto/gen/*",
+		"api/scim/filter", "api/scim/journal", "backup", "bpf/policy", "keyring", "proto/gen/*",
 	},
 	// openapi describes the messages by their descriptors and the words of their
 	// sources.
@@ -79,19 +80,20 @@ var arrows = map[string][]string{
 	"node/feed":    {"directory"},
 	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
-		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "cluster", "keyring",
+		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "backup", "cluster", "keyring",
 		"api", "api/access", "api/admin", "api/authzen", "api/eventstream", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
 	},
-	"node/nodetest": {"node"},
+	"node/nodetest": {"backup", "node"},
 
 	// The development cluster talks to nodes as processes, over the public API.
 	"dev":        {"proto/gen/*"},
-	"cmd/authfi": {"node", "dev", "cli"},
+	"cmd/authfi": {"backup", "node", "dev", "cli"}, // init makes the recovery key that it prints
 	// The command line knows the API by its messages and their comments alone; an
 	// exported audit log and an organization's file are checked without a cluster,
 	// by the rules that the directory has for names.
-	"cli": {"archive", "audit", "directory", "proto", "proto/gen/*"},
+	// A recovery key is made where it is shown, so that it never travels.
+	"cli": {"archive", "audit", "backup", "directory", "proto", "proto/gen/*"},
 	// A file's route policies are compiled before anything of it is applied.
 	"archive": {"bpf/policy", "directory"},
 	"proto":   {},
@@ -113,6 +115,7 @@ var arrows = map[string][]string{
 // each, and generated code where the generator leaves no choice. A library
 // named here includes the packages below it; the longest name decides.
 var guests = map[string][]string{
+	"filippo.io/age":                      {"backup"},
 	"github.com/fxamacker/cbor/v2":        {"fsm/codec"},
 	"github.com/tidwall/btree":            {"fsm/effective", "fsm/state"},
 	"github.com/dgraph-io/badger/v4":      {"fsm/disk"},

@@ -93,6 +93,15 @@ func (p PushConfig) roots() (*x509.CertPool, error) {
 type FirstConfig struct {
 	OperatorID   [16]byte `json:"operator_id"`
 	OperatorHash [32]byte `json:"operator_hash"`
+	// Recovery is whom backups are made for; nil: nobody yet.
+	Recovery *RecoveryConfig `json:"recovery,omitempty"`
+}
+
+// RecoveryConfig is the public half of the recovery key of a new cluster.
+type RecoveryConfig struct {
+	Name      string `json:"name"`
+	Recipient string `json:"recipient"`
+	Proof     []byte `json:"proof"` // sealed by the keyring
 }
 
 // Timings of a node.

@@ -51,6 +51,12 @@ func (n *Node) tryFound(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
+	if recovery := n.cfg.First.Recovery; recovery != nil {
+		key := directory.RecoveryKey{Name: recovery.Name, Recipient: recovery.Recipient, Proof: recovery.Proof}
+		if _, err := n.gate.ProposeAsNode(ctx, directory.OrgID{}, &fsm.SetRecoveryKey{Key: key}); err != nil {
+			return false, err
+		}
+	}
 	// The operator comes last: it ends what a node may do by itself.
 	_, err = n.gate.ProposeAsNode(ctx, directory.OrgID{}, &fsm.CreateOperator{Operator: directory.Operator{
 		ID: n.cfg.First.OperatorID, Name: "root", Token: n.cfg.First.OperatorHash,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/backup"
 	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/keyring"
@@ -18,8 +19,9 @@ const keyringFile = "cluster.key"
 
 // Init makes the first node of a new cluster: certificates, keyring,
 // configuration and the operator's token, which is returned once and stored
-// nowhere.
-func Init(c Config) (operatorToken string, err error) {
+// nowhere. Backups are made for the holder of recovery; without one there are none
+// until an operator sets it.
+func Init(c Config, recovery *backup.Public) (operatorToken string, err error) {
 	if err := prepare(c.Dir); err != nil {
 		return "", err
 	}
@@ -36,7 +38,20 @@ func Init(c Config) (operatorToken string, err error) {
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
 	c.First = &FirstConfig{OperatorID: id, OperatorHash: hash}
+	if recovery != nil {
+		if c.First.Recovery, err = recoveryConfig(ring, *recovery); err != nil {
+			return "", err
+		}
+	}
 	return token, c.save()
+}
+
+func recoveryConfig(ring *keyring.Keyring, key backup.Public) (*RecoveryConfig, error) {
+	if err := key.Check(); err != nil {
+		return nil, fmt.Errorf("recovery key: %w", err)
+	}
+	sealed, err := ring.Seal(backup.ProofPurpose, key.Proof)
+	return &RecoveryConfig{Name: key.Name(), Recipient: key.Recipient, Proof: sealed}, err
 }
 
 // Join makes a further node with a join token of the cluster at addr, the peer
@@ -59,8 +74,11 @@ func Join(ctx context.Context, c Config, addr, token string) error {
 	return c.save()
 }
 
-// prepare refuses a directory that already belongs to a node.
+// prepare refuses a directory that already belongs to a node, or did.
 func prepare(dir string) error {
+	if err := checkLeft(dir); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(dir, configFile)); err == nil {
 		return fmt.Errorf("%s already belongs to a node", dir)
 	}

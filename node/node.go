@@ -49,6 +49,7 @@ type Node struct {
 	journal  *journal.Journal
 	issuers  *issuer.Issuers
 	streams  *eventstream.Streams
+	ended    chan error // holds one: why the node ends by itself
 	server   *http.Server
 	listener net.Listener
 
@@ -59,13 +60,16 @@ type Node struct {
 
 // Open starts a node. It serves nothing yet.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error) {
-	n = &Node{cfg: cfg, log: log}
+	n = &Node{cfg: cfg, log: log, ended: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
 		}
 	}()
 	// 1. What this node is: certificates and keyring.
+	if err = checkLeft(cfg.Dir); err != nil {
+		return n, err
+	}
 	if n.identity, err = cluster.LoadIdentity(cfg.Dir); err != nil {
 		return n, err
 	}
@@ -100,6 +104,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	}
 	n.openGate()
 	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
+	n.background.Go(func() { n.watchRemoved(background) })
 	if err = n.openServer(); err != nil {
 		return n, err
 	}
@@ -107,8 +112,11 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	return n, nil
 }
 
+// stateDir is the storage's, below the data directory.
+const stateDir = "state"
+
 func (n *Node) openMachine() error {
-	storage, err := disk.Open(filepath.Join(n.cfg.Dir, "state"), rand.Float64())
+	storage, err := disk.Open(filepath.Join(n.cfg.Dir, stateDir), rand.Float64())
 	if err != nil {
 		return err
 	}
@@ -197,6 +205,8 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return n.Close()
 	case err := <-failed:
+		return errors.Join(err, n.Close())
+	case err := <-n.ended:
 		return errors.Join(err, n.Close())
 	}
 }

@@ -213,6 +213,11 @@ func (p *SystemPass) Operator(id directory.OperatorID) (*directory.Operator, boo
 	return p.gate.root().System().Operator(id)
 }
 
+// RecoveryKey is that of the newest state.
+func (p *SystemPass) RecoveryKey() (*directory.RecoveryKey, bool) {
+	return p.gate.root().System().RecoveryKey()
+}
+
 // Applied is the index of the view.
 func (p *SystemPass) Applied() directory.Index { return p.root.Applied() }
 

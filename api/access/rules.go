@@ -46,6 +46,12 @@ var rules = map[Operation]Rule{
 	"cluster.status":              {Scope: Instance, Operator: true},
 	"enforcement.get":             {Scope: Instance, Operator: true},
 
+	"backup.read":      {Scope: Instance, Operator: true},
+	"recovery-key.get": {Scope: Instance, Operator: true},
+	"recovery-key.set": {Scope: Instance, Operator: true},
+	"members.remove":   {Scope: Instance, Operator: true},
+	"members.leave":    {Scope: Instance, Operator: true},
+
 	"users.list":       {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 	"users.get":        {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},
 	"users.create":     {Scope: Organization, Operator: true, Permission: directory.ManageUsers},

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -40,6 +41,12 @@ type Config struct {
 	Beside []rest.Service
 	// Latency is how long entries took, as far as the nodes know.
 	Latency func(context.Context, []Moment) []Latency
+	// Backup writes the newest state that this node has. What it refuses it refuses
+	// before the first byte.
+	Backup func(context.Context, io.Writer) error
+	// RemoveMember takes a dead node out of the cluster, Leave this one.
+	RemoveMember func(ctx context.Context, nodeID string) (Rest, error)
+	Leave        func(ctx context.Context, force bool) (rest Rest, removed bool, err error)
 }
 
 func (c Config) check() error {
@@ -48,6 +55,9 @@ func (c Config) check() error {
 	}
 	if c.Status == nil || c.Enforcement == nil || c.Journals == nil || c.CheckIssuer == nil || c.JoinToken == nil || c.Latency == nil {
 		return errors.New("admin: status, enforcement, journals, check of issuers, join token and latency are required")
+	}
+	if c.Backup == nil || c.RemoveMember == nil || c.Leave == nil {
+		return errors.New("admin: backup, removal of members and leave are required")
 	}
 	return nil
 }
@@ -69,7 +79,7 @@ func New(config Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.authenticated(a.shortcuts(a.exports(handler))), nil
+	return a.authenticated(a.shortcuts(a.exports(a.backups(handler)))), nil
 }
 
 func (a *api) services() (all []rest.Service) {
@@ -96,6 +106,8 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewClusterServiceHandler(a, options...))
 	add(authfiv1connect.NewOperatorServiceHandler(a, options...))
 	add(authfiv1connect.NewApiKeyServiceHandler(a, options...))
+	add(authfiv1connect.NewRecoveryKeyServiceHandler(a, options...))
+	add(authfiv1connect.NewMemberServiceHandler(a, options...))
 	bulk, handler := authfiv1connect.NewBulkServiceHandler(a, append(rest.BulkOptions(), answer)...)
 	return append(all, rest.Service{Path: bulk, Handler: handler, Bulk: []string{bulkPath}})
 }

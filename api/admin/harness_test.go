@@ -141,6 +141,11 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 		Journals:    journals(ring),
 		CheckIssuer: foreign.New(foreign.Config{Now: time.Now, Log: slog.New(slog.DiscardHandler)}).Check,
 		JoinToken:   func(context.Context, *access.SystemPass) (string, error) { return "v1.token", nil },
+		Backup:      func(_ context.Context, w io.Writer) error { _, err := io.WriteString(w, "backup"); return err },
+		RemoveMember: func(context.Context, string) (admin.Rest, error) {
+			return admin.Rest{Members: 2}, nil
+		},
+		Leave: func(context.Context, bool) (admin.Rest, bool, error) { return admin.Rest{Members: 2}, true, nil },
 		Latency: func(_ context.Context, moments []admin.Moment) []admin.Latency {
 			latencies := make([]admin.Latency, len(moments))
 			for i, m := range moments {

@@ -121,6 +121,11 @@ var operations = map[string]access.Operation{
 	authfiv1connect.EnforcementServiceGetEnforcementProcedure: "enforcement.get",
 	authfiv1connect.ClusterServiceGetStatusProcedure:          "cluster.status",
 	authfiv1connect.ClusterServiceCreateJoinTokenProcedure:    "join-tokens.create",
+
+	authfiv1connect.RecoveryKeyServiceGetRecoveryKeyProcedure: "recovery-key.get",
+	authfiv1connect.RecoveryKeyServiceSetRecoveryKeyProcedure: "recovery-key.set",
+	authfiv1connect.MemberServiceRemoveMemberProcedure:        "members.remove",
+	authfiv1connect.MemberServiceLeaveProcedure:               "members.leave",
 }
 
 // withoutCaller is the one procedure that takes no bearer token: the refresh

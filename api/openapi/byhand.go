@@ -28,6 +28,15 @@ func byHand() object {
 			},
 			"responses": stream("text/event-stream"),
 		}},
+		"/api/v1/backup": object{"get": object{
+			"operationId": "Backup", "summary": "The whole instance at one index, encrypted for the holder of the recovery key",
+			"description": "For operators. The trailer X-Authfi-Sha256 is of all bytes; without it the file is not whole. authfi backup verify checks it, authfi restore makes a cluster of it.",
+			"parameters": []any{object{
+				"name": "stale", "in": "query", "schema": object{"type": "boolean"},
+				"description": "What this node has, without a quorum that says that it is all.",
+			}},
+			"responses": stream("application/octet-stream"),
+		}},
 		"/api/v1/audit-log/export": object{"get": object{
 			"operationId": "AuditExport", "summary": "The whole audit log at one index as JSON lines",
 			"description": "The log of the organization, or without org_id, for operators, that of the instance. authfi audit verify checks it.",

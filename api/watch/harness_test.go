@@ -150,14 +150,17 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	procedures, err := admin.New(admin.Config{
 		Gate: watcher.gate, Ring: w.ring, Issuer: issuer, Log: quiet, Resolver: net.DefaultResolver,
-		Sessions:    login.NewSessions(watcher.gate, login.NewTokens(w.ring, issuer, w.now), w.ring, func(context.Context, directory.Index) {}),
-		Status:      func() admin.Status { return admin.Status{} },
-		Enforcement: func(context.Context) []admin.NodeEnforcement { return nil },
-		Journals:    func(context.Context, journal.Question) []journal.Answer { return nil },
-		CheckIssuer: func(string) error { return nil },
-		JoinToken:   func(context.Context, *access.SystemPass) (string, error) { return "", nil },
-		Latency:     func(_ context.Context, m []admin.Moment) []admin.Latency { return make([]admin.Latency, len(m)) },
-		Beside:      []rest.Service{watcher.Service()},
+		Sessions:     login.NewSessions(watcher.gate, login.NewTokens(w.ring, issuer, w.now), w.ring, func(context.Context, directory.Index) {}),
+		Status:       func() admin.Status { return admin.Status{} },
+		Enforcement:  func(context.Context) []admin.NodeEnforcement { return nil },
+		Journals:     func(context.Context, journal.Question) []journal.Answer { return nil },
+		CheckIssuer:  func(string) error { return nil },
+		JoinToken:    func(context.Context, *access.SystemPass) (string, error) { return "", nil },
+		Latency:      func(_ context.Context, m []admin.Moment) []admin.Latency { return make([]admin.Latency, len(m)) },
+		Beside:       []rest.Service{watcher.Service()},
+		Backup:       func(context.Context, io.Writer) error { return nil },
+		RemoveMember: func(context.Context, string) (admin.Rest, error) { return admin.Rest{}, nil },
+		Leave:        func(context.Context, bool) (admin.Rest, bool, error) { return admin.Rest{}, false, nil },
 	})
 	must(w.t, err)
 	handler := api.New(api.Handlers{

@@ -27,12 +27,15 @@ func main() {
 
 func root(api *cli.API) *cobra.Command {
 	cmd := api.Root(version)
-	for _, node := range []*cobra.Command{initCommand(), joinCommand(), serveCommand(), detachCommand(), devCommand(), demoServiceCommand()} {
+	for _, node := range []*cobra.Command{initCommand(), joinCommand(), serveCommand(), restoreCommand(api), detachCommand(), devCommand(), demoServiceCommand()} {
 		node.GroupID = cli.NodesGroup
 		cmd.AddCommand(node)
 	}
 	if enforcement, _, err := cmd.Find([]string{"enforcement"}); err == nil {
 		enforcement.AddCommand(kernelCheckCommand())
+	}
+	if backups, _, err := cmd.Find([]string{"backup"}); err == nil {
+		backups.AddCommand(verifyBackupCommand(api))
 	}
 	return cmd
 }

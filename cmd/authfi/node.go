@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/authfi/authfi/backup"
 	"github.com/authfi/authfi/cli"
 	"github.com/authfi/authfi/node"
 	"github.com/spf13/cobra"
@@ -56,24 +57,35 @@ func initCommand() *cobra.Command {
 	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Make the first node of a new cluster and print the operator's token once",
+		Short: "Make the first node of a new cluster and print the operator's token and the recovery key once",
 		Args:  exactly(0),
 	}
 	finish := nodeFlags(cmd, &c)
-	cmd.Flags().BoolVar(&quiet, "quiet", false, "print the token alone")
+	cmd.Flags().BoolVar(&quiet, "quiet", false, "print the token alone, and make no recovery key")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		if err := finish(); err != nil {
 			return err
 		}
-		token, err := node.Init(c)
-		if err != nil {
-			return err
-		}
-		if quiet {
+		if quiet { // a key that nobody is shown would make backups that nobody opens
+			token, err := node.Init(c, nil)
+			if err != nil {
+				return err
+			}
 			fmt.Println(token)
 			return nil
 		}
-		fmt.Printf("The operator's token, shown once:\n\n    %s\n\nStart the node with: authfi serve --dir %s\n", token, c.Dir)
+		key, err := backup.NewKey()
+		if err != nil {
+			return err
+		}
+		public := key.Public()
+		token, err := node.Init(c, &public)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("The operator's token, shown once:\n\n    %s\n\n", token)
+		fmt.Printf("The recovery key %s, shown once. It alone opens backups; keep it off the machines:\n\n    %s\n\n", public.Name(), key)
+		fmt.Printf("Start the node with: authfi serve --dir %s\n", c.Dir)
 		return nil
 	}
 	return cmd

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authfi/authfi/backup"
 	"github.com/authfi/authfi/node"
 )
 
@@ -49,6 +50,23 @@ type member struct {
 // configuration of each node.
 func Start(t testing.TB, change ...func(*node.Config)) *Cluster {
 	t.Helper()
+	return start(t, func(first node.Config) (string, error) { return node.Init(first, nil) }, change...)
+}
+
+// Restore makes a new cluster from a backup; token is an operator's of the old one.
+func Restore(t testing.TB, file io.Reader, key backup.Key, token string) (*Cluster, node.Restored) {
+	t.Helper()
+	var restored node.Restored
+	c := start(t, func(first node.Config) (_ string, err error) {
+		restored, err = node.Restore(first, file, key)
+		return token, err
+	})
+	return c, restored
+}
+
+// start makes the first node by init and lets the others join.
+func start(t testing.TB, first func(node.Config) (token string, err error), change ...func(*node.Config)) *Cluster {
+	t.Helper()
 	c := &Cluster{t: t}
 	addresses := free(t, 2*Size)
 	for i := range c.members {
@@ -67,7 +85,7 @@ func Start(t testing.TB, change ...func(*node.Config)) *Cluster {
 		}
 	})
 	var err error
-	c.token, err = node.Init(c.members[0].cfg)
+	c.token, err = first(c.members[0].cfg)
 	c.must(err)
 	c.launch(0)
 	c.trust()
@@ -164,6 +182,30 @@ func (c *Cluster) Stop(i int) {
 	}
 	m.done = nil
 }
+
+// Ended waits for node i to end by itself and says why it did.
+func (c *Cluster) Ended(i int) error {
+	c.t.Helper()
+	m := &c.members[i]
+	select {
+	case err := <-m.done:
+		m.stop()
+		m.done = nil
+		return err
+	case <-time.After(readyWait):
+		c.t.Fatalf("node-%d goes on", i+1)
+		return nil
+	}
+}
+
+// Launch starts node i, which was stopped, and does not wait for it.
+func (c *Cluster) Launch(i int) {
+	c.t.Helper()
+	c.launch(i)
+}
+
+// Config is what node i was told.
+func (c *Cluster) Config(i int) node.Config { return c.members[i].cfg }
 
 func (c *Cluster) trust() {
 	c.t.Helper()
