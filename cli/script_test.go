@@ -29,6 +29,7 @@ func TestNodes(t *testing.T) {
 	t.Run("lost answers", func(t *testing.T) { testLostAnswers(newOrganizations(t, cluster)) })
 	t.Run("late answer", func(t *testing.T) { testLateAnswer(newOrganizations(t, cluster)) })
 	t.Run("interrupt", func(t *testing.T) { testInterrupt(newOrganizations(t, cluster)) })
+	t.Run("backup", func(t *testing.T) { testBackup(newOrganizations(t, cluster)) })
 	t.Run("lost leader", func(t *testing.T) { testLostLeader(newOrganizations(t, cluster)) })
 }
 
