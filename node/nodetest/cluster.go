@@ -87,7 +87,7 @@ func start(t testing.TB, first func(node.Config) (token string, err error), chan
 	var err error
 	c.token, err = first(c.members[0].cfg)
 	c.must(err)
-	c.launch(0)
+	c.Launch(0)
 	c.trust()
 	c.Ready(0)
 	for i := 1; i < Size; i++ {
@@ -139,17 +139,12 @@ func (c *Cluster) TLS() *tls.Config {
 // Start starts node i, which was stopped, and waits until it may serve.
 func (c *Cluster) Start(i int) {
 	c.t.Helper()
-	c.launch(i)
+	c.Launch(i)
 	c.Ready(i)
 }
 
 // Launch starts node i, which was stopped, and does not wait: alone it may not serve.
 func (c *Cluster) Launch(i int) {
-	c.t.Helper()
-	c.launch(i)
-}
-
-func (c *Cluster) launch(i int) {
 	c.t.Helper()
 	m := &c.members[i]
 	cfg, err := node.LoadConfig(m.cfg.Dir)
@@ -196,12 +191,6 @@ func (c *Cluster) Ended(i int) error {
 		c.t.Fatalf("node-%d goes on", i+1)
 		return nil
 	}
-}
-
-// Launch starts node i, which was stopped, and does not wait for it.
-func (c *Cluster) Launch(i int) {
-	c.t.Helper()
-	c.launch(i)
 }
 
 // Config is what node i was told.
