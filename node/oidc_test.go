@@ -225,7 +225,7 @@ func TestDevelopmentSignInStaysOnThisMachine(t *testing.T) {
 			Enforce: node.EnforceConfig{Mode: "gate"}, DevelopmentSignIn: true,
 		}
 		change(&cfg)
-		if _, err := node.Init(cfg); err == nil || !strings.Contains(err.Error(), "development sign-in") {
+		if _, err := node.Init(cfg, nil); err == nil || !strings.Contains(err.Error(), "development sign-in") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
