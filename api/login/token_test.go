@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math/big"
 	"strings"
@@ -161,6 +162,32 @@ func TestForgedTokens(t *testing.T) {
 		mac := hmac.New(sha256.New, secret)
 		mac.Write([]byte(input))
 		w.refused("HS256 with what is public", input+"."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
+	}
+}
+
+// TestEveryOtherTextIsRefused: no prefix of a token, nothing longer and nothing that
+// differs in one character is one, also where base64 has bits to spare.
+func TestEveryOtherTextIsRefused(t *testing.T) {
+	w := newWorld(t)
+	token := w.signIn(0).AccessToken
+	for n := range token {
+		w.refused(fmt.Sprint("the first characters, ", n), token[:n])
+	}
+	for _, more := range []string{"A", "=", ".", " ", "\n", token} {
+		w.refused("something behind it", token+more)
+		w.refused("something before it", more+token)
+	}
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(token) - 1
+	for _, c := range letters + "=.\n" {
+		if byte(c) != token[last] {
+			w.refused("another last character", token[:last]+string(c))
+		}
+	}
+	for n := range token {
+		w.refused("a line inside", token[:n]+"\n"+token[n:])
+		at := strings.IndexByte(letters, token[n])
+		w.refused("another character", token[:n]+string(letters[(at+1)%len(letters)])+token[n+1:])
 	}
 }
 
