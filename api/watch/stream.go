@@ -118,6 +118,8 @@ func (s *stream) run(ctx context.Context) error {
 
 // batch sends what there is next.
 func (s *stream) batch(ctx context.Context) (view *state.Org, more bool, err error) {
+	due := !time.Now().Before(s.beat)
+	current := due && s.current(ctx)
 	if view, err = s.turn(ctx); err != nil {
 		return nil, false, err
 	}
@@ -129,14 +131,33 @@ func (s *stream) batch(ctx context.Context) (view *state.Org, more bool, err err
 	default:
 		more, err = s.events(view)
 	}
-	if err == nil && !more && !time.Now().Before(s.beat) {
-		s.beat = time.Now().Add(s.bounds.heartbeat)
-		err = s.send(mark(typeHeartbeat, view.Applied()))
+	if err == nil && !more && due {
+		err = s.heartbeat(view, current)
 	}
 	if err == nil {
 		err = s.out.flush()
 	}
 	return view, more, err
+}
+
+// current reports whether the state misses nothing that was acknowledged before the
+// call. A node that is cut off cannot tell by itself: it has sent all that it knows.
+func (s *stream) current(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.bounds.recheck)
+	defer cancel()
+	return s.gate.Fresh(ctx) == nil
+}
+
+// heartbeat is for a follower that must know that it has missed nothing. Where the
+// node cannot say so it is silent, which followers take for what it is, and tries
+// again.
+func (s *stream) heartbeat(view *state.Org, current bool) error {
+	if !current {
+		s.beat = time.Now().Add(s.bounds.recheck)
+		return nil
+	}
+	s.beat = time.Now().Add(s.bounds.heartbeat)
+	return s.send(mark(typeHeartbeat, view.Applied()))
 }
 
 // turn begins a batch: is the follower still who it was, and may it still watch?
