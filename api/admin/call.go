@@ -245,3 +245,17 @@ func (c *call) ifMatch() (directory.Index, error) {
 	}
 	return directory.Index(version), nil
 }
+
+// at admits the call to the organization that it names, and reads the id of what it is
+// about. Whether there is such a thing is for the handler to find out, behind the
+// caller's rights.
+func at[ID any](ctx context.Context, a *api, org, text string, parse func(string) (ID, error)) (c *call, pass *access.Pass, id ID, err error) {
+	if c, err = a.begin(ctx); err != nil {
+		return nil, nil, id, err
+	}
+	if id, err = parse(text); err != nil {
+		return nil, nil, id, inField("id", err)
+	}
+	pass, err = c.named(org)
+	return c, pass, id, err
+}

@@ -75,7 +75,7 @@ func (a *api) ListClients(ctx context.Context, r *authfiv1.ListClientsRequest) (
 
 // GetClient implements ClientService.
 func (a *api) GetClient(ctx context.Context, r *authfiv1.GetClientRequest) (*authfiv1.Client, error) {
-	c, pass, id, err := a.atClient(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseClientID)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (a *api) GetClient(ctx context.Context, r *authfiv1.GetClientRequest) (*aut
 
 // UpdateClient implements ClientService.
 func (a *api) UpdateClient(ctx context.Context, r *authfiv1.UpdateClientRequest) (*authfiv1.Client, error) {
-	c, pass, id, err := a.atClient(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseClientID)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (a *api) UpdateClient(ctx context.Context, r *authfiv1.UpdateClientRequest)
 
 // RotateClientSecret implements ClientService.
 func (a *api) RotateClientSecret(ctx context.Context, r *authfiv1.RotateClientSecretRequest) (*authfiv1.RotateClientSecretResponse, error) {
-	c, pass, id, err := a.atClient(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseClientID)
 	if err != nil {
 		return nil, err
 	}
@@ -144,27 +144,12 @@ func (a *api) RotateClientSecret(ctx context.Context, r *authfiv1.RotateClientSe
 
 // DeleteClient implements ClientService.
 func (a *api) DeleteClient(ctx context.Context, r *authfiv1.DeleteClientRequest) (*authfiv1.DeleteClientResponse, error) {
-	c, pass, id, err := a.atClient(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseClientID)
 	if err != nil {
 		return nil, err
 	}
 	_, err = c.propose(pass, &fsm.DeleteClient{ID: id}, r)
 	return &authfiv1.DeleteClientResponse{}, err
-}
-
-// atClient admits the call to the organization that it names. Whether there is such
-// a client is for the handler to find out, behind the caller's rights.
-func (a *api) atClient(ctx context.Context, org, text string) (*call, *access.Pass, directory.ClientID, error) {
-	c, err := a.begin(ctx)
-	if err != nil {
-		return nil, nil, directory.ClientID{}, err
-	}
-	id, err := directory.ParseClientID(text)
-	if err != nil {
-		return nil, nil, id, err
-	}
-	pass, err := c.named(org)
-	return c, pass, id, err
 }
 
 func (c *call) oneClient(pass *access.Pass, id directory.ClientID) (*authfiv1.Client, error) {

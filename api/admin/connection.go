@@ -79,7 +79,7 @@ func (a *api) DeleteConnection(ctx context.Context, r *authfiv1.DeleteConnection
 
 // GetConnection implements ConnectionService.
 func (a *api) GetConnection(ctx context.Context, r *authfiv1.GetConnectionRequest) (*authfiv1.Connection, error) {
-	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (a *api) GetConnection(ctx context.Context, r *authfiv1.GetConnectionReques
 
 // UpdateConnection implements ConnectionService.
 func (a *api) UpdateConnection(ctx context.Context, r *authfiv1.UpdateConnectionRequest) (*authfiv1.Connection, error) {
-	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (a *api) UpdateConnection(ctx context.Context, r *authfiv1.UpdateConnection
 
 // RotateConnectionToken implements ConnectionService.
 func (a *api) RotateConnectionToken(ctx context.Context, r *authfiv1.RotateConnectionTokenRequest) (*authfiv1.RotateConnectionTokenResponse, error) {
-	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (a *api) RotateConnectionToken(ctx context.Context, r *authfiv1.RotateConne
 
 // RevokeConnectionToken implements ConnectionService.
 func (a *api) RevokeConnectionToken(ctx context.Context, r *authfiv1.RevokeConnectionTokenRequest) (*authfiv1.Connection, error) {
-	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +185,7 @@ func (a *api) RevokeConnectionToken(ctx context.Context, r *authfiv1.RevokeConne
 
 // SetConnectionMappings implements ConnectionService.
 func (a *api) SetConnectionMappings(ctx context.Context, r *authfiv1.SetConnectionMappingsRequest) (*authfiv1.Connection, error) {
-	c, pass, id, err := a.atConnection(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseConnectionID)
 	if err != nil {
 		return nil, err
 	}
@@ -207,21 +207,6 @@ func (a *api) SetConnectionMappings(ctx context.Context, r *authfiv1.SetConnecti
 		return nil, err
 	}
 	return c.oneConnection(pass, id)
-}
-
-// atConnection admits the call to the organization that it names. Whether there is
-// such a connection is for the handler to find out, behind the caller's rights.
-func (a *api) atConnection(ctx context.Context, org, text string) (*call, *access.Pass, directory.ConnectionID, error) {
-	c, err := a.begin(ctx)
-	if err != nil {
-		return nil, nil, directory.ConnectionID{}, err
-	}
-	id, err := directory.ParseConnectionID(text)
-	if err != nil {
-		return nil, nil, id, inField("id", err)
-	}
-	pass, err := c.named(org)
-	return c, pass, id, err
 }
 
 func (c *call) oneConnection(pass *access.Pass, id directory.ConnectionID) (*authfiv1.Connection, error) {

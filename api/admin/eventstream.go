@@ -75,7 +75,7 @@ func (a *api) ListEventStreams(ctx context.Context, r *authfiv1.ListEventStreams
 
 // GetEventStream implements EventStreamService.
 func (a *api) GetEventStream(ctx context.Context, r *authfiv1.GetEventStreamRequest) (*authfiv1.EventStream, error) {
-	c, pass, id, err := a.atEventStream(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseEventStreamID)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func (a *api) GetEventStream(ctx context.Context, r *authfiv1.GetEventStreamRequ
 // UpdateEventStream implements EventStreamService. It replaces what it has read: a
 // change that came between refuses it.
 func (a *api) UpdateEventStream(ctx context.Context, r *authfiv1.UpdateEventStreamRequest) (*authfiv1.EventStream, error) {
-	c, pass, id, err := a.atEventStream(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseEventStreamID)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (a *api) change(s *directory.EventStream, org directory.OrgID, m mask, r *a
 
 // RotateEventStreamToken implements EventStreamService.
 func (a *api) RotateEventStreamToken(ctx context.Context, r *authfiv1.RotateEventStreamTokenRequest) (*authfiv1.RotateEventStreamTokenResponse, error) {
-	c, pass, id, err := a.atEventStream(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseEventStreamID)
 	if err != nil {
 		return nil, err
 	}
@@ -171,26 +171,12 @@ func (a *api) RotateEventStreamToken(ctx context.Context, r *authfiv1.RotateEven
 
 // DeleteEventStream implements EventStreamService.
 func (a *api) DeleteEventStream(ctx context.Context, r *authfiv1.DeleteEventStreamRequest) (*authfiv1.DeleteEventStreamResponse, error) {
-	c, pass, id, err := a.atEventStream(ctx, r.GetOrgId(), r.GetId())
+	c, pass, id, err := at(ctx, a, r.GetOrgId(), r.GetId(), directory.ParseEventStreamID)
 	if err != nil {
 		return nil, err
 	}
 	_, err = c.propose(pass, &fsm.DeleteEventStream{ID: id}, r)
 	return &authfiv1.DeleteEventStreamResponse{}, err
-}
-
-// atEventStream admits the call to the organization that it names.
-func (a *api) atEventStream(ctx context.Context, org, text string) (*call, *access.Pass, directory.EventStreamID, error) {
-	c, err := a.begin(ctx)
-	if err != nil {
-		return nil, nil, directory.EventStreamID{}, err
-	}
-	id, err := directory.ParseEventStreamID(text)
-	if err != nil {
-		return nil, nil, id, err
-	}
-	pass, err := c.named(org)
-	return c, pass, id, err
 }
 
 func (c *call) oneEventStream(pass *access.Pass, id directory.EventStreamID) (*authfiv1.EventStream, error) {
