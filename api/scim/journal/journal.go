@@ -29,7 +29,8 @@ const (
 )
 
 // Journal is one node's memory. It is safe for concurrent use; its lock is held for
-// the change of a few counts, and never while anything is redacted.
+// the change of a few counts or to list what is wanted, and never while anything is
+// redacted.
 type Journal struct {
 	node   string
 	derive func(purpose string) [32]byte
@@ -66,7 +67,7 @@ type connection struct {
 
 // kept is a request with its places, by which it is forgotten.
 type kept struct {
-	Request
+	log
 	of    *connection
 	place *list.Element // in kept
 }
@@ -122,8 +123,8 @@ func (j *Journal) Record(s *Seen) {
 	redactor := c.redactor
 	j.mu.Unlock()
 
-	request := s.redacted(redactor)
-	request.Node = j.node
+	l := logged(s, redactor)
+	l.node = j.node
 
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -131,14 +132,14 @@ func (j *Journal) Record(s *Seen) {
 		return // forgotten meanwhile
 	}
 	j.last++
-	request.Number = j.last
-	j.keep(c, request)
+	l.number = j.last
+	j.keep(c, l)
 }
 
 // keep takes a request in and forgets the oldest ones for it: of the connection, and
 // then of all, which are the oldest of their connections, too.
-func (j *Journal) keep(c *connection, request Request) {
-	k := &kept{Request: request, of: c}
+func (j *Journal) keep(c *connection, l log) {
+	k := &kept{log: l, of: c}
 	k.place = j.kept.PushBack(k)
 	c.kept = append(c.kept, k)
 	c.bytes += k.size()
@@ -182,9 +183,17 @@ type Answer struct {
 // Answer answers for this node. A connection that it does not know has no counts,
 // since the node began or, if it may have been forgotten, since now.
 func (j *Journal) Answer(q Question, now time.Time) Answer {
+	a, wanted, redactor := j.find(q, now)
+	for _, l := range wanted {
+		a.Requests = append(a.Requests, l.request(redactor))
+	}
+	return a
+}
+
+func (j *Journal) find(q Question, now time.Time) (a Answer, wanted []log, r *redact.Redactor) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	a := Answer{Node: j.node, Reachable: true, State: State{Since: j.began}}
+	a = Answer{Node: j.node, Reachable: true, State: State{Since: j.began}}
 	if j.forgot {
 		a.State.Since = now
 	}
@@ -192,9 +201,9 @@ func (j *Journal) Answer(q Question, now time.Time) Answer {
 	switch {
 	case !ok || c.org != q.Org:
 	case q.Requests > 0:
-		a.Requests = c.before(q.Before, q.Requests)
+		return a, c.before(q.Before, q.Requests), c.redactor
 	default:
 		a.State = c.report(now)
 	}
-	return a
+	return a, nil, nil
 }

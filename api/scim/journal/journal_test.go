@@ -242,6 +242,27 @@ func TestBodyBound(t *testing.T) {
 	}
 }
 
+// TestSecrets: of a request that holds one nothing is kept as it came, and it reads
+// like any other.
+func TestSecrets(t *testing.T) {
+	for _, body := range []string{`{"userName":"ada"}`, `{"userName":"ada","password":"hunter2"}`} {
+		j := newJournal()
+		s := seen(start, "POST", "/Users", 201)
+		s.Query = "filter=userName+eq+%22ada%22"
+		s.Body.Add([]byte(body))
+		s.Answer.Add([]byte(`{"id":"usr-0123456789abcdef0123456789abcdef"}`))
+		j.Record(s)
+		if l := j.of[connectionID(1)].kept[0].log; strings.Contains(body, "password") && strings.Contains(fmt.Sprintf("%s %+s", l.seen.Body.Bytes, l.secret.Body), "hunter2") {
+			t.Error("the password is kept")
+		}
+		want := s.redacted(j.of[connectionID(1)].redactor)
+		want.Node, want.Number = "node-1", 1
+		if got := j.Answer(Question{Connection: connectionID(1), Requests: 1}, start).Requests[0]; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
 // TestConnectionsBound forgets the connection that was silent for longest, and says of
 // one that is new since then that nothing from before is known.
 func TestConnectionsBound(t *testing.T) {

@@ -163,6 +163,9 @@ func FuzzBody(f *testing.F) {
 		if got != "" && got != brokenBody && r.Body([]byte(got)) == brokenBody {
 			t.Errorf("%q is JSON and %q is not", body, got)
 		}
+		if strings.Contains(got, `"`+fixed+`"`) && !MayHoldSecret(body) && !strings.Contains(strings.ToLower(string(body)), "detail") && !strings.Contains(string(body), fixed) {
+			t.Errorf("%q holds a secret that was not found", body)
+		}
 		r.Path(string(body))
 		r.Query(string(body))
 	})
