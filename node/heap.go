@@ -9,13 +9,16 @@ import (
 
 // How much the collector may leave lying. By default garbage takes as much memory
 // as what lives. A small directory would be collected all the time: at a thousand
-// requests a second that was an eighth of two CPUs. A million users live in a
-// gigabyte, and a node should not need another for what is already dead; the price is
-// that the collector runs more often, and it is only paid by large directories.
+// requests a second that was an eighth of two CPUs. So garbage has what lives leaves
+// of a heap that stays below a gigabyte with all that is beside it, which is enough
+// for a hundred thousand users. A million live in more than that, and a node should
+// not need another for what is already dead; the price is that the collector runs
+// more often, and it is only paid by large directories.
 //
 // All nodes do the same work, and so would collect at the same moment; a stagger,
 // another one on each node from 0 to 1, takes them apart.
 const (
+	heapWanted     = 704 << 20
 	garbageMin     = 256 << 20
 	garbageMax     = 512 << 20
 	gcPercentMax   = 400
@@ -49,7 +52,7 @@ func watchHeap(ctx context.Context, stagger float64) {
 // moves in steps, since to set it stops the program for a moment.
 func gcPercent(live uint64, stagger float64) int {
 	const step = 5
-	garbage := min(max(live, garbageMin), garbageMax)
+	garbage := min(max(heapWanted-min(live, heapWanted), garbageMin), garbageMax)
 	garbage -= uint64(stagger * float64(garbage) / 3)
 	percent := int(garbage*100/max(live, 1)) / step * step
 	return min(max(percent, gcPercentMin), gcPercentMax)

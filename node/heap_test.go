@@ -12,17 +12,16 @@ func TestGarbageIsBounded(t *testing.T) {
 		want    int
 	}{
 		{0, 0, 400},
-		{garbageMin / 4, 0, 400},
-		{garbageMin / 2, 0, 200},
-		{garbageMin, 0, 100},
-		{garbageMax, 0, 100},
-		{garbageMax + 1, 0, 95},
-		{1 << 30, 0, 50},
-		{4 * garbageMax, 0, 25},
+		{garbageMax / 4, 0, 400},
+		{heapWanted - garbageMax, 0, 265},
+		{heapWanted / 2, 0, 100},
+		{heapWanted - garbageMin, 0, 55},
+		{heapWanted, 0, 35},
+		{1 << 30, 0, 25},
 		{1 << 40, 0, 25},
-		{garbageMin, 0.5, 80},
-		{garbageMin, 1, 65},
-		{garbageMax, 1, 65},
+		{heapWanted - garbageMax, 0.5, 220},
+		{heapWanted - garbageMax, 1, 175},
+		{heapWanted / 2, 1, 65},
 		{1 << 40, 1, 25},
 	} {
 		if got := gcPercent(row.live, row.stagger); got != row.want {
