@@ -14,22 +14,32 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	caLifetime   = 20 * 365 * 24 * time.Hour
-	leafLifetime = 5 * 365 * 24 * time.Hour
+	caLifetime = 20 * 365 * 24 * time.Hour
+	// leafLifetime bounds for how long a stolen key serves. A certificate is renewed
+	// while the node runs and whenever it starts, so nothing depends on it.
+	leafLifetime = 30 * 24 * time.Hour
 	// clockSkewMax is how far behind a peer's clock may be.
 	clockSkewMax = time.Hour
 )
 
-// Identity is a node's certificate and the cluster CA that signed it.
+// Identity is a node's certificate, which is renewed, and the cluster CA that signed it.
 type Identity struct {
 	NodeID string
-	cert   tls.Certificate
+	cert   atomic.Pointer[tls.Certificate]
 	ca     *x509.Certificate
 	caKey  *ecdsa.PrivateKey
+	dir    string // of the files; empty until they are saved or if they were not
+}
+
+func identity(nodeID string, cert *tls.Certificate, ca *x509.Certificate, caKey *ecdsa.PrivateKey) *Identity {
+	id := &Identity{NodeID: nodeID, ca: ca, caKey: caKey}
+	id.cert.Store(cert)
+	return id
 }
 
 // InitIdentity makes a cluster CA and this node's certificate under dir/pki.
@@ -58,31 +68,36 @@ func (id *Identity) issueTo(dir, nodeID string, hosts []string) (*Identity, erro
 	if err != nil {
 		return nil, err
 	}
-	node := &Identity{NodeID: nodeID, cert: cert, ca: id.ca, caKey: id.caKey}
+	node := identity(nodeID, cert, id.ca, id.caKey)
 	return node, node.save(filepath.Join(dir, "pki"))
 }
 
-// IssueServerCertificate signs a certificate for the API of this node. It does
-// not serve to dial a peer.
-func (id *Identity) IssueServerCertificate(hosts []string) (tls.Certificate, []byte, error) {
-	cert, err := id.issue("authfi api", hosts, x509.ExtKeyUsageServerAuth)
-	return cert, pemBlock("CERTIFICATE", id.ca.Raw), err
-}
+// CA is the certificate of the cluster's CA as PEM.
+func (id *Identity) CA() []byte { return pemBlock("CERTIFICATE", id.ca.Raw) }
 
 // CASPKI is the DER-encoded public key of the CA, which join tokens pin.
 func (id *Identity) CASPKI() []byte { return id.ca.RawSubjectPublicKeyInfo }
 
-func (id *Identity) issue(name string, hosts []string, usage ...x509.ExtKeyUsage) (tls.Certificate, error) {
+func (id *Identity) issue(name string, hosts []string, usage ...x509.ExtKeyUsage) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, err
 	}
 	der, err := id.sign(name, hosts, key.Public(), usage...)
 	if err != nil {
-		return tls.Certificate{}, err
+		return nil, err
 	}
-	// The CA goes along: a joining node pins it before it knows it.
-	return tls.Certificate{Certificate: [][]byte{der, id.ca.Raw}, PrivateKey: key}, nil
+	return id.chain(der, key)
+}
+
+// chain is a certificate that this CA has signed. The CA goes along: a joining node
+// pins it before it knows it.
+func (id *Identity) chain(der []byte, key *ecdsa.PrivateKey) (*tls.Certificate, error) {
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der, id.ca.Raw}, PrivateKey: key, Leaf: leaf}, nil
 }
 
 // sign makes a certificate for a public key whose private half may be elsewhere.
@@ -116,10 +131,6 @@ func pemBlock(kind string, der []byte) []byte {
 }
 
 func (id *Identity) save(dir string) error {
-	nodeKey, err := x509.MarshalPKCS8PrivateKey(id.cert.PrivateKey)
-	if err != nil {
-		return err
-	}
 	caKey, err := x509.MarshalPKCS8PrivateKey(id.caKey)
 	if err != nil {
 		return err
@@ -127,36 +138,67 @@ func (id *Identity) save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	id.dir = dir
 	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "ca.pem"), pemBlock("CERTIFICATE", id.ca.Raw), 0o600),
-		os.WriteFile(filepath.Join(dir, "ca.key"), pemBlock("PRIVATE KEY", caKey), 0o600),
-		os.WriteFile(filepath.Join(dir, "node.pem"), pemBlock("CERTIFICATE", id.cert.Certificate[0]), 0o600),
-		os.WriteFile(filepath.Join(dir, "node.key"), pemBlock("PRIVATE KEY", nodeKey), 0o600))
+		writeFile(filepath.Join(dir, "ca.pem"), id.CA()),
+		writeFile(filepath.Join(dir, "ca.key"), pemBlock("PRIVATE KEY", caKey)),
+		id.saveNode(id.cert.Load()))
 }
 
-// LoadIdentity reads what InitIdentity wrote.
+// saveNode stores a certificate and its key in one file: a pair of files could be
+// left by a crash as two that do not fit together.
+func (id *Identity) saveNode(cert *tls.Certificate) error {
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(id.dir, "node.pem"), append(pemBlock("CERTIFICATE", cert.Certificate[0]), pemBlock("PRIVATE KEY", key)...))
+}
+
+// writeFile replaces a file as a whole.
+func writeFile(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), name)
+}
+
+// LoadIdentity reads what InitIdentity wrote. A certificate that ended while the node
+// was off, or soon will, is renewed.
 func LoadIdentity(dir string) (*Identity, error) {
 	dir = filepath.Join(dir, "pki")
 	ca, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster CA: %w", err)
 	}
-	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "node.pem"), filepath.Join(dir, "node.key"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the node certificate: %w", err)
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "node.pem"), filepath.Join(dir, "node.pem"))
+	if err != nil { // of a node that was made when the key had a file of its own
+		if cert, err = tls.LoadX509KeyPair(filepath.Join(dir, "node.pem"), filepath.Join(dir, "node.key")); err != nil {
+			return nil, fmt.Errorf("reading the node certificate: %w", err)
+		}
 	}
 	caKey, ok := ca.PrivateKey.(*ecdsa.PrivateKey)
 	if !ok {
 		return nil, errors.New("cluster: the CA key is not ECDSA")
 	}
 	cert.Certificate = append(cert.Certificate, ca.Certificate[0])
-	return &Identity{NodeID: cert.Leaf.Subject.CommonName, cert: cert, ca: ca.Leaf, caKey: caKey}, nil
+	id := identity(cert.Leaf.Subject.CommonName, &cert, ca.Leaf, caKey)
+	id.dir = dir
+	_, err = id.Renew(time.Now())
+	return id, err
 }
 
 // peerTLS requires both sides to hold a certificate of the cluster CA.
 func (id *Identity) peerTLS(protocols ...string) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(id.ca)
-	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{id.cert},
-		RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, NextProtos: protocols}
+	return &tls.Config{MinVersion: tls.VersionTLS13,
+		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.cert.Load(), nil },
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.cert.Load(), nil },
+		RootCAs:              pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, NextProtos: protocols}
 }

@@ -64,7 +64,7 @@ func TestIdentitySurvivesItsFiles(t *testing.T) {
 	if err != nil || loaded.NodeID != "node-1" || !loaded.ca.Equal(made.ca) {
 		t.Fatalf("loaded %v, %v", loaded, err)
 	}
-	if _, _, err := loaded.IssueServerCertificate([]string{"127.0.0.1"}); err != nil {
+	if _, err := loaded.ServerCertificate([]string{"127.0.0.1"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -139,8 +139,13 @@ func (a joinAnswer) identity(nodeID string, key *ecdsa.PrivateKey) (*Identity, e
 	if !ok || !caKey.PublicKey.Equal(ca.PublicKey) {
 		return nil, errors.New("join: the CA's key does not fit its certificate")
 	}
-	cert := tls.Certificate{Certificate: [][]byte{a.Cert, a.CA}, PrivateKey: key}
-	return &Identity{NodeID: nodeID, cert: cert, ca: ca, caKey: caKey}, nil
+	id := identity(nodeID, nil, ca, caKey)
+	cert, err := id.chain(a.Cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	id.cert.Store(cert)
+	return id, nil
 }
 
 // serveJoin answers one newcomer. The token is redeemed through the log before

@@ -26,6 +26,8 @@ type Config struct {
 	Enforce EnforceConfig `json:"enforce"`
 	// Issuers is whom this node asks for the keys of tokens that it has not issued.
 	Issuers IssuersConfig `json:"issuers,omitzero"`
+	// Certificate is one of your own for the HTTPS server.
+	Certificate CertificateConfig `json:"certificate,omitzero"`
 	// Push is where this node may deliver security event tokens to.
 	Push PushConfig `json:"push,omitzero"`
 	// DevelopmentSignIn lets anybody sign in as anybody at the issuers of the
@@ -62,6 +64,14 @@ type IssuersConfig struct {
 	Hosts []string `json:"hosts,omitempty"`
 	// CAFile holds the CAs, as PEM, that vouch for them instead of the machine's.
 	CAFile string `json:"ca_file,omitempty"`
+}
+
+// CertificateConfig names a certificate for the HTTPS server, with those that vouch
+// for it, and its key, as PEM. Without one the cluster's CA signs one, which is
+// renewed. Files that change are read again within a minute.
+type CertificateConfig struct {
+	CertFile string `json:"cert_file,omitempty"`
+	KeyFile  string `json:"key_file,omitempty"`
 }
 
 // PushConfig widens where receivers of event streams may be. The zero value allows
@@ -142,6 +152,8 @@ func (c Config) check() error {
 		return errors.New("node id, api, peer and issuer must be set")
 	case c.Enforce.Mode != "auto" && c.Enforce.Mode != "kernel" && c.Enforce.Mode != "gate":
 		return fmt.Errorf("enforcement mode %q is not auto, kernel or gate", c.Enforce.Mode)
+	case (c.Certificate.CertFile == "") != (c.Certificate.KeyFile == ""):
+		return errors.New("certificate: cert_file and key_file belong together")
 	case c.DevelopmentSignIn && !c.onThisMachine():
 		return errors.New("the development sign-in lets anybody in: api, peer and issuer must be loopback addresses")
 	}

@@ -49,6 +49,7 @@ type Node struct {
 	journal  *journal.Journal
 	issuers  *issuer.Issuers
 	streams  *eventstream.Streams
+	expires  expiries   // of certificates
 	ended    chan error // holds one: why the node ends by itself
 	server   *http.Server
 	listener net.Listener
@@ -105,7 +106,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	n.openGate()
 	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
 	n.background.Go(func() { n.watchRemoved(background) })
-	if err = n.openServer(); err != nil {
+	if err = n.openServer(background); err != nil {
 		return n, err
 	}
 	n.background.Go(func() { n.streams.Run(background, n.cluster.IsLeader) })
@@ -159,12 +160,12 @@ func (n *Node) openGate() {
 
 // openServer listens, and writes the CA to where clients of this machine find
 // it.
-func (n *Node) openServer() error {
-	certificate, ca, err := n.identity.IssueServerCertificate(hosts(n.cfg))
+func (n *Node) openServer(background context.Context) error {
+	certificate, err := n.openCertificates(background)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(n.cfg.Dir, "ca.pem"), ca, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(n.cfg.Dir, "ca.pem"), n.identity.CA(), 0o644); err != nil {
 		return err
 	}
 	handler, err := n.handler()
@@ -175,8 +176,8 @@ func (n *Node) openServer() error {
 	n.server.RegisterOnShutdown(n.watcher.Close)
 	n.server.RegisterOnShutdown(n.streams.Close)
 	n.server.TLSConfig = &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
+		GetCertificate: certificate,
+		MinVersion:     tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
 	}
 	listener, err := net.Listen("tcp", n.cfg.API)
 	if err != nil {

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/authfi/authfi/cluster"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// openCertificates keeps what this node shows to peers and clients renewed, and gives
+// the certificate of the HTTPS server.
+func (n *Node) openCertificates(background context.Context) (get func(*tls.ClientHelloInfo) (*tls.Certificate, error), err error) {
+	n.expires = expiries{
+		"peers": func() time.Time { node, _ := n.identity.Expires(); return node },
+		"ca":    func() time.Time { _, ca := n.identity.Expires(); return ca },
+	}
+	keep := func(every time.Duration, name string, certificate cluster.Renewable) {
+		n.background.Go(func() {
+			cluster.KeepRenewed(background, n.log, every, map[string]cluster.Renewable{name: certificate})
+		})
+	}
+	keep(cluster.RenewEvery, "peers", n.identity)
+	if c := n.cfg.Certificate; c.CertFile != "" {
+		own, err := openOwnCertificate(c)
+		if err != nil {
+			return nil, err
+		}
+		keep(ownCertificateEvery, "api", own)
+		n.expires["api"] = func() time.Time { return own.cert.Load().Leaf.NotAfter }
+		return own.get, nil
+	}
+	signed, err := n.identity.ServerCertificate(hosts(n.cfg))
+	if err != nil {
+		return nil, err
+	}
+	keep(cluster.RenewEvery, "api", signed)
+	n.expires["api"] = signed.Expires
+	return signed.Get, nil
+}
+
+// ownCertificateEvery is how often the files of an own certificate are looked at.
+const ownCertificateEvery = time.Minute
+
+// ownCertificate is one that the administrator's tools renew.
+type ownCertificate struct {
+	cfg  CertificateConfig
+	cert atomic.Pointer[tls.Certificate]
+	seen time.Time // when the newer of the files was written; of one goroutine
+}
+
+func openOwnCertificate(cfg CertificateConfig) (*ownCertificate, error) {
+	o := &ownCertificate{cfg: cfg}
+	_, err := o.Renew(time.Now())
+	return o, err
+}
+
+func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return o.cert.Load(), nil
+}
+
+// Renew reads the files again if one was written since. Of a pair that does not fit,
+// as while a tool replaces one file after the other, the old one stays.
+func (o *ownCertificate) Renew(now time.Time) (renewed bool, err error) {
+	var newest time.Time
+	for _, name := range []string{o.cfg.CertFile, o.cfg.KeyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return false, fmt.Errorf("certificate of the HTTPS server: %w", err)
+		}
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
+	if newest.Equal(o.seen) {
+		return false, nil
+	}
+	cert, err := tls.LoadX509KeyPair(o.cfg.CertFile, o.cfg.KeyFile)
+	if err == nil {
+		err = usableNow(cert.Leaf, now)
+	}
+	if err != nil {
+		return false, fmt.Errorf("certificate of the HTTPS server, %s and %s: %w", o.cfg.CertFile, o.cfg.KeyFile, err)
+	}
+	o.cert.Store(&cert)
+	o.seen = newest
+	return true, nil
+}
+
+func usableNow(leaf *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("it ended on %s", leaf.NotAfter.Format(time.DateOnly))
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("it begins on %s", leaf.NotBefore.Format(time.DateOnly))
+	}
+	return nil
+}
+
+var expiresDesc = prometheus.NewDesc("authfi_certificate_expires_timestamp_seconds", "When a certificate that this node shows ends.", []string{"certificate"}, nil)
+
+// expiries tells when certificates end, when it is scraped.
+type expiries map[string]func() time.Time
+
+// Describe implements prometheus.Collector.
+func (expiries) Describe(out chan<- *prometheus.Desc) { out <- expiresDesc }
+
+// Collect implements prometheus.Collector.
+func (e expiries) Collect(out chan<- prometheus.Metric) {
+	for name, expires := range e {
+		out <- prometheus.MustNewConstMetric(expiresDesc, prometheus.GaugeValue, float64(expires().Unix()), name)
+	}
+}
