@@ -134,7 +134,8 @@ var guests = map[string][]string{
 	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},
-	"github.com/spf13/pflag":              {"cli"},
+	"github.com/spf13/pflag":              {"cli", "cmd/authfi"},
+	"github.com/goccy/go-yaml":            {"node"},
 	"github.com/itchyny/gojq":             {"cli"},
 
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/openapi/openapitest"},

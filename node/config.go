@@ -16,7 +16,7 @@ import (
 )
 
 // Config is what a node must be told. Init and Join write it into the data
-// directory; serve reads it from there.
+// directory; serve reads it from there, and then what the settings file says else.
 type Config struct {
 	NodeID string `json:"node_id"`
 	API    string `json:"api"`    // listen address of the HTTPS server
@@ -33,11 +33,11 @@ type Config struct {
 	// DevelopmentSignIn lets anybody sign in as anybody at the issuers of the
 	// organizations. Only authfi dev sets it, and a node that is reached from
 	// anywhere but this machine does not start with it.
-	DevelopmentSignIn bool `json:"development_sign_in,omitempty"`
+	DevelopmentSignIn bool `json:"development_sign_in,omitempty" yaml:"-"`
 	// First is set on the node that initialised the cluster.
-	First *FirstConfig `json:"first,omitempty"`
+	First *FirstConfig `json:"first,omitempty" yaml:"-"`
 
-	Dir string `json:"-"`
+	Dir string `json:"-" yaml:"dir"`
 }
 
 // EnforceConfig limits enforcement on this node.

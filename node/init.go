@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,28 +24,40 @@ const keyringFile = "cluster.key"
 // nowhere. Backups are made for the holder of recovery; without one there are none
 // until an operator sets it.
 func Init(c Config, recovery *backup.Public) (operatorToken string, err error) {
+	return operatorToken, initialise(c, recovery, func(token string) error {
+		operatorToken = token
+		return nil
+	})
+}
+
+// initialise makes the first node. It becomes one when keep has returned without an
+// error: until then all can be tried again.
+func initialise(c Config, recovery *backup.Public, keep func(operatorToken string) error) error {
 	if err := prepare(c.Dir); err != nil {
-		return "", err
+		return err
 	}
 	if _, err := cluster.InitIdentity(c.Dir, c.NodeID, hosts(c)); err != nil {
-		return "", err
+		return err
 	}
 	ring, err := keyring.Generate()
 	if err != nil {
-		return "", err
+		return err
 	}
-	if err := ring.Save(filepath.Join(c.Dir, keyringFile)); err != nil {
-		return "", err
+	if err := saveKeyring(c.Dir, ring); err != nil {
+		return err
 	}
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
 	c.First = &FirstConfig{OperatorID: id, OperatorHash: hash}
 	if recovery != nil {
 		if c.First.Recovery, err = recoveryConfig(ring, *recovery); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return token, c.save()
+	if err := keep(token); err != nil {
+		return fmt.Errorf("the operator's token: %w", err)
+	}
+	return c.save()
 }
 
 func recoveryConfig(ring *keyring.Keyring, key backup.Public) (*RecoveryConfig, error) {
@@ -68,10 +82,20 @@ func Join(ctx context.Context, c Config, addr, token string) error {
 	if err != nil {
 		return err
 	}
-	if err := ring.Save(filepath.Join(c.Dir, keyringFile)); err != nil {
+	if err := saveKeyring(c.Dir, ring); err != nil {
 		return err
 	}
 	return c.save()
+}
+
+// saveKeyring stores the keyring of a new node. One that is there is of an attempt
+// that did not come to a node: prepare has seen that there is none.
+func saveKeyring(dir string, ring *keyring.Keyring) error {
+	file := filepath.Join(dir, keyringFile)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return ring.Save(file)
 }
 
 // prepare refuses a directory that already belongs to a node, or did.

@@ -41,6 +41,7 @@ type machines struct {
 
 type machine struct {
 	id, dir, api, peer string
+	config             string // settings file; empty: none
 	process            *exec.Cmd
 	log                *bytes.Buffer
 	done               chan error
@@ -144,6 +145,9 @@ func (m *machines) serve(id string) *machine {
 	n := m.nodes[id]
 	n.log, n.done = &bytes.Buffer{}, make(chan error, 1)
 	n.process = program(m.t, "serve", "--dir", n.dir)
+	if n.config != "" {
+		n.process = program(m.t, "serve", "--config", n.config)
+	}
 	n.process.Stdout, n.process.Stderr = n.log, n.log
 	if err := n.process.Start(); err != nil {
 		m.t.Fatal(err)
@@ -335,4 +339,44 @@ func otherKey(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return key.String()
+}
+
+// TestStartByFile: two machines become a cluster with nothing but their settings
+// files, and serving them again changes nothing.
+func TestStartByFile(t *testing.T) {
+	m := newMachines(t, "a", "b")
+	secrets := t.TempDir()
+	token, ticket := filepath.Join(secrets, "operator.token"), filepath.Join(secrets, "join.token")
+	settings := func(id, start string) {
+		n := m.nodes[id]
+		n.config = filepath.Join(secrets, id+".yaml")
+		text := fmt.Sprintf("dir: %s\nnode_id: %s\napi: %s\npeer: %s\nissuer: https://%s\nenforce:\n  mode: gate\n  listen: [127.0.0.1:1]\nstart:\n  %s\n",
+			n.dir, id, n.api, n.peer, m.nodes["a"].api, start)
+		if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings("a", "first: true\n  operator_token_file: "+token)
+	m.serve("a")
+	m.until("the token is there", func() bool { _, err := os.Stat(token); return err == nil })
+	text, err := os.ReadFile(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := strings.TrimSpace(string(text))
+	m.ask("a", operator)
+	if err := os.WriteFile(ticket, []byte(m.run("token", "create")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings("b", "join: "+m.nodes["a"].peer+"\n  token_file: "+ticket)
+	m.serve("b")
+	m.ask("b", operator)
+	m.run("organizations", "create", "clinic", "--name", "Clinic")
+	m.kill("b")
+	if err := os.Remove(ticket); err != nil {
+		t.Fatal(err)
+	}
+	m.serve("b")
+	m.ask("b", operator)
+	m.run("users", "create", "alice@clinic.example")
 }

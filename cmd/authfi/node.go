@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,26 +11,42 @@ import (
 	"github.com/authfi/authfi/cli"
 	"github.com/authfi/authfi/node"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
-// nodeFlags are the settings that init and join write into the data directory.
+// defaults are the settings of a node that is told nothing.
+func defaults() node.Config {
+	return node.Config{
+		Dir: "/var/lib/authfi", NodeID: hostname(), API: "0.0.0.0:443", Peer: hostname() + ":8541", Issuer: "https://" + hostname(),
+		Enforce: node.EnforceConfig{Mode: "auto"},
+	}
+}
+
+// nodeFlags are the settings that init and join write into the data directory. What
+// the command line says is said; the rest is the settings file's.
 func nodeFlags(cmd *cobra.Command, c *node.Config) (finish func() error) {
 	var upstreams []string
+	config, d := configFlag(cmd), defaults()
 	f := cmd.Flags()
-	f.StringVar(&c.Dir, "dir", "/var/lib/authfi", "data directory")
-	f.StringVar(&c.NodeID, "node-id", hostname(), "name of this node, unique in the cluster")
-	f.StringVar(&c.API, "api", "0.0.0.0:443", "address of the HTTPS server")
-	f.StringVar(&c.Peer, "peer", hostname()+":8541", "address under which the other nodes reach this one")
-	f.StringVar(&c.Issuer, "issuer", "https://"+hostname(), "https://HOST as clients know the cluster")
-	f.StringVar(&c.Enforce.Mode, "enforce", "auto", "auto, kernel or gate")
+	f.StringVar(&c.Dir, "dir", d.Dir, "data directory")
+	f.StringVar(&c.NodeID, "node-id", d.NodeID, "name of this node, unique in the cluster")
+	f.StringVar(&c.API, "api", d.API, "address of the HTTPS server")
+	f.StringVar(&c.Peer, "peer", d.Peer, "address under which the other nodes reach this one")
+	f.StringVar(&c.Issuer, "issuer", d.Issuer, "https://HOST as clients know the cluster")
+	f.StringVar(&c.Enforce.Mode, "enforce", d.Enforce.Mode, "auto, kernel or gate")
 	f.StringSliceVar(&c.Enforce.Listen, "enforce-listen", nil, "service addresses that belong to this node (default all)")
 	f.StringVar(&c.Enforce.Cgroup, "enforce-cgroup", "", "cgroup2 directory of the services (default the root)")
 	f.BoolVar(&c.Push.Private, "push-private", false, "let event streams be pushed to addresses of private networks and of this machine")
 	f.StringVar(&c.Push.CAFile, "push-ca", "", "PEM file of the CAs of receivers of event streams (default those of the machine)")
+	f.StringVar(&c.Certificate.CertFile, "certificate", "", "PEM file of a certificate for the HTTPS server (default one of the cluster's CA)")
+	f.StringVar(&c.Certificate.KeyFile, "certificate-key", "", "PEM file of its key")
 	f.StringSliceVar(&upstreams, "upstream", nil, "LISTEN=ADDRESS where the user-space gate finds a service")
 	f.BoolVar(&c.DevelopmentSignIn, "development-sign-in", false, "let anybody sign in as anybody; for authfi dev")
 	f.MarkHidden("development-sign-in")
 	return func() error {
+		if err := underFlags(cmd, config(), c); err != nil {
+			return err
+		}
 		for _, u := range upstreams {
 			listen, address, ok := strings.Cut(u, "=")
 			if !ok {
@@ -42,6 +59,47 @@ func nodeFlags(cmd *cobra.Command, c *node.Config) (finish func() error) {
 		}
 		return nil
 	}
+}
+
+// configFlag adds the flag of the settings file; an installed one need not be named.
+func configFlag(cmd *cobra.Command) (file func() string) {
+	var name string
+	cmd.Flags().StringVar(&name, "config", "", "settings file (default "+node.SettingsFile+", if there is one)")
+	return func() string {
+		if name != "" {
+			return name
+		}
+		if _, err := os.Stat(node.SettingsFile); err != nil {
+			return ""
+		}
+		return node.SettingsFile
+	}
+}
+
+// underFlags reads a settings file under the flags that were given.
+func underFlags(cmd *cobra.Command, file string, c *node.Config) (err error) {
+	if file == "" {
+		return nil
+	}
+	var again []func() error
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			said := list.GetSlice()
+			again = append(again, func() error { return list.Replace(said) })
+			return
+		}
+		said := f.Value.String()
+		again = append(again, func() error { return f.Value.Set(said) })
+	})
+	s := node.Settings{Config: *c}
+	if err := s.Read(file); err != nil {
+		return fmt.Errorf("%w: %w", cli.ErrUsage, err)
+	}
+	*c = s.Config
+	for _, set := range again {
+		err = errors.Join(err, set())
+	}
+	return err
 }
 
 func hostname() string {
@@ -111,25 +169,40 @@ func joinCommand() *cobra.Command {
 }
 
 func serveCommand() *cobra.Command {
-	var dir string
+	s := node.Settings{Config: defaults()}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the node of a data directory",
-		Args:  exactly(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := node.LoadConfig(dir)
-			if err != nil {
-				return err
-			}
-			log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", c.NodeID)
-			n, err := node.Open(cmd.Context(), c, log)
-			if err != nil {
-				return err
-			}
-			return n.Run(cmd.Context())
-		},
+		Long: "Run the node of a data directory, with what the settings file says. A directory that is no\n" +
+			"node's yet becomes one if the settings file has a section start.",
+		Args: exactly(0),
 	}
-	cmd.Flags().StringVar(&dir, "dir", "/var/lib/authfi", "data directory")
+	dir := cmd.Flags().String("dir", s.Dir, "data directory")
+	config := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		file := config()
+		if file != "" {
+			if err := s.Read(file); err != nil {
+				return fmt.Errorf("%w: %w", cli.ErrUsage, err)
+			}
+		}
+		if file == "" || cmd.Flags().Changed("dir") {
+			s.Dir = *dir
+		}
+		if err := s.Begin(cmd.Context()); err != nil {
+			return err
+		}
+		c, err := node.ServedConfig(s.Dir, file)
+		if err != nil {
+			return err
+		}
+		log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", c.NodeID)
+		n, err := node.Open(cmd.Context(), c, log)
+		if err != nil {
+			return err
+		}
+		return n.Run(cmd.Context())
+	}
 	return cmd
 }
 
