@@ -7,6 +7,7 @@ GENERATED   := proto/gen bpf/obj
 TOOLS       := $(CURDIR)/.cache/tools
 STATICCHECK := $(TOOLS)/staticcheck-v0.8.2/staticcheck
 GOVULNCHECK := $(TOOLS)/govulncheck-v1.9.0/govulncheck
+NFPM        := $(TOOLS)/nfpm-v2.45.0/nfpm
 
 # Where the vulnerability check finds its database. A closed network gives a
 # directory, GOVULNDB=file:///DIR; one older than this many days is refused.
@@ -27,7 +28,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run story build test check static format vet lint generated vulnerabilities race fuzz generate clean bench chaos
+.PHONY: help run story build packages test check static format vet lint generated vulnerabilities race fuzz generate clean bench chaos
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -40,6 +41,9 @@ story: build ## play the story on a cluster of its own and exit: 0 if every step
 
 build: ## the binary, at bin/authfi
 	CGO_ENABLED=0 go build -trimpath -ldflags '-buildid= -X main.version=$(VERSION)' -o $(MODULE_BIN) ./cmd/authfi
+
+packages: $(NFPM) ## deb, rpm and tarball for amd64 and arm64, with checksums, in bin/packages
+	@packaging/build.sh $(NFPM) $(VERSION) bin/packages
 
 test: ## all the tests; as root with those that load kernel programs
 	@$(kernel_or_not); go test $(TESTFLAGS) ./...
@@ -117,6 +121,9 @@ chaos: ## the fault runs (not there yet: says so and fails)
 
 $(STATICCHECK):
 	GOBIN=$(@D) go install honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+$(NFPM):
+	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 
 $(GOVULNCHECK):
 	GOBIN=$(@D) go install golang.org/x/vuln/cmd/govulncheck@v1.9.0

@@ -136,6 +136,7 @@ var guests = map[string][]string{
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},
 	"github.com/spf13/pflag":              {"cli", "cmd/authfi"},
 	"github.com/goccy/go-yaml":            {"node"},
+	"github.com/coreos/go-systemd/v22":    {"cmd/authfi"},
 	"github.com/itchyny/gojq":             {"cli"},
 
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/openapi/openapitest"},

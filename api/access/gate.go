@@ -99,6 +99,9 @@ func (g *Gate) authenticate(token string) (caller Caller, session Session, err e
 		// its user may, whatever the client was given.
 		ok = err == nil && session.Client.IsZero()
 	}
+	if !ok && root.System().Operators() == 0 {
+		return Caller{}, Session{}, directory.Unavailable("the cluster is being founded, which takes a moment")
+	}
 	if !ok {
 		return Caller{}, Session{}, directory.Unauthenticated("a valid bearer token is required")
 	}

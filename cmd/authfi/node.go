@@ -10,6 +10,7 @@ import (
 	"github.com/authfi/authfi/backup"
 	"github.com/authfi/authfi/cli"
 	"github.com/authfi/authfi/node"
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -200,6 +201,11 @@ func serveCommand() *cobra.Command {
 		n, err := node.Open(cmd.Context(), c, log)
 		if err != nil {
 			return err
+		}
+		// The listener is there: what comes from now on is answered. Without systemd
+		// nobody is told.
+		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
+			log.Warn("systemd was not told that the node is ready", "error", err)
 		}
 		return n.Run(cmd.Context())
 	}
