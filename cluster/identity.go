@@ -171,6 +171,16 @@ func writeFile(name string, content []byte) error {
 // LoadIdentity reads what InitIdentity wrote. A certificate that ended while the node
 // was off, or soon will, is renewed.
 func LoadIdentity(dir string) (*Identity, error) {
+	id, err := ReadIdentity(dir)
+	if err != nil {
+		return nil, err
+	}
+	_, err = id.Renew(time.Now())
+	return id, err
+}
+
+// ReadIdentity is LoadIdentity that changes nothing.
+func ReadIdentity(dir string) (*Identity, error) {
 	dir = filepath.Join(dir, "pki")
 	ca, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key"))
 	if err != nil {
@@ -189,8 +199,7 @@ func LoadIdentity(dir string) (*Identity, error) {
 	cert.Certificate = append(cert.Certificate, ca.Certificate[0])
 	id := identity(cert.Leaf.Subject.CommonName, &cert, ca.Leaf, caKey)
 	id.dir = dir
-	_, err = id.Renew(time.Now())
-	return id, err
+	return id, nil
 }
 
 // peerTLS requires both sides to hold a certificate of the cluster CA.

@@ -252,6 +252,16 @@ func TestLifeOfACluster(t *testing.T) {
 	m.run("organizations", "create", "clinic", "--name", "Clinic")
 	m.run("users", "create", "alice@clinic.example")
 
+	// Nothing is wrong with a node that runs.
+	var doctor struct {
+		OK       bool
+		Findings []struct{ Check, State, Detail string }
+	}
+	m.json(&doctor, "doctor", "--dir", m.nodes["a"].dir)
+	if !doctor.OK || len(doctor.Findings) < 8 {
+		t.Errorf("%+v", doctor)
+	}
+
 	// A backup from one that joined.
 	file := filepath.Join(t.TempDir(), "clinic.backup")
 	var taken struct {
