@@ -32,7 +32,7 @@ func GroupDelta(ops []Op, opts Options) (Delta, error) {
 		switch t := resolve(op.Path); {
 		case canonicalURN(op.Path.URN) != "":
 			err = opts.extension(canonicalURN(op.Path.URN))
-		case t.attr == nil:
+		case t.attr == nil || find(groupSchema, t.attr.name) == nil:
 			err = opts.unknown(op.Path.String())
 		case t.attr.name == "displayName":
 			err = d.setDisplayName(op)

@@ -139,6 +139,9 @@ func (r *reader) at(kind Kind, path string, value any) error {
 // of their own: dotted, with a URN in front, or with a value filter.
 func (r *reader) spread(kind Kind, urn string, value any) error {
 	if value == nil {
+		if kind == Replace && urn != "" { // an extension that is to be nothing
+			r.ops = append(r.ops, Op{Kind: Remove, Path: filter.Path{URN: urn}})
+		}
 		return nil
 	}
 	object, ok := value.(map[string]any)
@@ -180,10 +183,38 @@ func (r *reader) attribute(kind Kind, text string, value any) error {
 		return err
 	}
 	op, err := t.operation(kind, value)
-	if err == nil && op.Kind != "" {
+	if err != nil {
+		return err
+	}
+	emptied := t.emptied(kind, value)
+	if op.Kind != "" && (op.Kind == kind || len(emptied) == 0) {
 		r.ops = append(r.ops, op)
 	}
-	return err
+	r.ops = append(r.ops, emptied...)
+	return nil
+}
+
+// emptied removes the sub-attributes that a replacement of a complex value names and
+// gives nothing: null is unassigned (RFC 7643 section 2.5), and those that it does not
+// name stay as they are (RFC 7644 section 3.5.2.3).
+func (t target) emptied(kind Kind, value any) (ops []Op) {
+	if kind != Replace || t.attr.kind != complexValue || t.attr.multi || t.sub != nil {
+		return nil
+	}
+	object := sole(value)
+	for i := range t.attr.subs {
+		sub := &t.attr.subs[i]
+		v, found := member(object, sub.name)
+		if !found {
+			continue
+		}
+		if left, err := sub.canonical(v); err == nil && left == nil {
+			path := t.path
+			path.Sub = sub.name
+			ops = append(ops, Op{Kind: Remove, Path: path})
+		}
+	}
+	return ops
 }
 
 // target is a path with the schema it points into. attr is nil where no schema

@@ -106,6 +106,18 @@ func (a *attribute) single(v any) (any, error) {
 	return a.element(v)
 }
 
+// sole is the object in any of the shapes that single reads; nil if it is none.
+func sole(v any) map[string]any {
+	if s, ok := v.(string); ok {
+		v = unquote(s)
+	}
+	if list, ok := v.([]any); ok && len(list) == 1 {
+		v = list[0]
+	}
+	object, _ := v.(map[string]any)
+	return object
+}
+
 func (a *attribute) list(v any) (any, error) {
 	if s, ok := v.(string); ok && a.kind == complexValue {
 		v = unquote(s)
