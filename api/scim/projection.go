@@ -21,7 +21,9 @@ type projection struct {
 var parameters = []string{"attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count", "cursor"}
 
 func parseQuery(raw string) (url.Values, error) {
-	q, err := url.ParseQuery(raw)
+	// A semicolon separates nothing (RFC 3986 section 3.4), and some clients leave one
+	// in a filter as it is.
+	q, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
 	if err != nil {
 		return nil, &patch.Error{ScimType: patch.InvalidValue, Detail: "malformed query"}
 	}

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -88,7 +89,7 @@ func number(text, name, scimType string) (*int, error) {
 		return nil, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // of which the nearest integer is as good
 		return nil, &patch.Error{ScimType: scimType, Detail: name + " must be an integer"}
 	}
 	return &n, nil

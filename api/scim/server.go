@@ -255,11 +255,16 @@ func (r *request) checkMedia() error {
 	if text == "" || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodDelete {
 		return nil
 	}
-	media, _, err := mime.ParseMediaType(text)
+	media, parameters, err := mime.ParseMediaType(text)
 	if err != nil || media != mediaType && media != "application/json" {
 		return &failure{status: http.StatusUnsupportedMediaType, detail: "send " + mediaType}
 	}
-	return nil
+	switch charset := strings.ToLower(parameters["charset"]); charset {
+	case "", "utf-8", "us-ascii":
+		return nil
+	default: // to read it as UTF-8 would make other names of the names
+		return &failure{status: http.StatusUnsupportedMediaType, detail: "send " + mediaType + " in UTF-8"}
+	}
 }
 
 func acceptsJSON(header []string) bool {

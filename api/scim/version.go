@@ -76,20 +76,30 @@ func (r *request) conditions(header string) []string {
 	return strings.Split(strings.Join(values, ","), ",")
 }
 
-// matches holds If-Match against a version (RFC 7644 section 3.14). Nobody asks it
+// matches holds If-Match and If-None-Match against a version (RFC 7644 section 3.14). Nobody asks it
 // of what is not there: that is not found, whatever the condition (RFC 9110 section
 // 13.2.1).
 func (r *request) matches(version directory.Index) error {
-	if r.guard(version) == 0 {
+	if r.names("If-None-Match", version) {
+		// No Precondition, after which a change that names no version is tried again.
+		detail := "If-None-Match: the resource has version " + etag(version, 0) + ", and the change was asked for unless it has"
+		return &failure{status: http.StatusPreconditionFailed, detail: detail}
+	}
+	if r.guard(version) == 0 || r.names("If-Match", version) {
 		return nil
 	}
-	for _, tag := range r.conditions("If-Match") {
+	return directory.Precondition("If-Match", "the resource has version %s; read it again and repeat the change on what it is now", etag(version, 0))
+}
+
+// names reports whether a condition holds for a version.
+func (r *request) names(header string, version directory.Index) bool {
+	for _, tag := range r.conditions(header) {
 		index, _, _ := strings.Cut(opaque(tag), "-")
-		if index == opaque(etag(version, 0)) {
-			return nil
+		if strings.TrimSpace(tag) == "*" || index == opaque(etag(version, 0)) {
+			return true
 		}
 	}
-	return directory.Precondition("If-Match", "the resource has version %s; read it again and repeat the change on what it is now", etag(version, 0))
+	return false
 }
 
 // guard is the version a write is bound to when the client asked for one.
@@ -106,8 +116,8 @@ func (r *request) guard(version directory.Index) directory.Index {
 	return 0
 }
 
-// unchanged answers 304 to a client that has this version already (RFC 9110 section
-// 13.1.2). Only reads are conditional in this way.
+// unchanged answers 304 to a client that reads what it has already (RFC 9110 section
+// 13.1.2).
 func (r *request) unchanged(tag string) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
