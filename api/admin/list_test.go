@@ -223,6 +223,7 @@ func (l nounList) filter(d *crowd, items []object, depth int) string {
 // exactly are the attributes that compare with regard to case.
 type exactly struct{}
 
+func (exactly) Has(string) bool            { return false }
 func (exactly) CaseExact(path string) bool { return path == "external_id" || path == "id" }
 
 // twin answers a question by the slow and obvious way: look at every item.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/authfi/authfi/api/scim/filter"
+	"github.com/authfi/authfi/api/scim/patch"
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 )
@@ -15,6 +16,7 @@ type compared struct {
 	names      map[string]bool // of the core, in lower case
 	stored     bool            // there are some that only the stored attributes have
 	extensions bool            // one of an extension is asked for by its URN
+	version    bool            // of meta, which follows from more than the user
 }
 
 // typed are what needs no look into the stored attributes of a user.
@@ -54,6 +56,7 @@ func (c *compared) add(a filter.Attr) {
 		c.extensions = true
 	} else {
 		c.names[name] = true
+		c.version = c.version || name == "meta" && (a.Sub == "" || strings.EqualFold(a.Sub, "version"))
 		c.stored = c.stored || !typed[name]
 	}
 }
@@ -71,7 +74,7 @@ func (r *request) comparableUser(view *state.Org, u *directory.User, c *compared
 		return part, err
 	}
 	for name := range c.names {
-		if !holds(part, name) { // a filter looks in the extensions for what the core lacks
+		if !holds(part, name) && !patch.User.Has(name) { // a filter looks in the extensions for what the core lacks
 			return r.userPart(view, u, &compared{names: c.names, extensions: true})
 		}
 	}
@@ -97,7 +100,11 @@ func (r *request) userPart(view *state.Org, u *directory.User, c *compared) (map
 	}
 	part["id"] = u.ID.String()
 	if c.names["meta"] {
-		part["meta"] = r.userMeta(view, u)
+		tag := ""
+		if c.version {
+			tag = r.userTag(view, u)
+		}
+		part["meta"] = r.meta("User", u.ID.String(), u.Created, u.Modified, tag)
 	}
 	if c.names["groups"] {
 		r.addGroups(part, view, u)

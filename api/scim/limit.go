@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"strconv"
@@ -24,8 +25,34 @@ const (
 // when it is whole again.
 type limits struct {
 	mu   sync.Mutex // held for a look at a map, never for a request
-	at   map[directory.OrgID]*rate.Limiter
+	at   map[directory.OrgID]*share
 	next time.Time // of forgetting
+}
+
+// share is an organization's.
+type share struct {
+	*rate.Limiter
+	// scanning has room for the one long walk that is under way, while which the share is
+	// not forgotten.
+	scanning chan struct{}
+}
+
+// scanFree is how many resources a request looks at before it counts as a long walk: what
+// takes some milliseconds needs no queue. A multiple of checkEvery.
+const scanFree = 8 * checkEvery
+
+// scan waits until no other long walk of the organization is under way on this node. What
+// no index answers costs a look at every user, a tenth of a second and more for 100,000:
+// one organization may so fill one processor, and no more, however much it asks. What is
+// answered from an index never waits, and nobody waits for another organization.
+func (l *limits) scan(ctx context.Context, org directory.OrgID) (done func(), err error) {
+	scanning := l.of(org, time.Now()).scanning
+	select {
+	case scanning <- struct{}{}:
+		return func() { <-scanning }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // forgetEvery is how long an organization's share is kept after it was last used, at
@@ -42,26 +69,26 @@ func (l *limits) take(org directory.OrgID, n int, now time.Time) (wait time.Dura
 	return wait
 }
 
-func (l *limits) of(org directory.OrgID, now time.Time) *rate.Limiter {
+func (l *limits) of(org directory.OrgID, now time.Time) *share {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.at == nil {
-		l.at = map[directory.OrgID]*rate.Limiter{}
+		l.at = map[directory.OrgID]*share{}
 	}
 	if now.After(l.next) {
-		for id, limiter := range l.at {
-			if limiter.TokensAt(now) >= requestBurst {
+		for id, s := range l.at {
+			if s.TokensAt(now) >= requestBurst && len(s.scanning) == 0 {
 				delete(l.at, id)
 			}
 		}
 		l.next = now.Add(forgetEvery)
 	}
-	limiter, ok := l.at[org]
+	s, ok := l.at[org]
 	if !ok {
-		limiter = rate.NewLimiter(requestRate, requestBurst)
-		l.at[org] = limiter
+		s = &share{rate.NewLimiter(requestRate, requestBurst), make(chan struct{}, 1)}
+		l.at[org] = s
 	}
-	return limiter
+	return s
 }
 
 // limit refuses what is more than the organization's share.

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -45,5 +46,40 @@ func TestLimitsAreForgotten(t *testing.T) {
 	l.take(directory.OrgID{255}, 1, now.Add(2*forgetEvery))
 	if len(l.at) != 1 {
 		t.Errorf("%d shares are kept", len(l.at))
+	}
+}
+
+// TestLongWalksOfAnOrganization go one after the other, those of another beside them, and
+// who has waited too long is told so.
+func TestLongWalksOfAnOrganization(t *testing.T) {
+	var l limits
+	ctx, org, other := t.Context(), directory.OrgID{1}, directory.OrgID{2}
+	first, err := l.scan(ctx, org)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	if _, err := l.scan(short, org); err == nil {
+		t.Error("two at a time")
+	}
+	neighbour, err := l.scan(ctx, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	neighbour()
+	l.of(other, time.Now().Add(time.Hour)) // the time to forget whose share is whole
+	if l.of(org, time.Now()); len(l.at[org].scanning) != 1 {
+		t.Error("a walk under way was forgotten")
+	}
+	second := make(chan error)
+	go func() {
+		done, err := l.scan(ctx, org)
+		done()
+		second <- err
+	}()
+	first()
+	if err := <-second; err != nil {
+		t.Error(err)
 	}
 }

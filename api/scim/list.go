@@ -2,6 +2,8 @@ package scim
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/scim/filter"
@@ -30,7 +32,9 @@ type listing struct {
 	compared *compared
 	kinds    []string
 	view     *state.Org
-	seen     int // compared so far
+	byName   bool   // users are walked through in the order of their names
+	seen     int    // compared so far
+	done     func() // ends the walk
 
 	total     int // of all pages
 	resources []any
@@ -52,7 +56,7 @@ func (r *request) list(read func(*request) (*query, error), kinds ...string) err
 	if err != nil {
 		return err
 	}
-	l := &listing{request: r, query: q, compared: q.compared(), kinds: kinds, resources: []any{}}
+	l := &listing{request: r, query: q, compared: q.compared(), kinds: kinds, resources: []any{}, done: func() {}}
 	for _, kind := range kinds {
 		pass, err := r.admit(map[string]access.Operation{kindUser: "scim.users.read", kindGroup: "scim.groups.read"}[kind])
 		if err != nil {
@@ -64,18 +68,34 @@ func (r *request) list(read func(*request) (*query, error), kinds ...string) err
 	if err != nil {
 		return err
 	}
-	if q.sortBy != "" {
-		err = l.sorted(after)
-	} else {
-		err = l.inOrder(after)
-	}
-	if err != nil {
+	if err := l.collect(after); err != nil {
 		return err
 	}
 	return l.write()
 }
 
-// inOrder takes the page while walking through the resources by id, and walks on only
+// collect takes the page. A long walk ends with it, for the client may read slowly.
+func (l *listing) collect(after place) error {
+	defer func() { l.done() }()
+	l.order()
+	if l.query.sortBy != "" && !l.byName {
+		return l.sorted(after)
+	}
+	return l.inOrder(after)
+}
+
+// order finds out whether the list is one of users by name, in whose order there is an
+// index: a page then costs what it has and what is before it, and not what there is. A
+// filter that an index answers finds few, which are put in order faster.
+func (l *listing) order() {
+	if attrName(l.query.sortPath) != "username" || !slices.Equal(l.kinds, []string{kindUser}) {
+		return
+	}
+	_, few := narrowed(l.query.filter, usersBy(l.view))
+	l.byName = !few
+}
+
+// inOrder takes the page while walking through the resources in order, and walks on only
 // to count: once for a walk from page to page by cursor, and not at all without a
 // filter.
 func (l *listing) inOrder(after place) error {
@@ -91,7 +111,7 @@ func (l *listing) inOrder(after place) error {
 	if counted && (q.count == 0 || skip >= l.total) {
 		return nil
 	}
-	return l.each(after.ID, func(c *candidate) (bool, error) {
+	return l.each(after, func(c *candidate) (bool, error) {
 		if match, err := c.matches(q.filter); err != nil || !match {
 			return true, err
 		}
@@ -133,7 +153,7 @@ func (l *listing) sorted(after place) error {
 	skip = min(skip, directory.UserQuotaMax+1)
 	first := &best{query: q, limit: skip + q.count + 1}
 	l.total = 0
-	err := l.each("", func(c *candidate) (bool, error) {
+	err := l.each(place{}, func(c *candidate) (bool, error) {
 		match, err := c.matches(q.filter)
 		if err != nil || !match {
 			return true, err
@@ -174,6 +194,9 @@ func (l *listing) sorted(after place) error {
 func (l *listing) take(c *candidate) error {
 	answer, err := c.answer()
 	l.resources, l.last = append(l.resources, answer), place{ID: c.id()}
+	if l.byName {
+		l.last.Key = nameKey(c.user.UserName)
+	}
 	return err
 }
 
@@ -193,30 +216,37 @@ func (l *listing) write() error {
 	return l.request.write(http.StatusOK, answer)
 }
 
-// each yields every resource that can match and comes after an id, in the order of
-// ids, until the time of the request is over.
-func (l *listing) each(after string, yield func(*candidate) (more bool, err error)) (err error) {
+// each yields every resource that can match and comes after a place, in the order of
+// names or else of ids, until the time of the request is over.
+func (l *listing) each(after place, yield func(*candidate) (more bool, err error)) (err error) {
 	one := func(c *candidate) bool {
-		if l.seen++; l.seen%checkEvery == 0 && l.Context().Err() != nil {
-			err = l.Context().Err()
-			return false
+		if l.seen++; l.seen%checkEvery == 0 {
+			if err = l.scans(); err != nil {
+				return false
+			}
 		}
 		more := true
-		if after == "" || c.id() > after {
+		if l.byName || after.ID == "" || c.id() > after.ID {
 			more, err = yield(c)
 		}
 		return more && err == nil
 	}
 	for _, kind := range l.kinds {
 		more := true
-		if kind == kindUser {
-			from, _ := directory.ParseUserID(after)
-			l.eachCandidateUser(from, func(u *directory.User) bool {
-				more = one(&candidate{listing: l, user: u})
-				return more
+		users := func(u *directory.User) bool {
+			more = one(&candidate{listing: l, user: u})
+			return more
+		}
+		switch {
+		case l.byName:
+			l.view.EachUserByName(strings.TrimPrefix(after.Key, keyPresent), l.query.descending, func(u *directory.User) bool {
+				return !l.sees.user(u) || users(u)
 			})
-		} else {
-			from, _ := directory.ParseGroupID(after)
+		case kind == kindUser:
+			from, _ := directory.ParseUserID(after.ID)
+			l.eachCandidateUser(from, users)
+		default:
+			from, _ := directory.ParseGroupID(after.ID)
 			l.eachCandidateGroup(from, func(g *directory.Group) bool {
 				more = one(&candidate{listing: l, group: g})
 				return more
@@ -227,6 +257,19 @@ func (l *listing) each(after string, yield func(*candidate) (more bool, err erro
 		}
 	}
 	return err
+}
+
+// scans is called now and then in a walk. One that is long waits for the other long ones
+// of its organization.
+func (l *listing) scans() error {
+	if l.seen == scanFree {
+		done, err := l.server.limits.scan(l.Context(), l.org)
+		if err != nil {
+			return err
+		}
+		l.done = done
+	}
+	return l.Context().Err()
 }
 
 // candidate is a resource that may be on the page.

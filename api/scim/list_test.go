@@ -281,3 +281,20 @@ func TestDiscoveryIsOpen(t *testing.T) {
 		}
 	}
 }
+
+// TestLongWalksEnd: a list that looks at many gives back what keeps others of its
+// organization waiting, also when it ends early.
+func TestLongWalksEnd(t *testing.T) {
+	w := newWorld(t)
+	c := w.organization("large")
+	c.fill(w, 2_500)
+	for range 3 {
+		for query, want := range map[string]int{`filter=nickName eq "N2400"`: 1, `filter=nickName eq "n1" and active gt true`: -1, "sortBy=displayName": 2_500, "sortBy=userName&startIndex=2400": 2_500} {
+			var l listed
+			a := c.do("GET", "/Users?count=1&"+query, "")
+			if err := json.Unmarshal(a.body, &l); err != nil || (want < 0) != (l.TotalResults == nil) || want >= 0 && *l.TotalResults != want {
+				t.Errorf("%s: %v %.300s", query, err, a.body)
+			}
+		}
+	}
+}

@@ -2,9 +2,16 @@ package scim_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/authfi/authfi/api/access"
+	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm"
 )
 
 const enterpriseURN = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -219,11 +226,12 @@ func TestFilterMatrix(t *testing.T) {
 			address := "filter=" + url.QueryEscape(text)
 			quoted, _ := json.Marshal(text)
 			for about, got := range map[string]string{
-				"address": c.found(t, c.do("GET", "/Users?"+address, "")),
-				"search":  c.found(t, c.do("POST", "/Users/.search", searched(`"filter":`+string(quoted)))),
-				"ordered": c.found(t, c.do("GET", "/Users?sortBy=meta.created&"+address, "")),
-				"cursor":  c.found(t, c.do("GET", "/Users?cursor&"+address, "")),
-				"reduced": c.found(t, c.do("GET", "/Users?attributes=userName&"+address, "")),
+				"address":       c.found(t, c.do("GET", "/Users?"+address, "")),
+				"search":        c.found(t, c.do("POST", "/Users/.search", searched(`"filter":`+string(quoted)))),
+				"ordered":       c.found(t, c.do("GET", "/Users?sortBy=meta.created&"+address, "")),
+				"cursor":        c.found(t, c.do("GET", "/Users?cursor&"+address, "")),
+				"looked at all": c.found(t, c.do("GET", "/Users?filter="+url.QueryEscape("not (not ("+text+"))"), "")),
+				"reduced":       c.found(t, c.do("GET", "/Users?attributes=userName&"+address, "")),
 			} {
 				if got != want {
 					t.Errorf("%s: %s finds %q, want %q", about, text, got, want)
@@ -359,4 +367,73 @@ func (c *client) walked(t *testing.T, query string) (found string) {
 		}
 	}
 	return found
+}
+
+// TestOrderByName: the index of names gives the order that a comparison of all gives, for
+// names that are as long as may be, look like moments or differ in case, from page to page
+// and backwards, and for a connection that sees only its own.
+func TestOrderByName(t *testing.T) {
+	w := newWorld(t)
+	c := w.organization("clinic")
+	other := c.connection
+	var names []string
+	for i := range 60 {
+		name := []string{"b%d", "B-%d", "2026-01-02T03:04:05+0%d:00", "É%d", "用%d", strings.Repeat("long", 75) + "%d", "\U0001F469%d", "z %d"}[i%8]
+		name = fmt.Sprintf(name, i%9)
+		if a := c.do("POST", "/Users", person(name, "")); a.status == 201 {
+			names = append(names, name)
+		}
+	}
+	second := access.NewID[directory.ConnectionID](time.Now())
+	token, hash := access.NewConnectionToken(c.org, second)
+	w.must(c.org, &fsm.CreateConnection{Connection: directory.Connection{ID: second, Provider: directory.ProviderOkta, Token: hash}})
+	c.connection, c.token, token = second, token, c.token
+	c.create("/Users", person("c of another", ""))
+	c.create("/Users", person("A of another", ""))
+	if got := c.names(t, "sortBy=userName"); !slices.Equal(got, []string{"A of another", "c of another"}) {
+		t.Errorf("%q", got)
+	}
+	c.connection, c.token = other, token
+
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) })
+	backwards := slices.Clone(names)
+	slices.Reverse(backwards)
+	for query, want := range map[string][]string{
+		"sortBy=userName": names, "sortBy=userName&sortOrder=descending": backwards,
+		"sortBy=userName&filter=userName+pr": names, "sortBy=userName&sortOrder=descending&filter=not+(title+pr)": backwards,
+		"sortBy=userName&filter=userName+sw+%22b%22": slices.DeleteFunc(slices.Clone(names), func(s string) bool { return !strings.HasPrefix(strings.ToLower(s), "b") }),
+	} {
+		if got := c.names(t, query); !slices.Equal(got, want) {
+			t.Errorf("%s: %q\nwant %q", query, got, want)
+		}
+		for i := range want { // by index
+			var page struct {
+				TotalResults int
+				Resources    []struct{ UserName string }
+			}
+			a := c.do("GET", fmt.Sprintf("/Users?%s&startIndex=%d&count=2", query, i+1), "")
+			if err := json.Unmarshal(a.body, &page); err != nil || page.TotalResults != len(want) || page.Resources[0].UserName != want[i] {
+				t.Errorf("%s from %d: %v %s", query, i+1, err, a.body)
+			}
+		}
+	}
+}
+
+// names walks a list by cursor, three at a time.
+func (c *client) names(t *testing.T, query string) (names []string) {
+	for cursor, begun := "", false; cursor != "" || !begun; begun = true {
+		var page struct {
+			NextCursor string
+			Resources  []struct{ UserName string }
+		}
+		a := c.do("GET", "/Users?count=3&"+query+"&cursor="+cursor, "")
+		if err := json.Unmarshal(a.body, &page); err != nil || a.status != 200 {
+			t.Fatal(err, string(a.body))
+		}
+		for _, u := range page.Resources {
+			names = append(names, u.UserName)
+		}
+		cursor = page.NextCursor
+	}
+	return names
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/api/scim/filter"
+	"github.com/authfi/authfi/directory"
 )
 
 // place is where a resource stands in a list: by the value that the list is sorted
@@ -33,7 +34,8 @@ const (
 	keyMissing = "1"
 )
 
-// keyMax bounds a key in bytes, and with it a cursor and what a sorted list holds.
+// keyMax bounds a key in bytes, but not that of a user name, which has a bound of its
+// own, and with it a cursor and what a sorted list holds.
 // Values that differ only after it are in the order of their ids.
 const keyMax = 256
 
@@ -42,7 +44,10 @@ func (q *query) keyOf(resource map[string]any, types filter.Types) string {
 	if q.sortBy == "" {
 		return ""
 	}
-	switch v := filter.Sorted(resource, q.sortPath).(type) {
+	if name, ok := resource["userName"].(string); ok && attrName(q.sortPath) == "username" {
+		return nameKey(name)
+	}
+	switch v := filter.Sorted(resource, q.sortPath, types).(type) {
 	case nil:
 		return keyMissing
 	case bool:
@@ -61,6 +66,10 @@ func (q *query) keyOf(resource map[string]any, types filter.Types) string {
 	}
 	return keyMissing
 }
+
+// nameKey is whole, and its order that of the index of user names: a page of either has
+// the same next one.
+func nameKey(userName string) string { return keyPresent + directory.Fold(userName) }
 
 func textKey(s string, exact bool) string {
 	if t, ok := instant(s); ok {

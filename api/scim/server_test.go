@@ -53,14 +53,14 @@ func (l *memoryLog) WaitApplied(context.Context, directory.Index) error { return
 
 // world is a running server with an operator.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	log      *memoryLog
 	operator directory.Actor
 	url      string
 	journal  *journal.Journal
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	machine, err := fsm.Open(disk.NewMemory())
 	if err != nil {
@@ -96,7 +96,7 @@ func (w *world) must(org directory.OrgID, c fsm.Command) {
 
 // client is an identity provider's connection to one organization.
 type client struct {
-	t           *testing.T
+	t           testing.TB
 	base, token string
 	org         directory.OrgID
 	connection  directory.ConnectionID

@@ -182,12 +182,18 @@ func cutWord(text string) string {
 }
 
 // wordsOf are the words by which a user is found besides the user name and the
-// e-mail address, sorted: none of them begins another one or one of these.
-func wordsOf(u *directory.User) (words []string) {
+// e-mail address, sorted: none of them begins another one or one of these. There may be
+// more, which are left out.
+func wordsOf(u *directory.User) (words []string, leftOut bool) {
 	for _, name := range namesOf(u) {
 		for rest := range wordStarts(directory.Fold(name)) {
-			if word := cutWord(rest); len(words) < WordsPerUserMax && !slices.Contains(words, word) {
+			word := cutWord(rest)
+			switch {
+			case slices.Contains(words, word):
+			case len(words) < WordsPerUserMax:
 				words = append(words, word)
+			default:
+				leftOut = true
 			}
 		}
 	}
@@ -200,7 +206,7 @@ func wordsOf(u *directory.User) (words []string) {
 			kept = append(kept, word)
 		}
 	}
-	return kept
+	return kept, leftOut
 }
 
 // eachNamed yields the ids of the users whose rows in a table of texts begin with

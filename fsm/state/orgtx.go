@@ -198,8 +198,15 @@ func userKeys(u *directory.User) (keys []string) {
 	if email != "" && email != name {
 		keys = append(keys, textIDKey(derivedUserEmail, email, u.ID))
 	}
-	for _, word := range wordsOf(u) {
+	for _, address := range furtherAddresses(u) {
+		keys = append(keys, textIDKey(derivedUserAddress, address, u.ID))
+	}
+	words, leftOut := wordsOf(u)
+	for _, word := range words {
 		keys = append(keys, textIDKey(derivedUserWord, word, u.ID))
+	}
+	if leftOut {
+		keys = append(keys, idKey(derivedManyWords, u.ID))
 	}
 	return keys
 }

@@ -38,7 +38,9 @@ const (
 	derivedUserName    = 'U' // folded user name → UserID
 	derivedUserExtern  = 'X' // external id, UserID → nothing
 	derivedUserEmail   = 'E' // folded e-mail unless it is the user name, UserID → nothing
+	derivedUserAddress = 'B' // folded e-mail in the attributes unless it is the user's own, UserID → nothing
 	derivedUserWord    = 'W' // folded word of a name, UserID → nothing
+	derivedManyWords   = 'M' // UserID → nothing: has more words than have rows
 	derivedGroupName   = 'G' // folded name → GroupID, the lowest that has it
 	derivedGroupNamed  = 'H' // folded name, GroupID → nothing: the others that have it
 	derivedGroupExtern = 'Y' // external id, GroupID → nothing

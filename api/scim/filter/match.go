@@ -16,6 +16,9 @@ type Types interface {
 	// case. The path is dotted, with its extension's URN in front if it has
 	// one, in the case in which the client wrote it.
 	CaseExact(path string) bool
+	// Has reports whether the core of the schema has an attribute, which is then not
+	// looked for in the extensions.
+	Has(name string) bool
 }
 
 // Match reports whether the resource satisfies the filter. The resource is the
@@ -58,7 +61,7 @@ func (m matcher) match(e Expr, object map[string]any, within string) (bool, erro
 }
 
 func (m matcher) element(e ValuePath, object map[string]any) (bool, error) {
-	for _, v := range list(lookup(object, e.Attr)) {
+	for _, v := range list(m.lookup(object, e.Attr)) {
 		element, ok := v.(map[string]any)
 		if !ok {
 			element = map[string]any{"value": v}
@@ -72,7 +75,7 @@ func (m matcher) element(e ValuePath, object map[string]any) (bool, error) {
 }
 
 func (m matcher) compare(c Compare, object map[string]any, within string) (bool, error) {
-	values := candidates(list(lookup(object, c.Attr)), c.Attr.Sub, c.Op == Present)
+	values := candidates(list(m.lookup(object, c.Attr)), c.Attr.Sub, c.Op == Present)
 	if c.Op == Present {
 		return len(values) > 0, nil
 	}
@@ -144,12 +147,12 @@ func list(v any) []any {
 	}
 }
 
-func lookup(object map[string]any, a Attr) any {
+func (m matcher) lookup(object map[string]any, a Attr) any {
 	if a.URN != "" && !isCore(a.URN) {
 		extension, _ := field(object, a.URN).(map[string]any)
 		return field(extension, a.Name)
 	}
-	if v := field(object, a.Name); v != nil || a.URN != "" {
+	if v := field(object, a.Name); v != nil || a.URN != "" || m.types.Has(a.Name) {
 		return v
 	}
 	for _, key := range extensions(object) {
@@ -319,8 +322,8 @@ func number(v any) (*big.Float, bool) {
 // Sorted gives the value by which a resource is sorted: of an attribute with several
 // values the primary one or else the first, and of a complex one its value (RFC 7644
 // section 3.4.2.3). It is nil when there is none.
-func Sorted(resource map[string]any, a Attr) any {
-	values := list(lookup(resource, a))
+func Sorted(resource map[string]any, a Attr, types Types) any {
+	values := list(matcher{types}.lookup(resource, a))
 	if len(values) == 0 {
 		return nil
 	}

@@ -11,6 +11,8 @@ import (
 // caseExact treats id and externalId as the core schema does.
 type caseExact struct{}
 
+func (caseExact) Has(string) bool { return false }
+
 func (caseExact) CaseExact(path string) bool {
 	return strings.EqualFold(path, "id") || strings.EqualFold(path, "externalId")
 }

@@ -283,6 +283,9 @@ func (t target) matching(list []any) ([]any, error) {
 // elementTypes answers for the sub-attributes of one attribute.
 type elementTypes struct{ urn, name string }
 
+// Has is true, since an element has no extensions.
+func (elementTypes) Has(string) bool { return true }
+
 func (e elementTypes) CaseExact(path string) bool {
 	if e.urn != "" {
 		return User.CaseExact(e.urn + ":" + e.name + "." + path)

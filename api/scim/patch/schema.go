@@ -111,6 +111,9 @@ var (
 	Group = Schema{groupSchema}
 )
 
+// Has reports whether the core of the resource type has an attribute.
+func (s Schema) Has(name string) bool { return find(s.core, name) != nil }
+
 // CaseExact implements filter.Types. Attributes without a schema ignore case,
 // the default of RFC 7643 section 2.2.
 func (s Schema) CaseExact(path string) bool {
