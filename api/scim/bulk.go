@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/authfi/authfi/api/scim/journal"
 	"github.com/authfi/authfi/api/scim/patch"
 )
 
@@ -98,8 +99,28 @@ func bulk(r *request) error {
 		run.do(i)
 		run.complete()
 	}
+	run.observe()
 	results := slices.DeleteFunc(run.results, func(result *bulkResult) bool { return result == nil })
 	return r.write(http.StatusOK, map[string]any{"schemas": []string{bulkResponseURN}, "Operations": results})
+}
+
+// observe tells the journal of each operation that was done: a provider that sends in
+// bulk fails as often as one that sends one by one.
+func (b *bulkRun) observe() {
+	o, ok := b.w.(*observed)
+	if !ok {
+		return
+	}
+	for i, result := range b.results {
+		if result == nil {
+			continue
+		}
+		op := &b.Operations[i]
+		status, _ := strconv.Atoi(result.Status) // of three digits
+		seen := journal.Seen{Method: op.Method, Path: op.Path, Status: status}
+		seen.Body.Add(op.Data)
+		o.operations = append(o.operations, seen)
+	}
 }
 
 // check refuses what is wrong with the request as a whole, before any operation.

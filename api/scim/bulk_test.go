@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/authfi/authfi/api/scim/journal"
 )
 
 type bulkAnswer struct {
@@ -249,5 +252,30 @@ func TestBulkReferencesInPaths(t *testing.T) {
 	}
 	if got := c.do("GET", "/Users?filter=title%20co%20%22bulkId:a%22", ""); !strings.Contains(string(got.body), `"totalResults":1`) {
 		t.Errorf("a text was taken for a reference: %s", got.body)
+	}
+}
+
+// TestBulkIsCountedByOperations: a provider that sends in bulk was healthy however much of
+// it failed.
+func TestBulkIsCountedByOperations(t *testing.T) {
+	w := newWorld(t)
+	c := w.organization("clinic")
+	id := c.create("/Users", person("ada", ""))
+	group := c.create("/Groups", team("team"))
+	reference := `,"data":{"Operations":[{"op":"remove","path":"members","value":[{"value":"x"}]}]}`
+	c.bulk("", operation("DELETE", "/Users/usr-0", ""), operation("PATCH", "/Groups/grp-0", reference),
+		operation("PATCH", "/Groups/"+group, reference), operation("PUT", "/Users/"+id, `,"data":`+person("Ada", "")), post("Users", "n", `{}`))
+	state := w.journal.Answer(journal.Question{Org: c.org, Connection: c.connection}, time.Now()).State
+	want := journal.Counts{Success: 4, ClientFailure: 3, Reference: 1}
+	if state.Window != want || state.Consecutive != 1 || state.LastWrite.IsZero() {
+		t.Errorf("%+v, want %+v", state, want)
+	}
+	c.bulk(`,"failOnErrors":1`, operation("DELETE", "/Users/usr-0", ""), operation("DELETE", "/Users/usr-0", ""))
+	if got := c.do("POST", "/Bulk", `{}`); got.status != http.StatusBadRequest {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	want.ClientFailure += 2 // the one that was done, and the request that was none
+	if state = w.journal.Answer(journal.Question{Org: c.org, Connection: c.connection}, time.Now()).State; state.Window != want || state.Consecutive != 3 {
+		t.Errorf("%+v, want %+v", state, want)
 	}
 }

@@ -19,6 +19,8 @@ type observed struct {
 	scimType string
 	body     journal.Content
 	answer   journal.Content
+	// operations are those of a bulk request.
+	operations []journal.Seen
 }
 
 func (o *observed) WriteHeader(status int) {
@@ -73,6 +75,6 @@ func (r *request) note(o *observed) {
 		Org: r.caller.Org, Connection: directory.ConnectionID(r.caller.Actor.ID), Token: r.caller.Token,
 		Received: access.OriginOf(r.Context()).Received, Answered: now,
 		Method: r.Method, Path: "/" + path, Query: r.URL.RawQuery, Status: o.status, ScimType: o.scimType,
-		Body: o.body, Answer: o.answer,
+		Body: o.body, Answer: o.answer, Operations: o.operations,
 	})
 }

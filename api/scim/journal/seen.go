@@ -26,6 +26,9 @@ type Seen struct {
 	ScimType   string
 	Body       Content
 	Answer     Content
+	// Operations are those of a bulk request, in their order, with method, path, status
+	// and body. They are counted in its place.
+	Operations []Seen
 }
 
 // Content is a body as far as it is kept: all of it, or nothing but its size.

@@ -40,6 +40,18 @@ func (c *connection) count(s *Seen) {
 	if s.probes() {
 		state.LastProbe, state.ProbeStatus = s.Answered, s.Status
 	}
+	if len(s.Operations) == 0 {
+		c.outcome(s)
+	}
+	for i := range s.Operations {
+		s.Operations[i].Answered = s.Answered
+		c.outcome(&s.Operations[i])
+	}
+}
+
+// outcome counts a request, or an operation of a bulk request.
+func (c *connection) outcome(s *Seen) {
+	state := &c.state
 	if s.Status < 400 {
 		state.LastSuccess, state.Consecutive, state.RunBegan = s.Answered, 0, time.Time{}
 		if s.writes() {
