@@ -170,10 +170,57 @@ type Policy struct {
 	Public      bool     `json:"public,omitempty"`
 }
 
-// Connection is an identity provider's right to provision, without its token.
+// Connection is an identity provider's right to provision, without its tokens. A switch
+// that is absent is as it is in a new connection.
 type Connection struct {
 	Place
-	Provider string `json:"provider"`
+	Provider                string    `json:"provider"`
+	Name                    string    `json:"name,omitempty"`
+	Disabled                bool      `json:"disabled,omitempty"`
+	ReplaceMissingValuePath string    `json:"replace_missing_value_path,omitempty"`
+	UnknownMembers          string    `json:"unknown_members,omitempty"`
+	UnknownAttributes       string    `json:"unknown_attributes,omitempty"`
+	SeesAll                 bool      `json:"sees_all,omitempty"`
+	UniqueGroupDisplayName  *bool     `json:"unique_group_display_name,omitempty"` // nil: true
+	Issuer                  string    `json:"issuer,omitempty"`                    // whose tokens it takes, too
+	Audience                string    `json:"audience,omitempty"`
+	Application             string    `json:"application,omitempty"`
+	Mappings                []Mapping `json:"mappings,omitempty"`
+}
+
+// Mapping gives a role to a group that the connection sends.
+type Mapping struct {
+	GroupName       string `json:"group_name,omitempty"`
+	GroupExternalID string `json:"group_external_id,omitempty"`
+	Role            string `json:"role"`
+}
+
+// The switches of a new connection, which a file leaves out.
+const (
+	missingAdd       = "add"
+	membersSkip      = "skip"
+	attributesIgnore = "ignore"
+)
+
+// Plain leaves out what is as it is in a new connection, said or not.
+func (c *Connection) Plain() {
+	for _, s := range []struct {
+		text *string
+		new  string
+	}{{&c.ReplaceMissingValuePath, missingAdd}, {&c.UnknownMembers, membersSkip}, {&c.UnknownAttributes, attributesIgnore}} {
+		if *s.text == s.new {
+			*s.text = ""
+		}
+	}
+	if c.UniqueGroupDisplayName != nil && *c.UniqueGroupDisplayName {
+		c.UniqueGroupDisplayName = nil
+	}
+}
+
+// key orders the connections of a file, of which several may be alike.
+func (c *Connection) key() []string {
+	text, _ := json.Marshal(c) // texts and booleans
+	return []string{c.Provider, c.Name, string(text)}
 }
 
 // line is one line of an organization file: exactly one field is set.

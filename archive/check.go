@@ -131,10 +131,36 @@ func (c *checker) records() {
 		c.note(r.Line, checkService(r))
 	}
 	for _, r := range c.file.Connections {
-		if !slices.Contains([]string{"entra", "okta", "generic"}, r.Provider) {
-			c.found.Add(r.Line, "provider: must be entra, okta or generic")
+		c.note(r.Line, checkConnection(r))
+	}
+}
+
+func checkConnection(r *Connection) error {
+	r.Plain()
+	switches := []struct{ field, text, new, other string }{
+		{"replace_missing_value_path", r.ReplaceMissingValuePath, missingAdd, "no_target"},
+		{"unknown_members", r.UnknownMembers, membersSkip, "reject"},
+		{"unknown_attributes", r.UnknownAttributes, attributesIgnore, "reject"},
+	}
+	for _, s := range switches {
+		if s.text != "" && s.text != s.other {
+			return directory.Invalid(s.field, "must be %s or %s", s.new, s.other)
 		}
 	}
+	if len(r.Mappings) > directory.MappingsMax {
+		return directory.Invalid("mappings", "more than %d", directory.MappingsMax)
+	}
+	for i := range r.Mappings {
+		m := directory.Mapping{Name: r.Mappings[i].GroupName, ExternalID: r.Mappings[i].GroupExternalID}
+		if err := m.Check(); err != nil {
+			return err
+		}
+	}
+	made := directory.Connection{
+		Provider: directory.Provider(r.Provider), Name: r.Name,
+		Trust: directory.Trust{Issuer: r.Issuer, Audience: r.Audience, Application: r.Application},
+	}
+	return made.Check()
 }
 
 // checkService compiles the policies as the API does: what it would refuse in the
@@ -265,6 +291,11 @@ func (c *checker) references() {
 	for _, r := range c.file.Nestings {
 		c.refer(c.groups, c.known.Groups, "group", r.Group, r.Line)
 		c.refer(c.groups, c.known.Groups, "group", r.Member, r.Line)
+	}
+	for _, r := range c.file.Connections {
+		for _, m := range r.Mappings {
+			c.refer(c.roles, c.known.Roles, "role", m.Role, r.Line)
+		}
 	}
 	for _, r := range c.file.Assignments {
 		if r.Expires != nil { // as exact as the API is

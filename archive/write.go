@@ -61,7 +61,7 @@ func (f *File) sort() {
 	by(f.Nestings, func(r *Nesting) []string { return []string{r.Group, r.Member} })
 	by(f.Assignments, (*Assignment).key)
 	by(f.Services, func(r *Service) []string { return []string{r.Name} })
-	by(f.Connections, func(r *Connection) []string { return []string{r.Provider} })
+	by(f.Connections, (*Connection).key)
 }
 
 func by[T any](records []*T, key func(*T) []string) {

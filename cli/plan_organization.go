@@ -83,24 +83,3 @@ func (p *plan) schema(file *archive.File) {
 		fields: func() map[string]any { return map[string]any{"id": p.now.id, "attributes": all} },
 	}})
 }
-
-func (p *plan) connections(file *archive.File) {
-	c := count{Kind: "connections"}
-	held := map[string]int{}
-	for _, r := range p.now.file.Connections {
-		held[r.Provider]++
-	}
-	var changes []change
-	for _, r := range file.Connections {
-		held[r.Provider]--
-		exists := held[r.Provider] >= 0
-		c.tally(exists, false)
-		if exists {
-			continue
-		}
-		changes = append(changes, change{procedure: "ConnectionService.CreateConnection", lines: []int{r.Line}, what: "create connection " + r.Provider,
-			fields: func() map[string]any { return map[string]any{orgField: p.now.id, "provider": r.Provider} }})
-	}
-	p.counts = append(p.counts, c)
-	p.add("connections", changes)
-}

@@ -24,6 +24,7 @@ func newRandomFile(seed uint64) *archive.File {
 	r.users()
 	r.edges()
 	r.services()
+	r.connections()
 	return &r.file
 }
 
@@ -66,8 +67,34 @@ func (r *randomFile) organization() {
 	for i := range r.IntN(5) {
 		r.file.Permissions = append(r.file.Permissions, &archive.Permission{Permission: fmt.Sprintf("read:thing-%d", i), Description: "See " + r.word()})
 	}
-	for range r.IntN(3) {
-		r.file.Connections = append(r.file.Connections, &archive.Connection{Provider: pick(r, []string{"entra", "generic", "okta"})})
+}
+
+// connections need roles, for their mappings.
+func (r *randomFile) connections() {
+	for i := range r.IntN(4) {
+		c := &archive.Connection{Provider: pick(r, []string{"entra", "generic", "okta"}), Name: r.text(), Disabled: r.maybe(), SeesAll: r.maybe()}
+		c.ReplaceMissingValuePath = pick(r, []string{"", "no_target"})
+		c.UnknownMembers, c.UnknownAttributes = pick(r, []string{"", "reject"}), pick(r, []string{"", "reject"})
+		if r.maybe() {
+			c.UniqueGroupDisplayName = new(bool)
+		}
+		if r.maybe() {
+			c.Issuer, c.Audience = "https://sts.windows.net/2f1a9c1e-0000-4000-8000-000000000000/", fmt.Sprintf("8adf8e6e-%d", i)
+			c.Application = pick(r, []string{"", "an application"})
+		}
+		for n := range r.IntN(3) {
+			m := archive.Mapping{GroupName: fmt.Sprintf("%s %d", r.word(), n), Role: pick(r, r.file.Roles).Name}
+			if r.maybe() {
+				m.GroupName, m.GroupExternalID = "", fmt.Sprintf("g-%d", n)
+			}
+			c.Mappings = append(c.Mappings, m)
+		}
+		r.file.Connections = append(r.file.Connections, c)
+	}
+	if r.maybe() && len(r.file.Connections) > 0 { // one like another, but for a trust
+		c := *r.file.Connections[0]
+		c.Issuer, c.Audience, c.Application = "", "", ""
+		r.file.Connections = append(r.file.Connections, &c)
 	}
 }
 

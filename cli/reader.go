@@ -216,8 +216,28 @@ func (r reader) readServices(ctx context.Context) error {
 }
 
 func (r reader) readConnections(ctx context.Context) error {
-	return readAll(ctx, r.options, "ConnectionService.ListConnections", r.inOrg(), func(found *archive.Connection) {
-		r.file.Connections = append(r.file.Connections, &archive.Connection{Provider: found.Provider})
+	type found struct {
+		ID string `json:"id"`
+		archive.Connection
+		Switches archive.Connection `json:"switches"`
+		Mappings []struct {
+			archive.Mapping
+			RoleID string `json:"role_id"`
+		} `json:"mappings"`
+	}
+	return readAll(ctx, r.options, "ConnectionService.ListConnections", r.inOrg(), func(f *found) {
+		c := f.Connection
+		c.ReplaceMissingValuePath, c.UnknownMembers, c.UnknownAttributes = f.Switches.ReplaceMissingValuePath, f.Switches.UnknownMembers, f.Switches.UnknownAttributes
+		c.SeesAll = f.Switches.SeesAll
+		unique := f.Switches.UniqueGroupDisplayName != nil && *f.Switches.UniqueGroupDisplayName
+		c.UniqueGroupDisplayName = &unique
+		c.Plain()
+		for _, m := range f.Mappings {
+			m.Role = r.roles.byID[m.RoleID]
+			c.Mappings = append(c.Mappings, m.Mapping)
+		}
+		r.connections = append(r.connections, &connection{f.ID, &c})
+		r.file.Connections = append(r.file.Connections, &c)
 	})
 }
 

@@ -20,9 +20,10 @@ type snapshot struct {
 	outer                          map[string]string          // name → id of groups that groups are in
 	members                        map[string]map[string]bool // folded group → folded users
 	externalIDs                    map[string]string          // of users → user name
-	owned                          map[string]owner           // folded user name → what an identity provider owns
-	ownedGroups                    map[string]owner           // folded name
-	dropped                        int                        // own attributes that the schema does not allow any more
+	connections                    []*connection
+	owned                          map[string]owner // folded user name → what an identity provider owns
+	ownedGroups                    map[string]owner // folded name
+	dropped                        int              // own attributes that the schema does not allow any more
 }
 
 // owner is a connection and the fields that only it may change.
