@@ -57,16 +57,18 @@ type Config struct {
 
 // Cluster is this node's part. Run serves it; Close may be called twice.
 type Cluster struct {
-	cfg      Config
-	log      *slog.Logger
-	raft     *raft.Raft
-	adapter  *adapter
-	store    *raftboltdb.BoltStore
-	peers    *peers
-	proposer *proposer
-	reader   *reader
-	applied  *position
-	calls    *calls
+	cfg  Config
+	log  *slog.Logger
+	raft *raft.Raft
+	// transport is raft's own way to the others.
+	transport raft.Transport
+	adapter   *adapter
+	store     *raftboltdb.BoltStore
+	peers     *peers
+	proposer  *proposer
+	reader    *reader
+	applied   *position
+	calls     *calls
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -135,6 +137,7 @@ func (c *Cluster) openRaft() error {
 		Logger:                  hl,
 		MsgpackUseNewTimeFormat: true,
 	}), stalled}
+	c.transport = transport
 	damaged, err := c.needsRefill(cached, snapshots)
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ type testNode struct {
 }
 
 // trio is three real nodes on loopback; nodes 2 and 3 join with tokens.
-func trio(t *testing.T) []*testNode {
+func trio(t testing.TB) []*testNode {
 	t.Helper()
 	nodes := make([]*testNode, 3)
 	for i, cfg := range testConfigs(t, "n1", "n2", "n3") {
@@ -160,7 +160,7 @@ func trio(t *testing.T) []*testNode {
 
 // testConfigs finds an address for each node. All are held until the last is found:
 // one that was let go was found again for the next node.
-func testConfigs(t *testing.T, ids ...string) (configs []Config) {
+func testConfigs(t testing.TB, ids ...string) (configs []Config) {
 	t.Helper()
 	for _, id := range ids {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -173,7 +173,7 @@ func testConfigs(t *testing.T, ids ...string) (configs []Config) {
 	return configs
 }
 
-func (n *testNode) open(t *testing.T) {
+func (n *testNode) open(t testing.TB) {
 	t.Helper()
 	c, err := Open(n.cfg)
 	if err != nil {
@@ -183,13 +183,13 @@ func (n *testNode) open(t *testing.T) {
 	t.Cleanup(func() { c.Close() })
 }
 
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-func (n *testNode) propose(t *testing.T, line string) any {
+func (n *testNode) propose(t testing.TB, line string) any {
 	t.Helper()
 	_, result, err := n.Propose(within(t), []byte(line))
 	if err != nil {
@@ -208,6 +208,53 @@ func TestAnyNodeTakesAWriteAndAnswersFromItself(t *testing.T) {
 		n.journal.mu.Unlock()
 		if got != line {
 			t.Fatalf("%s answers with place %d, where its own machine holds %q", n.cfg.NodeID, place, got)
+		}
+	}
+}
+
+// TestTellingTellsNoLies: a node that is told of what it does not have, of an entry of
+// another term, or by a leader of before, applies nothing and goes on as it was. What it
+// has, it applies when it is told.
+func TestTellingTellsNoLies(t *testing.T) {
+	nodes := trio(t)
+	leader, follower := nodes[0], nodes[1]
+	follower.propose(t, "first")
+	at := place{leader.raft.LastIndex(), leader.raft.CurrentTerm()}
+	address, _ := leader.address(follower.cfg.NodeID)
+	self := leader.transport.EncodePeer(raft.ServerID(leader.cfg.NodeID), raft.ServerAddress(leader.cfg.Advertise))
+	takes := func(at place, term uint64) bool {
+		t.Helper()
+		request := told(self, leader.cfg.NodeID, at)
+		request.Term = term
+		var answer raft.AppendEntriesResponse
+		if err := leader.transport.AppendEntries(raft.ServerID(follower.cfg.NodeID), raft.ServerAddress(address), request, &answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer.Success
+	}
+	for about, lie := range map[string]struct {
+		at   place
+		term uint64
+	}{
+		"an entry that is not there": {place{at.index + 5, at.term}, at.term},
+		"an entry of another term":   {place{at.index, at.term - 1}, at.term},
+		"by a leader of an old term": {at, at.term - 1},
+		"an entry of a term to come": {place{at.index, at.term + 1}, at.term},
+	} {
+		if takes(lie.at, lie.term) {
+			t.Errorf("%s: taken for true", about)
+		}
+	}
+	if !takes(at, at.term) {
+		t.Error("what is there is taken for untrue")
+	}
+	leader.tell(follower.cfg.NodeID, place{at.index + 5, at.term}) // says nothing
+	leader.tell("nobody", at)
+	follower.tell(leader.cfg.NodeID, at) // is no leader
+	follower.propose(t, "second")
+	for _, n := range nodes[:2] {
+		if n.journal.count("first") != 1 || n.journal.count("second") != 1 {
+			t.Errorf("%s holds %q", n.cfg.NodeID, n.journal.lines)
 		}
 	}
 }

@@ -170,7 +170,8 @@ func (p *proposer) send(batch []queued) {
 // commit appends an entry at the leader, here or there.
 func (c *Cluster) commit(entry []byte) error {
 	if c.IsLeader() {
-		return c.append(entry)
+		_, err := c.append(entry)
+		return err
 	}
 	leader, ok := c.Leader()
 	if !ok || leader == c.cfg.NodeID {
@@ -182,30 +183,63 @@ func (c *Cluster) commit(entry []byte) error {
 	return err
 }
 
-// append returns nil when the entry is committed and applied here. Errors that
+// place is where in the log an entry is that this node has committed as the leader.
+type place struct{ index, term uint64 }
+
+// append returns no error when the entry is committed and applied here. Errors that
 // raft gives before it takes an entry mean that there is none.
-func (c *Cluster) append(entry []byte) error {
-	err := c.raft.Apply(entry, rpcTimeout).Error()
+func (c *Cluster) append(entry []byte) (place, error) {
+	term := c.raft.CurrentTerm()
+	future := c.raft.Apply(entry, rpcTimeout)
+	err := future.Error()
 	switch {
 	case err == nil:
-		return nil
+		return place{future.Index(), term}, nil
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout),
 		errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return ErrNoLeader
+		return place{}, ErrNoLeader
 	}
-	return ErrUnknownOutcome
+	return place{}, ErrUnknownOutcome
+}
+
+// tell lets the node that proposed an entry know at once that it is committed. Raft's
+// own replication tells it with the next entry, or else within twice CommitTimeout,
+// which was more than half of what a write took there; the node waits for it, for it
+// answers from its own machine. It is a message that raft could have sent itself, that
+// the log agrees up to here and that all of this is committed: a node that does not
+// have the entry, or knows a later term, passes over it. While newer entries follow they
+// bring the news.
+func (c *Cluster) tell(nodeID string, at place) {
+	address, ok := c.address(nodeID)
+	if !ok || c.raft.LastIndex() != at.index || !c.IsLeader() || c.raft.CurrentTerm() != at.term {
+		return
+	}
+	self := c.transport.EncodePeer(raft.ServerID(c.cfg.NodeID), raft.ServerAddress(c.cfg.Advertise))
+	request := told(self, c.cfg.NodeID, at)
+	// Whoever cannot be told learns of it as ever.
+	_ = c.transport.AppendEntries(raft.ServerID(nodeID), raft.ServerAddress(address), request, &raft.AppendEntriesResponse{})
+}
+
+func told(self []byte, nodeID string, at place) *raft.AppendEntriesRequest {
+	return &raft.AppendEntriesRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(nodeID), Addr: self},
+		Term:      at.term, Leader: self,
+		PrevLogEntry: at.index, PrevLogTerm: at.term, LeaderCommitIndex: at.index,
+	}
 }
 
 // serveAppend takes an entry of a follower.
-func (c *Cluster) serveAppend(_ context.Context, _ string, entry []byte) ([]byte, error) {
+func (c *Cluster) serveAppend(_ context.Context, from string, entry []byte) ([]byte, error) {
 	if _, err := decodeEntry(entry); err != nil {
 		return nil, err
 	}
 	if c.cfg.WriteAllowed != nil && c.cfg.WriteAllowed() != nil {
 		return nil, ErrReadOnly // the log that must take it first is this node's
 	}
-	if err := c.append(entry); err != nil {
+	at, err := c.append(entry)
+	if err != nil {
 		return nil, err
 	}
+	c.tell(from, at)
 	return binary.BigEndian.AppendUint64(nil, c.raft.CommitIndex()), nil
 }
