@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -144,6 +145,9 @@ func (in searchRequest) query() (q *query, err error) {
 		if q.filter, err = filter.Parse(q.text); err != nil {
 			return nil, err
 		}
+		if err := comparesBooleans(q.filter, ""); err != nil {
+			return nil, err
+		}
 	}
 	if in.Cursor != nil {
 		if in.StartIndex != nil {
@@ -173,5 +177,29 @@ func (q *query) order(direction string) error {
 		return &patch.Error{ScimType: patch.InvalidPath, Detail: fmt.Sprintf("sortBy %.100q is not the path of an attribute", q.sortBy)}
 	}
 	q.sortPath = filter.Attr{URN: path.URN, Name: path.Attr, Sub: path.Sub}
+	return nil
+}
+
+// comparesBooleans refuses a comparison of a boolean that asks for an order or a part of
+// it (RFC 7644 section 3.4.2.2), whoever there is to hold it against.
+func comparesBooleans(e filter.Expr, within string) error {
+	switch e := e.(type) {
+	case filter.And:
+		return cmp.Or(comparesBooleans(e.Left, within), comparesBooleans(e.Right, within))
+	case filter.Or:
+		return cmp.Or(comparesBooleans(e.Left, within), comparesBooleans(e.Right, within))
+	case filter.Not:
+		return comparesBooleans(e.Expr, within)
+	case filter.ValuePath:
+		return comparesBooleans(e.Filter, e.Attr.String()+".")
+	case filter.Compare:
+		switch e.Op {
+		case filter.Equal, filter.NotEqual, filter.Present:
+			return nil
+		}
+		if patch.User.Boolean(within + e.Attr.String()) {
+			return &filter.Error{Pos: e.Pos, Message: fmt.Sprintf("operator %s does not apply to the boolean %s%s", e.Op, within, e.Attr)}
+		}
+	}
 	return nil
 }

@@ -117,6 +117,18 @@ func (s Schema) Has(name string) bool { return find(s.core, name) != nil }
 // CaseExact implements filter.Types. Attributes without a schema ignore case,
 // the default of RFC 7643 section 2.2.
 func (s Schema) CaseExact(path string) bool {
+	a := s.at(path)
+	return a != nil && a.caseExact
+}
+
+// Boolean tells of an attribute whose values are true and false.
+func (s Schema) Boolean(path string) bool {
+	a := s.at(path)
+	return a != nil && a.kind == boolean
+}
+
+// at finds the attribute or sub-attribute of a path; of a complex one it is its value.
+func (s Schema) at(path string) *attribute {
 	urn, name := splitURN(path)
 	name, sub, _ := strings.Cut(name, ".")
 	var a *attribute
@@ -127,13 +139,12 @@ func (s Schema) CaseExact(path string) bool {
 		a = find(enterpriseSchema, name)
 	}
 	if a == nil || a.kind != complexValue {
-		return a != nil && a.caseExact
+		return a
 	}
 	if sub == "" {
 		sub = "value"
 	}
-	inner := a.sub(sub)
-	return inner != nil && inner.caseExact
+	return a.sub(sub)
 }
 
 // splitURN takes the schema prefix off an attribute path.
