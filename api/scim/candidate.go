@@ -150,6 +150,7 @@ func (c *candidate) addMembers(group map[string]any) {
 	if all || strings.EqualFold(c.query.sortPath.Name, "members") {
 		if members := c.membersOf(c.view, g); len(members) > 0 {
 			group["members"] = members
+			c.seen += len(members)
 		}
 		return
 	}

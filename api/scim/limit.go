@@ -38,7 +38,7 @@ type share struct {
 }
 
 // scanFree is how many resources a request looks at before it counts as a long walk: what
-// takes some milliseconds needs no queue. A multiple of checkEvery.
+// takes some milliseconds needs no queue.
 const scanFree = 8 * checkEvery
 
 // scan waits until no other long walk of the organization is under way on this node. What

@@ -14,8 +14,8 @@ import (
 
 const (
 	listURN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-	// checkEvery is how many resources are compared between two looks at the
-	// deadline.
+	// checkEvery is how many resources, or members of groups, are compared between two
+	// looks at the deadline.
 	checkEvery = 256
 )
 
@@ -34,6 +34,8 @@ type listing struct {
 	view     *state.Org
 	byName   bool   // users are walked through in the order of their names
 	seen     int    // compared so far
+	checkAt  int    // seen, when the deadline is looked at
+	long     bool   // other long walks wait for this one
 	done     func() // ends the walk
 
 	total     int // of all pages
@@ -220,7 +222,7 @@ func (l *listing) write() error {
 // names or else of ids, until the time of the request is over.
 func (l *listing) each(after place, yield func(*candidate) (more bool, err error)) (err error) {
 	one := func(c *candidate) bool {
-		if l.seen++; l.seen%checkEvery == 0 {
+		if l.seen++; l.seen >= l.checkAt {
 			if err = l.scans(); err != nil {
 				return false
 			}
@@ -262,12 +264,13 @@ func (l *listing) each(after place, yield func(*candidate) (more bool, err error
 // scans is called now and then in a walk. One that is long waits for the other long ones
 // of its organization.
 func (l *listing) scans() error {
-	if l.seen == scanFree {
+	l.checkAt = l.seen + checkEvery
+	if l.seen >= scanFree && !l.long {
 		done, err := l.server.limits.scan(l.Context(), l.org)
 		if err != nil {
 			return err
 		}
-		l.done = done
+		l.long, l.done = true, done
 	}
 	return l.Context().Err()
 }

@@ -437,3 +437,70 @@ func (c *client) names(t *testing.T, query string) (names []string) {
 	}
 	return names
 }
+
+// groupMatches tells for each filter which groups it finds, of a (with ada and the group b),
+// b (with bob) and c.
+var groupMatches = map[string]string{
+	`displayName eq "ALPHA"`: "a", `displayName eq "alpha" or displayName eq "GAMMA"`: "ac", `displayName ne "alpha"`: "bc",
+	`displayName sw "al"`: "a", `displayName co "MM"`: "c", `displayName ew "A"`: "abc", `displayName gt "alpha"`: "bc", `displayName pr`: "abc",
+	`externalId eq "X-1"`: "a", `externalId eq "x-1"`: "b", `externalId sw "X"`: "a", `externalId pr`: "ab", `externalId eq null`: "c", `not (externalId pr)`: "c",
+	`members eq "{ada}"`: "a", `members.value eq "{ada}"`: "a", `members[value eq "{bob}"]`: "b", `members eq "{b}"`: "a", `members pr`: "ab", `not (members pr)`: "c",
+	`members ne "{ada}"`: "abc", `not (members eq "{ada}")`: "bc", `members.type eq "Group"`: "a", `members[type eq "User" and value eq "{ada}"]`: "a",
+	`members[type eq "Group" and value eq "{ada}"]`: "", `members.$ref ew "{bob}"`: "b", `members.value sw "usr-"`: "ab", `members.value sw "grp-"`: "a", `members.display pr`: "",
+	`members eq "{ada}" and members eq "{b}"`: "a", `members eq "{ada}" or members eq "{bob}"`: "ab", `members eq "{ada}" and displayName eq "beta"`: "",
+	`members eq "nobody"`: "", `members eq "usr-00000000000000000000000000000000"`: "", `members eq null`: "c",
+	`id eq "{b}"`: "b", `id eq "{b}" and members eq "{bob}"`: "b", `id eq "{b}" and members eq "{ada}"`: "", `id eq "{ada}"`: "", `id pr`: "abc", `id sw "grp-"`: "abc",
+	`urn:ietf:params:scim:schemas:core:2.0:Group:displayName eq "beta"`: "b", `urn:ietf:params:scim:schemas:core:2.0:Group:members.value eq "{ada}"`: "a",
+	`meta.resourceType eq "group"`: "abc", `meta.resourceType eq "User"`: "", `meta.lastModified gt "2011-05-13T04:42:34Z"`: "abc", `meta.location ew "{b}"`: "b",
+	`schemas eq "urn:ietf:params:scim:schemas:core:2.0:Group"`: "abc", `userName eq "ada"`: "", `userName ne "ada"`: "abc", `not (userName eq "ada")`: "abc",
+	`userName eq "ada" or displayName eq "beta"`: "b", `emails[value eq "x"] or externalId eq "x-1"`: "b", `displayName eq`: "!", `members[value eq "x"`: "!",
+}
+
+func TestGroupFilterMatrix(t *testing.T) {
+	c := newWorld(t).organization("clinic")
+	ids := map[string]string{"ada": c.create("/Users", person("ada", "")), "bob": c.create("/Users", person("bob", ""))}
+	named := func(name, external string, members ...string) string {
+		return strings.Replace(team(name, members...), `"members"`, fmt.Sprintf(`"externalId":%q,"members"`, external), 1)
+	}
+	ids["b"] = c.create("/Groups", named("beta", "x-1", ids["bob"]))
+	ids["a"] = c.create("/Groups", named("alpha", "X-1", ids["ada"], ids["b"]))
+	c.create("/Groups", team("gamma"))
+	for text, want := range groupMatches {
+		for name, id := range ids {
+			text = strings.ReplaceAll(text, "{"+name+"}", id)
+		}
+		for _, query := range []string{text, "not (not (" + text + "))"} {
+			l := c.list("/Groups", url.Values{"filter": {query}, "excludedAttributes": {"members"}, "sortBy": {"displayName"}})
+			got := ""
+			for _, name := range l.names() {
+				got += name[:1]
+			}
+			if l.ScimType == "invalidFilter" {
+				got = "!"
+			}
+			if got = strings.Replace(got, "g", "c", 1); got != want || got != "!" && *l.TotalResults != len(want) {
+				t.Errorf("%s finds %q, want %q (%s)", query, got, want, l.Detail)
+			}
+		}
+	}
+}
+
+// TestCostOfMembersCounts: a filter that asks something of every member looks at them, and
+// so is a long walk however few the groups are.
+func TestCostOfMembersCounts(t *testing.T) {
+	w := newWorld(t)
+	c := w.organization("large")
+	c.fill(w, 2_500)
+	var all []string
+	for _, r := range c.list("/Users", url.Values{"count": {"1000"}, "attributes": {"id"}}).Resources {
+		all = append(all, r["id"].(string))
+	}
+	for i := range 3 {
+		c.create("/Groups", team(fmt.Sprint("g", i), all...))
+	}
+	for range 3 {
+		if l := c.list("/Groups", url.Values{"filter": {`members.type eq "Group"`}}); *l.TotalResults != 0 {
+			t.Errorf("%v", l.names())
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -287,6 +288,10 @@ func acceptsJSON(header []string) bool {
 	return !readable
 }
 
+// byteOrderMark stands before what some frameworks write as UTF-8; a parser may pass over
+// it (RFC 8259 section 8.1).
+const byteOrderMark = "\ufeff"
+
 // body reads no more than limit bytes, before anything looks at them.
 func (r *request) body(limit int64) ([]byte, error) {
 	w := r.w
@@ -297,6 +302,7 @@ func (r *request) body(limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, &unread{err}
 	}
+	b = bytes.TrimPrefix(b, []byte(byteOrderMark))
 	if !utf8.Valid(b) {
 		return nil, &patch.Error{ScimType: patch.InvalidSyntax, Detail: "the body is not UTF-8"}
 	}

@@ -20,6 +20,8 @@ var strict = map[string][]step{
 		{"POST", "/Users", `{"userName":"m2"}`, "Content-Type: text/plain", 415, `"status":"415"`, ""},
 		{"POST", "/Users", `{"userName":"m3"}`, "Content-Type: application/x-www-form-urlencoded", 415, "", ""},
 		{"PATCH", "/Users/%s", `[]`, "Content-Type: application/json-patch+json", 415, "", ""},
+		{"POST", "/Users", "\ufeff" + `{"userName":"m0"}`, "", 201, "m0", ""},
+		{"POST", "/Users", "\xff" + `{"userName":"m0"}`, "", 400, "invalidSyntax", ""},
 		{"POST", "/Users", `{"userName":"m4"}`, "Content-Type: application/scim+json; charset=iso-8859-1", 415, "", ""},
 		{"POST", "/Users/.search", searched(`"count":1`), "Content-Type: text/xml", 415, "", ""},
 		{"POST", "/Bulk", bulked(`"Operations":[]`), "Content-Type: text/xml", 415, "", ""},
