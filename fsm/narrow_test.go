@@ -69,6 +69,39 @@ func TestFurtherAddressesNarrowDown(t *testing.T) {
 	check("dan@x.example", false, "")
 }
 
+// TestAddressesPerUserMax: who has more addresses than have rows is found by each, and
+// nobody else is by looking at more.
+func TestAddressesPerUserMax(t *testing.T) {
+	w := newWard(t)
+	for i, n := range []int{state.AddressesPerUserMax + 1, state.AddressesPerUserMax + 2, 2} { // the first is the record's
+		var list []string
+		for k := range n {
+			list = append(list, fmt.Sprintf(`{"value":"%d-%d@x.example"}`, i, k))
+		}
+		if i == 2 { // longer than an address
+			list[1] = `{"value":"` + strings.Repeat("a", directory.IdentifierMax+1) + `"}`
+		}
+		w.must(&fsm.CreateUser{User: directory.User{ID: id[directory.UserID](i), UserName: fmt.Sprint("u", i), Email: fmt.Sprintf("%d-0@x.example", i), Active: true,
+			Attributes: []byte(`{"emails":[` + strings.Join(list, ",") + `]}`)}})
+	}
+	for text, want := range map[string]string{
+		fmt.Sprintf("0-%d@x.example", state.AddressesPerUserMax):   "u0 u1 u2",
+		fmt.Sprintf("1-%d@x.example", state.AddressesPerUserMax+1): "u1 u2",
+		strings.Repeat("a", directory.IdentifierMax+1):             "u1 u2",
+		"nobody@x.example": "u1 u2",
+	} {
+		if got := namesOfIDs(w.view(), w.view().UsersByAddress(text, false)); got != want {
+			t.Errorf("%.40q: %q, want %q", text, got, want)
+		}
+	}
+	for i := range 3 {
+		w.must(&fsm.UpdateUser{User: directory.User{ID: id[directory.UserID](i), UserName: fmt.Sprint("u", i), Active: true}})
+	}
+	if got := namesOfIDs(w.view(), w.view().UsersByAddress("nobody@x.example", false)); got != "" {
+		t.Errorf("without addresses: %q", got)
+	}
+}
+
 // TestNarrowingLosesNobody: for random names and questions everybody for whom a text is a
 // name, or begins one, is among those whom the indexes give.
 func TestNarrowingLosesNobody(t *testing.T) {

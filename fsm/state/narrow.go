@@ -34,6 +34,7 @@ func (r *rows) UsersByAddress(text string, begins bool) (ids []directory.UserID)
 	for _, table := range []byte{derivedUserName, derivedUserEmail, derivedUserAddress} {
 		r.eachOf(table, folded, begins, func(id directory.UserID) { ids = append(ids, id) })
 	}
+	r.eachNamed(derivedManyAddresses, "", func(id directory.UserID) { ids = append(ids, id) })
 	return ids
 }
 
@@ -66,33 +67,40 @@ func (r *rows) eachOf(table byte, text string, begins bool, yield func(directory
 	}
 }
 
-// furtherAddresses are the folded e-mail addresses in the attributes of a user that is
-// not the one in the record: a provider sends several, and looks for any. Of one
-// address nothing is read, for it is that of the record, or shows as it.
-func furtherAddresses(u *directory.User) (addresses []string) {
+// AddressesPerUserMax bounds the rows of a user's further addresses: providers send two
+// or three, and the attributes have room for thousands. Who has more is looked at
+// whatever address is asked for, and so is who has one longer than any address.
+const AddressesPerUserMax = 16
+
+// furtherAddresses are the folded e-mail addresses in the attributes of a user that are
+// not the one in the record: a provider sends several, and looks for any. Of one address
+// nothing is read, for it is that of the record, or shows as it. There may be more,
+// which are left out.
+func furtherAddresses(u *directory.User) (addresses []string, leftOut bool) {
 	list, several := emailsIn(u.Attributes)
 	if !several {
-		return nil
+		return nil, false
 	}
 	var elements []any
 	if json.Unmarshal(list, &elements) != nil {
-		return nil
+		return nil, false
 	}
 	own := directory.Fold(u.Email)
-	add := func(v any) {
-		text, _ := v.(string)
-		if text = directory.Fold(text); text != "" && text != own && !slices.Contains(addresses, text) {
-			addresses = append(addresses, text)
-		}
-	}
 	for _, element := range elements {
 		if object, ok := element.(map[string]any); ok {
-			add(object["value"])
-		} else {
-			add(element)
+			element = object["value"]
+		}
+		text, _ := element.(string)
+		text = directory.Fold(text)
+		switch {
+		case text == "" || text == own || slices.Contains(addresses, text):
+		case len(addresses) < AddressesPerUserMax && len(text) <= directory.IdentifierMax:
+			addresses = append(addresses, text)
+		default:
+			leftOut = true
 		}
 	}
-	return addresses
+	return addresses, leftOut
 }
 
 // emailsIn cuts the list of e-mail addresses out of the JSON of a user's

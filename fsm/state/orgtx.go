@@ -198,14 +198,18 @@ func userKeys(u *directory.User) (keys []string) {
 	if email != "" && email != name {
 		keys = append(keys, textIDKey(derivedUserEmail, email, u.ID))
 	}
-	for _, address := range furtherAddresses(u) {
+	addresses, more := furtherAddresses(u)
+	for _, address := range addresses {
 		keys = append(keys, textIDKey(derivedUserAddress, address, u.ID))
 	}
-	words, leftOut := wordsOf(u)
+	if more {
+		keys = append(keys, idKey(derivedManyAddresses, u.ID))
+	}
+	words, more := wordsOf(u)
 	for _, word := range words {
 		keys = append(keys, textIDKey(derivedUserWord, word, u.ID))
 	}
-	if leftOut {
+	if more {
 		keys = append(keys, idKey(derivedManyWords, u.ID))
 	}
 	return keys

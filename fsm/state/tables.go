@@ -35,27 +35,28 @@ const (
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
 	tableRecoveryKey  = 'b' // instance: → RecoveryKey, at most one row
 
-	derivedUserName    = 'U' // folded user name → UserID
-	derivedUserExtern  = 'X' // external id, UserID → nothing
-	derivedUserEmail   = 'E' // folded e-mail unless it is the user name, UserID → nothing
-	derivedUserAddress = 'B' // folded e-mail in the attributes unless it is the user's own, UserID → nothing
-	derivedUserWord    = 'W' // folded word of a name, UserID → nothing
-	derivedManyWords   = 'M' // UserID → nothing: has more words than have rows
-	derivedGroupName   = 'G' // folded name → GroupID, the lowest that has it
-	derivedGroupNamed  = 'H' // folded name, GroupID → nothing: the others that have it
-	derivedGroupExtern = 'Y' // external id, GroupID → nothing
-	derivedRoleName    = 'R' // folded name → RoleID
-	derivedAssignment  = 'A' // RoleID, holder kind, holder id → AssignmentID
-	derivedUserSession = 'S' // UserID SessionID → nothing
-	derivedServiceName = 'V' // folded name → ServiceID
-	derivedPolicyRole  = 'P' // folded name of a role that a route policy asks for, ServiceID → nothing
-	derivedRequestAge  = 'Q' // Index Ordinal → RequestID
-	derivedOwned       = 'O' // owner's UserID, service account's UserID → nothing
-	derivedSent        = 'N' // ConnectionID, table → how many users or groups it has sent
-	derivedUserAPIKey  = 'K' // UserID APIKeyID → nothing
-	derivedExpiry      = 'T' // Time, kind of grant, id → nothing
-	derivedSlug        = 'L' // instance: slug → OrgID
-	derivedDomain      = 'D' // instance: proved domain → OrgID
+	derivedUserName      = 'U' // folded user name → UserID
+	derivedUserExtern    = 'X' // external id, UserID → nothing
+	derivedUserEmail     = 'E' // folded e-mail unless it is the user name, UserID → nothing
+	derivedUserAddress   = 'B' // folded e-mail in the attributes unless it is the user's own, UserID → nothing
+	derivedUserWord      = 'W' // folded word of a name, UserID → nothing
+	derivedManyAddresses = 'C' // UserID → nothing: has more addresses than have rows
+	derivedManyWords     = 'M' // UserID → nothing: has more words than have rows
+	derivedGroupName     = 'G' // folded name → GroupID, the lowest that has it
+	derivedGroupNamed    = 'H' // folded name, GroupID → nothing: the others that have it
+	derivedGroupExtern   = 'Y' // external id, GroupID → nothing
+	derivedRoleName      = 'R' // folded name → RoleID
+	derivedAssignment    = 'A' // RoleID, holder kind, holder id → AssignmentID
+	derivedUserSession   = 'S' // UserID SessionID → nothing
+	derivedServiceName   = 'V' // folded name → ServiceID
+	derivedPolicyRole    = 'P' // folded name of a role that a route policy asks for, ServiceID → nothing
+	derivedRequestAge    = 'Q' // Index Ordinal → RequestID
+	derivedOwned         = 'O' // owner's UserID, service account's UserID → nothing
+	derivedSent          = 'N' // ConnectionID, table → how many users or groups it has sent
+	derivedUserAPIKey    = 'K' // UserID APIKeyID → nothing
+	derivedExpiry        = 'T' // Time, kind of grant, id → nothing
+	derivedSlug          = 'L' // instance: slug → OrgID
+	derivedDomain        = 'D' // instance: proved domain → OrgID
 )
 
 // tables is the number of distinct table bytes; counts are kept per byte.
