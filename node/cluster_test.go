@@ -188,3 +188,27 @@ func TestWithoutQuorum(t *testing.T) {
 	c.Do(0, http.MethodGet, "/api/v1/users?org_id="+org.ID, "", nil)
 	c.Do(0, http.MethodGet, "/o/memorial/.well-known/jwks.json", "", nil)
 }
+
+// TestNewestMissesNothing: a read that asks for the newest needs no index of the write,
+// from whichever node, and has no answer where none can be known.
+func TestNewestMissesNothing(t *testing.T) {
+	c := nodetest.Start(t)
+	org := organization(c, "memorial")
+	var user object
+	c.Do(0, http.MethodPost, "/api/v1/users", userBody(org, "alice"), &user)
+	for i := range 40 {
+		title := fmt.Sprintf("title %d", i)
+		c.Do(i%nodetest.Size, http.MethodPatch, "/api/v1/users/"+user.ID, fmt.Sprintf(`{"title":%q}`, title), nil)
+		var read struct{ Title string }
+		reader := (i + 1 + i/nodetest.Size%2) % nodetest.Size
+		if c.Do(reader, http.MethodGet, "/api/v1/users/"+user.ID, "", &read, "X-Authfi-Index", "newest"); read.Title != title {
+			t.Fatalf("node-%d reads %q after %q was acknowledged", reader+1, read.Title, title)
+		}
+	}
+	c.Stop(1)
+	c.Stop(2)
+	if answer := c.Call(0, http.MethodGet, "/api/v1/users/"+user.ID, "", "X-Authfi-Index", "newest"); answer.Status != http.StatusServiceUnavailable {
+		t.Errorf("without a quorum the newest is %d %s", answer.Status, answer.Body)
+	}
+	c.Do(0, http.MethodGet, "/api/v1/users/"+user.ID, "", nil) // what the node has is there
+}

@@ -23,6 +23,10 @@ const (
 	headerETag        = "ETag"
 )
 
+// indexNewest, in the place of an index, asks for an answer that misses no write that
+// was acknowledged before, by whatever node, to whomever.
+const indexNewest = "newest"
+
 // freshMax bounds how long a request waits for this node to catch up.
 const freshMax = 5 * time.Second
 
@@ -67,10 +71,14 @@ func (a *api) begin(ctx context.Context) (*call, error) {
 		return nil, directory.Denied("the procedure is not open to anybody")
 	}
 	c := &call{exchange: asked, api: a, ctx: ctx, caller: caller, op: op}
-	if text := asked.request.Get(headerIndex); text != "" {
+	switch text := asked.request.Get(headerIndex); text {
+	case "":
+	case indexNewest:
+		c.fresh.Linearizable = true
+	default:
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return nil, directory.Invalid(headerIndex, "must be an index")
+			return nil, directory.Invalid(headerIndex, "must be an index, or newest")
 		}
 		c.fresh.AtLeast = directory.Index(index)
 	}

@@ -102,7 +102,7 @@ func components(schemas object) object {
 			},
 		},
 		"parameters": object{
-			"AtLeastIndex": header("X-Authfi-Index", "Answer from a state at least this new, as a former answer named it.", "^[0-9]+$"),
+			"AtLeastIndex": header("X-Authfi-Index", "Answer from a state at least this new, as a former answer named it; newest asks the cluster, and misses no write that was acknowledged before.", "^([0-9]+|newest)$"),
 			"IfMatch":      header("If-Match", "Change the object only if this is its ETag.", `^(\*|"[0-9]+")$`),
 			"IdempotencyKey": object{
 				"name": "Idempotency-Key", "in": "header",
