@@ -98,9 +98,13 @@ var arrows = map[string][]string{
 	"archive": {"bpf/policy", "directory"},
 	"proto":   {},
 	// bench measures parts alone, too: the index, the filter parser, the verdict.
-	"bench": {"bench/dataset", "api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
+	"bench": {"bench/chaos", "bench/dataset", "api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
 
 	"bench/dataset": {},
+	// The fault runs drive the program as processes, over the public API.
+	"bench/chaos":          {"bench/chaos/volatile", "bench/history"},
+	"bench/chaos/volatile": {},
+	"bench/history":        {},
 
 	// The SDK is a client of the public API and nothing else, its tests' issuer too.
 	"sdk/go":          {},
@@ -138,6 +142,8 @@ var guests = map[string][]string{
 	"github.com/goccy/go-yaml":            {"node"},
 	"github.com/coreos/go-systemd/v22":    {"cmd/authfi"},
 	"github.com/itchyny/gojq":             {"cli"},
+	"github.com/hanwen/go-fuse/v2":        {"bench/chaos/volatile"},
+	"github.com/anishathalye/porcupine":   {"bench/history"},
 
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/openapi/openapitest"},
 }
