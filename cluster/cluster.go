@@ -46,9 +46,13 @@ type Config struct {
 	Bootstrap bool // this node begins the cluster; ignored once there is a log
 	Logger    *slog.Logger
 
-	// WriteAllowed refuses proposals with ErrReadOnly, before they are made,
-	// while it returns an error; nil means always.
+	// WriteAllowed refuses proposals with ErrReadOnly, before they are made, while it
+	// returns an error at the leader; a leader then hands over to a node where it
+	// does not. nil means always.
 	WriteAllowed func() error
+	// LogAllowed keeps the log from growing while it returns an error: this node
+	// falls behind. nil means always.
+	LogAllowed func() error
 	// AdmitJoin redeems a join token through the log; nil refuses every join.
 	AdmitJoin func(ctx context.Context, tokenID string, secret []byte, nodeID string) error
 	// Secrets are bytes of the layer above that a joining node receives.
@@ -105,6 +109,7 @@ func Open(cfg Config) (*Cluster, error) {
 	c.running.Go(c.proposer.run)
 	c.running.Go(c.reader.run)
 	c.running.Go(c.lead)
+	c.running.Go(c.yield)
 	return c, nil
 }
 
@@ -119,7 +124,7 @@ func (c *Cluster) openRaft() error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	c.store = bolt
-	stalled := &stallGuard{LogStore: chunkedLog{bolt}}
+	stalled := &stallGuard{LogStore: boundedLog{chunkedLog{bolt}, c.cfg.LogAllowed}}
 	cached, err := raft.NewLogCache(logCache, stalled)
 	if err != nil {
 		return err

@@ -44,9 +44,6 @@ func (c *Cluster) Propose(ctx context.Context, command []byte) (Position, any, e
 	if len(command) > commandMax {
 		return Position{}, nil, ErrOverloaded
 	}
-	if c.cfg.WriteAllowed != nil && c.cfg.WriteAllowed() != nil {
-		return Position{}, nil, ErrReadOnly
-	}
 	var id proposalID
 	if _, err := rand.Read(id[:]); err != nil {
 		return Position{}, nil, err
@@ -170,6 +167,9 @@ func (p *proposer) send(batch []queued) {
 // commit appends an entry at the leader, here or there.
 func (c *Cluster) commit(entry []byte) error {
 	if c.IsLeader() {
+		if err := c.writable(); err != nil {
+			return err
+		}
 		_, err := c.append(entry)
 		return err
 	}
@@ -233,8 +233,8 @@ func (c *Cluster) serveAppend(_ context.Context, from string, entry []byte) ([]b
 	if _, err := decodeEntry(entry); err != nil {
 		return nil, err
 	}
-	if c.cfg.WriteAllowed != nil && c.cfg.WriteAllowed() != nil {
-		return nil, ErrReadOnly // the log that must take it first is this node's
+	if err := c.writable(); err != nil {
+		return nil, err // the log that must take it first is this node's
 	}
 	at, err := c.append(entry)
 	if err != nil {

@@ -59,6 +59,7 @@ func (c *Cluster) handlePeers() {
 	c.Handle(methodAppend, c.serveAppend)
 	c.Handle(methodReadIndex, c.serveReadIndex)
 	c.Handle(methodAddVoter, c.serveAddVoter)
+	c.Handle(methodSpace, c.serveSpace)
 	c.handleLeaving()
 }
 

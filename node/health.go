@@ -4,26 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 )
-
-// diskReserve is the free space below which a node proposes nothing: the
-// storage engine maps its files, and a full disk would kill the process before
-// it could refuse. Writes resume by themselves when space returns.
-const diskReserve = 256 << 20
-
-// diskSpace refuses writes while the data directory is short of space.
-func (n *Node) diskSpace() error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(n.cfg.Dir, &fs); err != nil {
-		return fmt.Errorf("free space of the data directory: %w", err)
-	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < diskReserve {
-		return fmt.Errorf("%d MiB left on the disk", free>>20)
-	}
-	return nil
-}
 
 // readyWait bounds how long readiness may take to prove.
 const readyWait = 2 * time.Second

@@ -106,6 +106,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	n.openGate()
 	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
 	n.background.Go(func() { n.watchRemoved(background) })
+	n.background.Go(func() { n.watchSpace(background) })
 	if err = n.openServer(background); err != nil {
 		return n, err
 	}
@@ -137,9 +138,9 @@ func (n *Node) openCluster() error {
 	n.cluster, err = cluster.Open(cluster.Config{
 		NodeID: n.cfg.NodeID, Dir: n.cfg.Dir, Listen: n.cfg.Peer, Identity: n.identity,
 		Machine: r, Bootstrap: n.cfg.First != nil, Logger: n.log,
-		WriteAllowed: n.diskSpace,
-		AdmitJoin:    n.admitJoin,
-		Secrets:      n.ring.Secret,
+		WriteAllowed: n.mayPropose, LogAllowed: n.mayGrow,
+		AdmitJoin: n.admitJoin,
+		Secrets:   n.ring.Secret,
 	})
 	return err
 }
