@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 )
 
 type benchmark struct {
@@ -28,6 +30,10 @@ var benchmarks = []benchmark{
 	{"scim", scim},
 }
 
+// tried are run by their name alone: they try the product with faults, for as long as
+// they are told.
+var tried = []benchmark{{"chaos", chaosRun}}
+
 // Users of the directories that are measured. The metrics' names say so.
 const (
 	people = 100_000
@@ -36,12 +42,21 @@ const (
 
 type sizes struct{ people, many int }
 
+// trial is what the fault runs are told.
+type trial struct {
+	last time.Duration
+	seed uint64
+	only string
+}
+
 // bench is one benchmark under way.
 type bench struct {
 	sizes
 	program string // the authfi binary that is measured
 	dir     string // scratch, removed at the end
 	report  *report
+	faults  trial
+	failed  error // what was found and must not be; the report is written all the same
 }
 
 func main() {
@@ -50,46 +65,51 @@ func main() {
 	size := sizes{}
 	flag.IntVar(&size.people, "people", people, "users of most benchmarks; another number is for trying them and writes no report")
 	flag.IntVar(&size.many, "many", many, "users of what is measured at scale; the same")
+	var faults trial
+	flag.DurationVar(&faults.last, "for", 10*time.Minute, "how long the fault runs last")
+	flag.Uint64Var(&faults.seed, "seed", uint64(time.Now().UnixNano()), "of the faults; that of another run repeats its schedule")
+	flag.StringVar(&faults.only, "only", "", "faults whose names contain this")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *name, *out, size); err != nil {
+	if err := run(ctx, *name, *out, size, faults); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, name, out string, size sizes) error {
+func run(ctx context.Context, name, out string, size sizes, faults trial) error {
 	chosen := benchmarks
 	if name != "" {
-		i := slices.IndexFunc(benchmarks, func(b benchmark) bool { return b.name == name })
+		all := slices.Concat(benchmarks, tried)
+		i := slices.IndexFunc(all, func(b benchmark) bool { return b.name == name })
 		if i < 0 {
 			return fmt.Errorf("there is no benchmark %q", name)
 		}
-		chosen = benchmarks[i : i+1]
+		chosen = all[i : i+1]
 	}
 	for _, b := range chosen {
-		if err := b.measure(ctx, out, size); err != nil {
+		if err := b.measure(ctx, out, size, faults); err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
 	}
 	return nil
 }
 
-func (b benchmark) measure(ctx context.Context, out string, size sizes) error {
+func (b benchmark) measure(ctx context.Context, out string, size sizes, faults trial) error {
 	dir, err := os.MkdirTemp("", "authfi-bench-")
 	if err != nil {
 		return err
 	}
-	if err := b.measureIn(ctx, dir, out, size); err != nil {
+	if err := b.measureIn(ctx, dir, out, size, faults); err != nil {
 		return fmt.Errorf("%w (logs in %s)", err, dir)
 	}
 	return os.RemoveAll(dir)
 }
 
 // measureIn uses a directory for the program, the data and the logs.
-func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes) error {
+func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes, faults trial) error {
 	program := filepath.Join(dir, "authfi")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./cmd/authfi")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -100,12 +120,13 @@ func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes) e
 	if err != nil {
 		return err
 	}
-	if err := b.run(ctx, &bench{program: program, dir: dir, report: report, sizes: size}); err != nil {
+	work := &bench{program: program, dir: dir, report: report, sizes: size, faults: faults}
+	if err := b.run(ctx, work); err != nil {
 		return err
 	}
 	if size != (sizes{people, many}) {
 		fmt.Printf("%s: no report is written of %d and %d users\n", b.name, size.people, size.many)
 		return nil
 	}
-	return report.write(out)
+	return errors.Join(report.write(out), work.failed)
 }
