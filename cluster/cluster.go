@@ -57,6 +57,21 @@ type Config struct {
 	AdmitJoin func(ctx context.Context, tokenID string, secret []byte, nodeID string) error
 	// Secrets are bytes of the layer above that a joining node receives.
 	Secrets func() []byte
+
+	// Network carries what nodes say to each other; nil is TCP.
+	Network Network
+	// Log keeps the log; nil is a file in Dir.
+	Log LogStore
+	// Trailing is how many entries below a snapshot stay in the log, for nodes that are
+	// a little behind; 0 is as many as a node of the product keeps.
+	Trailing uint64
+}
+
+// LogStore is where a log is kept: what it has answered for is durable.
+type LogStore interface {
+	raft.LogStore
+	raft.StableStore
+	Close() error
 }
 
 // Cluster is this node's part. Run serves it; Close may be called twice.
@@ -67,7 +82,7 @@ type Cluster struct {
 	// transport is raft's own way to the others.
 	transport raft.Transport
 	adapter   *adapter
-	store     *raftboltdb.BoltStore
+	store     LogStore
 	peers     *peers
 	proposer  *proposer
 	reader    *reader
@@ -84,6 +99,9 @@ type Cluster struct {
 func Open(cfg Config) (*Cluster, error) {
 	if cfg.Advertise == "" {
 		cfg.Advertise = cfg.Listen
+	}
+	if cfg.Network == nil {
+		cfg.Network = TCP{}
 	}
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("raft directory: %w", err)
@@ -114,17 +132,12 @@ func Open(cfg Config) (*Cluster, error) {
 }
 
 func (c *Cluster) openRaft() error {
-	bolt, err := raftboltdb.New(raftboltdb.Options{
-		Path:                    filepath.Join(c.cfg.Dir, "raft", "log.db"),
-		NoSync:                  false,
-		BoltOptions:             &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: boltTimeout},
-		MsgpackUseNewTimeFormat: true,
-	})
+	store, err := c.openLog()
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	c.store = bolt
-	stalled := &stallGuard{LogStore: boundedLog{chunkedLog{bolt}, c.cfg.LogAllowed}}
+	c.store = store
+	stalled := newStallGuard(boundedLog{chunkedLog{store}, c.cfg.LogAllowed})
 	cached, err := raft.NewLogCache(logCache, stalled)
 	if err != nil {
 		return err
@@ -156,16 +169,28 @@ func (c *Cluster) openRaft() error {
 	if err != nil {
 		return err
 	}
-	if err := c.bootstrap(config, cached, bolt, snapshots, transport); err != nil {
+	if err := c.bootstrap(config, cached, store, snapshots, transport); err != nil {
 		return err
 	}
-	if c.raft, err = raft.NewRaft(config, c.adapter, cached, bolt, snapshots, transport); err != nil {
+	if c.raft, err = raft.NewRaft(config, c.adapter, cached, store, snapshots, transport); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	if members := c.raft.GetConfiguration(); members.Error() == nil && len(members.Configuration().Servers) > 0 {
 		c.rememberMembers(members.Configuration())
 	}
 	return nil
+}
+
+func (c *Cluster) openLog() (LogStore, error) {
+	if c.cfg.Log != nil {
+		return c.cfg.Log, nil
+	}
+	return raftboltdb.New(raftboltdb.Options{
+		Path:                    filepath.Join(c.cfg.Dir, "raft", "log.db"),
+		NoSync:                  false,
+		BoltOptions:             &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: boltTimeout},
+		MsgpackUseNewTimeFormat: true,
+	})
 }
 
 func (c *Cluster) raftConfig(snapshots raft.SnapshotStore, hl hclog.Logger) (*raft.Config, error) {
@@ -176,6 +201,9 @@ func (c *Cluster) raftConfig(snapshots raft.SnapshotStore, hl hclog.Logger) (*ra
 	config.MaxAppendEntries, config.BatchApplyCh = appendEntriesMax, true
 	config.SnapshotInterval, config.SnapshotThreshold = snapshotInterval, snapshotThreshold
 	config.TrailingLogs = trailingLogs
+	if c.cfg.Trailing > 0 {
+		config.TrailingLogs = c.cfg.Trailing
+	}
 	config.NoLegacyTelemetry = true
 	config.Logger = hl
 	newest, err := newestSnapshot(snapshots)

@@ -46,6 +46,11 @@ type joinAnswer struct {
 // identity under dir. Nothing secret is sent before the other side has proved
 // that it holds a certificate of the CA that the token pins.
 func Join(ctx context.Context, dir, nodeID, advertise, address, token string) (*Identity, []byte, error) {
+	return JoinThrough(ctx, TCP{}, dir, nodeID, advertise, address, token)
+}
+
+// JoinThrough is Join over a network of one's own.
+func JoinThrough(ctx context.Context, network Network, dir, nodeID, advertise, address, token string) (*Identity, []byte, error) {
 	t, err := ParseJoinToken(token)
 	if err != nil {
 		return nil, nil, err
@@ -62,7 +67,7 @@ func Join(ctx context.Context, dir, nodeID, advertise, address, token string) (*
 	if err != nil {
 		return nil, nil, fmt.Errorf("address of this node: %w", err)
 	}
-	answer, err := askJoin(ctx, address, t, joinRequest{
+	answer, err := askJoin(ctx, network, address, t, joinRequest{
 		TokenID: t.ID, Secret: t.Secret, NodeID: nodeID, Address: advertise, Hosts: []string{host}, Key: public,
 	})
 	if err != nil {
@@ -75,21 +80,23 @@ func Join(ctx context.Context, dir, nodeID, advertise, address, token string) (*
 	return id, answer.Secrets, id.save(filepath.Join(dir, "pki"))
 }
 
-func askJoin(ctx context.Context, address string, t JoinToken, request joinRequest) (joinAnswer, error) {
-	dialer := tls.Dialer{Config: &tls.Config{
+func askJoin(ctx context.Context, network Network, address string, t JoinToken, request joinRequest) (joinAnswer, error) {
+	deadline := time.Now().Add(joinTimeout)
+	if sooner, ok := ctx.Deadline(); ok && sooner.Before(deadline) {
+		deadline = sooner
+	}
+	conn, err := dialTLS(network, address, time.Until(deadline), &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{protocolJoin},
 		InsecureSkipVerify: true, // the pin below takes the place of a known CA
 		VerifyConnection:   t.verify,
-	}}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	conn, err := dialer.DialContext(ctx, "tcp", address)
+	})
 	if err != nil {
 		return joinAnswer{}, fmt.Errorf("connect to %s: %w", address, err)
 	}
 	defer conn.Close()
-	deadline, _ := ctx.Deadline()
 	conn.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })
+	defer stop()
 	body, err := json.Marshal(request)
 	if err != nil {
 		return joinAnswer{}, err

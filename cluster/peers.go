@@ -29,8 +29,26 @@ const (
 	peerConnsMax     = 1024
 )
 
+// Network carries what nodes say to each other.
+type Network interface {
+	Listen(address string) (net.Listener, error)
+	Dial(address string, timeout time.Duration) (net.Conn, error)
+}
+
+// TCP is the network of the product.
+type TCP struct{}
+
+// Listen implements Network.
+func (TCP) Listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+
+// Dial implements Network.
+func (TCP) Dial(address string, timeout time.Duration) (net.Conn, error) {
+	return net.DialTimeout("tcp", address, timeout)
+}
+
 // peers is the peer port of a node.
 type peers struct {
+	network  Network
 	identity *Identity
 	log      *slog.Logger
 	listener net.Listener
@@ -46,12 +64,12 @@ type peers struct {
 }
 
 func listen(cfg Config, log *slog.Logger) (*peers, error) {
-	listener, err := net.Listen("tcp", cfg.Listen)
+	listener, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for peers: %w", err)
 	}
 	p := &peers{
-		identity: cfg.Identity, log: log, listener: listener,
+		network: cfg.Network, identity: cfg.Identity, log: log, listener: listener,
 		slots: make(chan struct{}, peerConnsMax), open: map[net.Conn]bool{},
 	}
 	p.stream = &stream{peers: p, address: advertised(cfg.Advertise), accepted: make(chan net.Conn), done: make(chan struct{})}
@@ -178,7 +196,24 @@ func (p *peers) dial(address, nodeID, protocol string, timeout time.Duration) (n
 		config.InsecureSkipVerify = true
 		config.VerifyConnection = p.verifyNode
 	}
-	return tls.DialWithDialer(&net.Dialer{Timeout: timeout}, "tcp", address, config)
+	return dialTLS(p.network, address, timeout, config)
+}
+
+// dialTLS bounds connection and handshake together.
+func dialTLS(network Network, address string, timeout time.Duration, config *tls.Config) (net.Conn, error) {
+	deadline := time.Now().Add(timeout)
+	raw, err := network.Dial(address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, config)
+	raw.SetDeadline(deadline)
+	if err := conn.Handshake(); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	raw.SetDeadline(time.Time{})
+	return conn, nil
 }
 
 // verifyNode accepts any node of this cluster, and nobody else.

@@ -64,7 +64,7 @@ func TestFullLeaderHandsOver(t *testing.T) {
 	nodes := trio(t)
 	old := leaderOf(t, nodes)
 	nodes[old].full.Store(true)
-	if err := nodes[old].Cluster.append(encodeEntry([]proposal{{command: []byte("refused by the log")}})); !errors.Is(err, ErrUnknownOutcome) {
+	if _, err := nodes[old].Cluster.append(encodeEntry([]proposal{{command: []byte("refused by the log")}})); !errors.Is(err, ErrUnknownOutcome) {
 		t.Errorf("a log that may not grow: %v", err)
 	}
 	until(t, func() bool { return !nodes[old].IsLeader() && leaderOf(t, nodes) != old })

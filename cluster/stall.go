@@ -20,22 +20,25 @@ var errStalled = errors.New("cluster: own log has not answered for too long")
 // stallGuard remembers when the write that is under way began.
 type stallGuard struct {
 	raft.LogStore
-	since atomic.Int64 // nanoseconds since start, 0 when idle
+	began time.Time    // of the guard
+	since atomic.Int64 // nanoseconds since then, 0 when idle
 }
 
-var started = time.Now()
+func newStallGuard(log raft.LogStore) *stallGuard {
+	return &stallGuard{LogStore: log, began: time.Now()}
+}
 
 func (g *stallGuard) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
 
 func (g *stallGuard) StoreLogs(logs []*raft.Log) error {
-	g.since.Store(max(1, int64(time.Since(started))))
+	g.since.Store(max(1, int64(time.Since(g.began))))
 	defer g.since.Store(0)
 	return g.LogStore.StoreLogs(logs)
 }
 
 func (g *stallGuard) stalled() bool {
 	since := g.since.Load()
-	return since != 0 && time.Since(started)-time.Duration(since) > stallMax
+	return since != 0 && time.Since(g.began)-time.Duration(since) > stallMax
 }
 
 // guardedTransport sends nothing as a leader while the own disk hangs.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/authfi/authfi/bpf"
@@ -48,7 +47,7 @@ const (
 	syncBearable = 200 * time.Millisecond
 	// expiryWanted is less than a certificate that is renewed ever has left.
 	expiryWanted = 8 * 24 * time.Hour
-	spaceWanted  = 4 * diskReserve
+	spaceWanted  = 4 * spaceReserve
 )
 
 // Doctor looks at what a node needs from its machine. The node may run meanwhile; it
@@ -124,16 +123,15 @@ func ignoreGone(err error) error {
 }
 
 func spaceFinding(c Config) Finding {
-	var f syscall.Statfs_t
-	if err := syscall.Statfs(c.Dir, &f); err != nil {
-		return failed("disk space", err, "")
+	free, err := freeSpace(c.Dir)
+	if err != nil {
+		return failed("disk space", err, "run as the user of the node")
 	}
-	free := f.Bavail * uint64(f.Bsize)
 	made := Finding{Check: "disk space", State: StateOK, Detail: fmt.Sprintf("%d MiB are free", free>>20)}
 	if free < spaceWanted {
-		made.State, made.Advice = StateWarning, fmt.Sprintf("below %d MiB the node refuses writes", diskReserve>>20)
+		made.State, made.Advice = StateWarning, fmt.Sprintf("below %d MiB the node refuses writes", spaceReserve>>20)
 	}
-	if free < diskReserve {
+	if free < spaceReserve {
 		made.State = StateFailed
 	}
 	return made

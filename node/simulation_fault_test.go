@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/authfi/authfi/fsm/disk"
+)
+
+// faults follow the seed until the context ends.
+func (s *simulation) faults(ctx context.Context) {
+	for {
+		select {
+		case <-time.After(time.Duration(200+s.random.IntN(1500)) * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+		one, other := s.random.IntN(3), 1+s.random.IntN(2)
+		n, m := s.nodes[one], s.nodes[(one+other)%3]
+		last := time.Duration(s.random.ExpFloat64() * float64(1500*time.Millisecond))
+		switch s.random.IntN(9) {
+		case 0: // one way between two
+			s.net.Cut(n.id, m.id)
+			s.pass(last)
+			s.net.Heal()
+		case 1: // one node altogether
+			for _, o := range s.nodes {
+				s.net.Cut(n.id, o.id)
+				s.net.Cut(o.id, n.id)
+			}
+			s.pass(last)
+			s.net.Heal()
+		case 2: // one node is not heard
+			for _, o := range s.nodes {
+				s.net.Cut(n.id, o.id)
+			}
+			s.pass(last)
+			s.net.Heal()
+		case 3:
+			s.net.Break(n.id)
+		case 4:
+			s.crash(n)
+			s.pass(last)
+			s.start(n)
+		case 5: // all at once
+			for _, o := range s.nodes {
+				s.crash(o)
+			}
+			s.pass(last)
+			for _, o := range s.nodes {
+				s.start(o)
+			}
+		case 6: // the copy on disk is lost with the process
+			s.crash(n)
+			n.platter.durable = disk.NewMemory()
+			s.pass(last)
+			s.start(n)
+		case 7:
+			s.hang(ctx)
+		case 8:
+			if c, _, _, up := n.now(); up {
+				snapping, cancel := context.WithTimeout(ctx, time.Second)
+				c.Snapshot(snapping) // there may be nothing to snapshot
+				cancel()
+			}
+		}
+	}
+}
+
+// pass lets time go by.
+func (*simulation) pass(d time.Duration) { <-time.After(d) }
+
+// hang stops the disk of the leader, which then must not lead for long. Without a write
+// there is nothing to notice it by, so it is judged while the clients work.
+func (s *simulation) hang(ctx context.Context) {
+	for _, n := range s.nodes {
+		c, _, _, up := n.now()
+		if !up || !c.IsLeader() {
+			continue
+		}
+		n.log.Hang(true)
+		began := time.Now()
+		for ctx.Err() == nil && !s.succeeded(n) {
+			if time.Since(began) > leadLostMost {
+				s.violated("%s leads on with a disk that hangs", n.id)
+				break
+			}
+			s.pass(20 * time.Millisecond)
+		}
+		n.log.Hang(false)
+		return
+	}
+}
+
+func (s *simulation) succeeded(old *simNode) bool {
+	for _, n := range s.nodes {
+		if c, _, _, up := n.now(); n != old && up && c.IsLeader() {
+			return true
+		}
+	}
+	return false
+}
