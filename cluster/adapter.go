@@ -18,9 +18,9 @@ type outcome struct {
 // adapter drives the machine from raft's log and answers this node's waiters.
 type adapter struct {
 	machine StateMachine
-	// moved is told after each publication, remember of each configuration of
-	// the cluster; both may be nil.
-	moved    func(applied uint64)
+	// moved is told after each publication, and whether members may have changed;
+	// remember of each configuration of the cluster. Both may be nil.
+	moved    func(applied uint64, members bool)
 	remember func(raft.Configuration)
 
 	mu      sync.Mutex
@@ -55,24 +55,26 @@ func (a *adapter) ApplyBatch(logs []*raft.Log) []any {
 	applied := a.machine.Applied()
 	var batches []Batch
 	var entries [][]proposal
+	members := false
 	for _, log := range logs {
 		if log.Index <= applied {
 			continue
 		}
 		a.noteMembers(log)
+		members = members || log.Type == raft.LogConfiguration
 		batch, entry := unpack(log)
 		batches, entries = append(batches, batch), append(entries, entry)
 	}
 	if len(batches) > 0 {
 		a.deliver(batches, entries, a.machine.ApplyBatch(batches))
-		a.announce()
+		a.announce(members)
 	}
 	return make([]any, len(logs))
 }
 
-func (a *adapter) announce() {
+func (a *adapter) announce(members bool) {
 	if a.moved != nil {
-		a.moved(a.machine.Applied())
+		a.moved(a.machine.Applied(), members)
 	}
 }
 
@@ -118,7 +120,7 @@ func (a *adapter) Restore(r io.ReadCloser) error {
 	if err := a.machine.Restore(r); err != nil {
 		return fmt.Errorf("restoring the machine: %w", err)
 	}
-	a.announce()
+	a.announce(false) // the configuration follows the state, and is looked at when somebody comes
 	return nil
 }
 

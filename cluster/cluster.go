@@ -88,6 +88,7 @@ type Cluster struct {
 	reader    *reader
 	applied   *position
 	calls     *calls
+	known     *acquaintances
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -109,8 +110,9 @@ func Open(cfg Config) (*Cluster, error) {
 	c := &Cluster{cfg: cfg, log: cfg.Logger, closing: make(chan struct{})}
 	c.adapter = newAdapter(cfg.Machine)
 	c.applied = newPosition(cfg.Machine.Applied())
-	c.adapter.moved = c.applied.set
+	c.adapter.moved = func(applied uint64, _ bool) { c.applied.set(applied) }
 	c.adapter.remember = c.rememberMembers
+	c.known = loadAcquaintances(cfg.Dir)
 	var err error
 	if c.peers, err = listen(cfg, c.log); err != nil {
 		return nil, err
@@ -119,7 +121,8 @@ func Open(cfg Config) (*Cluster, error) {
 		return nil, errors.Join(err, c.peers.close())
 	}
 	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]net.Conn{}}
-	c.peers.rpc, c.peers.join, c.peers.state = c.calls.serve, c.serveJoin, c.serveState
+	c.peers.rpc, c.peers.join, c.peers.state, c.peers.gone = c.calls.serve, c.serveJoin, c.serveState, c.gone
+	c.adapter.moved = c.moved
 	c.proposer = newProposer(c)
 	c.reader = newReader(c)
 	c.handlePeers()
@@ -129,6 +132,14 @@ func Open(cfg Config) (*Cluster, error) {
 	c.running.Go(c.lead)
 	c.running.Go(c.yield)
 	return c, nil
+}
+
+// moved follows the machine. Who was removed by what it applied is sent away.
+func (c *Cluster) moved(applied uint64, members bool) {
+	c.applied.set(applied)
+	if members {
+		c.expel()
+	}
 }
 
 func (c *Cluster) openRaft() error {

@@ -59,8 +59,11 @@ func (c *Cluster) addServer(ctx context.Context, nodeID, address string) error {
 		return err
 	}
 	for _, m := range c.Members() {
-		if m.ID != nodeID && m.Address == address {
+		switch {
+		case m.ID != nodeID && m.Address == address:
 			return fmt.Errorf("address %s belongs to %s", address, m.ID)
+		case m.ID == nodeID && (m.Voter || m.Address != address):
+			return fmt.Errorf("%s is a member already: take it out first, with authfi leave there or authfi members remove", nodeID)
 		}
 	}
 	return c.raft.AddNonvoter(raft.ServerID(nodeID), raft.ServerAddress(address), 0, rpcTimeout).Error()
@@ -83,10 +86,14 @@ func (c *Cluster) addServerSoon(ctx context.Context, nodeID, address string) err
 }
 
 // promote gives the newcomer its vote once it has applied what the leader had
-// when it asked. The newcomer itself asks, from its Run.
+// when it asked. The newcomer itself asks, from its Run. Only a member is given one:
+// who was removed must not come back by its own word.
 func (c *Cluster) promote(nodeID, address string) error {
 	if !c.IsLeader() {
 		return ErrNoLeader
+	}
+	if now, ok := c.address(nodeID); !ok || now != address {
+		return fmt.Errorf("%s at %s is no member", nodeID, address)
 	}
 	return c.raft.AddVoter(raft.ServerID(nodeID), raft.ServerAddress(address), 0, rpcTimeout).Error()
 }

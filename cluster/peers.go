@@ -56,11 +56,12 @@ type peers struct {
 	slots    chan struct{}
 
 	mu     sync.Mutex
-	open   map[net.Conn]bool // guarded by mu
-	closed bool              // guarded by mu
+	open   map[net.Conn]string // and whose those are that are no calls; guarded by mu
+	closed bool                // guarded by mu
 	rpc    func(from string, conn net.Conn)
 	join   func(conn net.Conn)
 	state  func(conn net.Conn)
+	gone   func(nodeID string) bool // it was removed
 }
 
 func listen(cfg Config, log *slog.Logger) (*peers, error) {
@@ -70,7 +71,7 @@ func listen(cfg Config, log *slog.Logger) (*peers, error) {
 	}
 	p := &peers{
 		network: cfg.Network, identity: cfg.Identity, log: log, listener: listener,
-		slots: make(chan struct{}, peerConnsMax), open: map[net.Conn]bool{},
+		slots: make(chan struct{}, peerConnsMax), open: map[net.Conn]string{},
 	}
 	p.stream = &stream{peers: p, address: advertised(cfg.Advertise), accepted: make(chan net.Conn), done: make(chan struct{})}
 	return p, nil
@@ -118,6 +119,10 @@ func (p *peers) admit(conn *tls.Conn) {
 	case err != nil:
 		p.log.Warn("peer connection refused", "from", conn.RemoteAddr(), "error", err)
 		p.forget(conn)
+	case state.NegotiatedProtocol != protocolRPC && p.gone(from): // calls are looked at one by one
+		p.log.Warn("peer connection refused", "from", conn.RemoteAddr(), "error", errGone(from))
+		p.forget(conn)
+	case state.NegotiatedProtocol != protocolRPC && !p.name(conn, from):
 	case state.NegotiatedProtocol == protocolRaft:
 		p.stream.offer(conn)
 	case state.NegotiatedProtocol == protocolRPC:
@@ -159,7 +164,18 @@ func (p *peers) track(conn net.Conn) bool {
 		conn.Close()
 		return false
 	}
-	p.open[conn] = true
+	p.open[conn] = ""
+	return true
+}
+
+// name notes whose a connection is; false when it was closed meanwhile.
+func (p *peers) name(conn net.Conn, id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, open := p.open[conn]; !open {
+		return false
+	}
+	p.open[conn] = id
 	return true
 }
 
@@ -178,7 +194,7 @@ func (p *peers) close() error {
 	}
 	p.closed = true
 	open := p.open
-	p.open = map[net.Conn]bool{}
+	p.open = map[net.Conn]string{}
 	p.mu.Unlock()
 	p.stream.Close()
 	err := p.listener.Close()

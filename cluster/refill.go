@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,10 +18,7 @@ import (
 // acknowledged to a leader is forgotten: entries after the snapshot are applied
 // from the log as ever.
 
-const (
-	membersFile   = "members.json"
-	refillTimeout = 10 * time.Minute // a million users stream in seconds
-)
+const refillTimeout = 10 * time.Minute // a million users stream in seconds
 
 // stateHead precedes a streamed state.
 type stateHead struct {
@@ -41,17 +36,8 @@ func (a *adapter) noteMembers(log *raft.Log) {
 	}
 }
 
-// rememberMembers replaces the file in one step. Failing costs convenience in a
-// disaster, never correctness.
 func (c *Cluster) rememberMembers(members raft.Configuration) {
-	b, err := json.Marshal(members)
-	if err == nil {
-		file := filepath.Join(c.cfg.Dir, "raft", membersFile)
-		if err = os.WriteFile(file+".new", b, 0o600); err == nil {
-			err = os.Rename(file+".new", file)
-		}
-	}
-	if err != nil {
+	if err := c.known.see(members); err != nil {
 		c.log.Warn("the members could not be remembered", "error", err)
 	}
 }
@@ -84,16 +70,12 @@ func (c *Cluster) needsRefill(logs raft.LogStore, snapshots raft.SnapshotStore) 
 
 // refill asks the other members for their state, one after the other.
 func (c *Cluster) refill(snapshots raft.SnapshotStore, transport raft.Transport) error {
-	b, err := os.ReadFile(filepath.Join(c.cfg.Dir, "raft", membersFile))
-	if err != nil {
-		return fmt.Errorf("the local copy is damaged and no other node is known: %w", err)
-	}
-	var members raft.Configuration
-	if err := json.Unmarshal(b, &members); err != nil {
-		return fmt.Errorf("the local copy is damaged and no other node is known: %w", err)
+	members := c.known.members()
+	if len(members) == 0 {
+		return errors.New("the local copy is damaged and no other node is known")
 	}
 	failures := errors.New("the local copy is damaged and no other node gave its state")
-	for _, m := range members.Servers {
+	for _, m := range members {
 		if string(m.ID) == c.cfg.NodeID {
 			continue
 		}

@@ -170,7 +170,9 @@ func (s *calls) serve(from string, conn net.Conn) {
 		h := s.handlers[method]
 		s.mu.Unlock()
 		answer := []byte{answerNoLeader}
-		if h != nil {
+		if method != methodMember && s.c.gone(from) {
+			answer = encodeAnswer(nil, errGone(from))
+		} else if h != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), rpcTimeout)
 			answer = encodeAnswer(h(ctx, from, body))
 			cancel()
