@@ -148,7 +148,8 @@ func (c *Cluster) openRaft() error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	c.store = store
-	stalled := newStallGuard(boundedLog{chunkedLog{store}, c.cfg.LogAllowed})
+	checked := checkedLog{chunkedLog{store}}
+	stalled := newStallGuard(boundedLog{checked, c.cfg.LogAllowed})
 	cached, err := raft.NewLogCache(logCache, stalled)
 	if err != nil {
 		return err
@@ -196,8 +197,12 @@ func (c *Cluster) openLog() (LogStore, error) {
 	if c.cfg.Log != nil {
 		return c.cfg.Log, nil
 	}
+	file := filepath.Join(c.cfg.Dir, "raft", "log.db")
+	if err := verifyFile(file); err != nil {
+		return nil, err
+	}
 	return raftboltdb.New(raftboltdb.Options{
-		Path:                    filepath.Join(c.cfg.Dir, "raft", "log.db"),
+		Path:                    file,
 		NoSync:                  false,
 		BoltOptions:             &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: boltTimeout},
 		MsgpackUseNewTimeFormat: true,
