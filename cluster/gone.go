@@ -63,10 +63,7 @@ func (a *acquaintances) see(members raft.Configuration) error {
 	if err != nil {
 		return err
 	}
-	if err := writeSynced(a.file+".new", b); err != nil {
-		return err
-	}
-	return os.Rename(a.file+".new", a.file)
+	return writeFile(a.file, b)
 }
 
 func (a *acquaintances) knows(id string) bool {
@@ -80,21 +77,6 @@ func (a *acquaintances) members() []raft.Server {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.seen.Servers
-}
-
-func writeSynced(file string, b []byte) error {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return err
 }
 
 // gone is whether a node was a member and, by a change that is committed, is none now.

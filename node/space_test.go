@@ -1,11 +1,14 @@
 package node
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/authfi/authfi/bench/chaos/volatile"
+	"github.com/authfi/authfi/cluster"
+	"github.com/authfi/authfi/keyring"
 )
 
 // TestBallast: it is held while there is space, given up when the last of it is
@@ -48,5 +51,31 @@ func TestBallast(t *testing.T) {
 		if got := n.mayGrow() == nil; got != step.growing {
 			t.Errorf("with %d bytes the log grows: %v", step.free, got)
 		}
+	}
+}
+
+// TestInitSurvivesAPowerCut: what it has shown the operator a token for is on the disk.
+func TestInitSurvivesAPowerCut(t *testing.T) {
+	if os.Getenv("AUTHFI_TEST_NO_KERNEL") == "1" {
+		return // not root, as above
+	}
+	backing, dir := t.TempDir(), filepath.Join(t.TempDir(), "data")
+	disk, err := volatile.Mount(backing, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{NodeID: "n1", API: "127.0.0.1:1", Peer: "127.0.0.1:2", Issuer: "https://127.0.0.1", Enforce: EnforceConfig{Mode: "gate"}, Dir: dir}
+	_, err = Init(c, nil)
+	if err := errors.Join(err, disk.Cut(func() bool { return false }), disk.Unmount()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadConfig(backing); err != nil {
+		t.Error(err)
+	}
+	if _, err := cluster.LoadIdentity(backing); err != nil {
+		t.Error(err)
+	}
+	if _, err := keyring.Load(filepath.Join(backing, keyringFile)); err != nil {
+		t.Error(err)
 	}
 }
