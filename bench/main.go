@@ -28,6 +28,7 @@ var benchmarks = []benchmark{
 	{"enforcement", enforcement},
 	{"directory", directoryBench},
 	{"scim", scim},
+	{"cluster", clusterBench},
 }
 
 // tried are run by their name alone: they try the product with faults, for as long as

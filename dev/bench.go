@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // StartProgram makes a new cluster of a given authfi program instead of this
@@ -25,6 +26,38 @@ func StartProgram(ctx context.Context, program string, opts Options) (*Cluster, 
 	}
 	return c, nil
 }
+
+// RestoreProgram makes a cluster of a backup instead: one node is restored, the others
+// join it. took is until all of them serve.
+func RestoreProgram(ctx context.Context, program string, opts Options, backup, key, token string) (c *Cluster, took time.Duration, err error) {
+	if opts.Dir, err = filepath.Abs(opts.Dir); err != nil {
+		return nil, 0, err
+	}
+	c = &Cluster{opts: opts, self: program, token: token, mode: opts.Mode}
+	if err := c.choosePorts(); err != nil {
+		return nil, 0, err
+	}
+	began := time.Now()
+	args := append([]string{"restore", backup, "--key", key}, c.nodeFlags(0)...)
+	if _, err := c.command(ctx, args...).Output(); err != nil {
+		return nil, 0, explain("restore", err)
+	}
+	for i := range Nodes {
+		if i > 0 {
+			err = c.join(ctx, i)
+		}
+		if err == nil {
+			err = c.startNode(ctx, i)
+		}
+		if err != nil {
+			return nil, 0, errors.Join(err, c.Stop())
+		}
+	}
+	return c, time.Since(began), nil
+}
+
+// StartNode starts node i again after a kill, and waits until it may serve.
+func (c *Cluster) StartNode(ctx context.Context, i int) error { return c.startNode(ctx, i) }
 
 // OperatorToken is the token of the operator that the cluster was made with.
 func (c *Cluster) OperatorToken() string { return c.token }
