@@ -212,6 +212,31 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
+func recoverCommand() *cobra.Command {
+	var dir string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "After the loss of the quorum: let the stopped node of this directory go on alone",
+		Long: "After the loss of the quorum for good: let the node of this directory, which is stopped, go on as the\n" +
+			"only member of its cluster. What its log holds counts as decided; what only the others held is lost.\n" +
+			"The others are to be erased, and join again as new machines. A copy of the log is kept.",
+		Args: exactly(0),
+		RunE: func(*cobra.Command, []string) error {
+			out, err := node.Recover(dir, force)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("This node goes on alone from index %d, term %d. Lost: %s.\n", out.Index, out.Term, strings.Join(out.Lost, ", "))
+			fmt.Printf("The log as it was is in %s.\nStart the node with: authfi serve --dir %s\n", out.Copy, dir)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "/var/lib/authfi", "data directory")
+	cmd.Flags().BoolVar(&force, "force", false, "although another member answers")
+	return cmd
+}
+
 func detachCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
