@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -89,6 +90,9 @@ type Cluster struct {
 	applied   *position
 	calls     *calls
 	known     *acquaintances
+	standing  *standing
+	// suspecting is true while a leader that may be dead is asked after.
+	suspecting atomic.Bool
 
 	closing   chan struct{}
 	closeOnce sync.Once
@@ -118,10 +122,14 @@ func Open(cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	if err := c.openRaft(); err != nil {
+		if c.standing != nil {
+			close(c.standing.done)
+		}
 		return nil, errors.Join(err, c.peers.close())
 	}
 	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]net.Conn{}}
 	c.peers.rpc, c.peers.join, c.peers.state, c.peers.gone = c.calls.serve, c.serveJoin, c.serveState, c.gone
+	c.peers.ended = func(nodeID string) { go c.suspect(nodeID) }
 	c.adapter.moved = c.moved
 	c.proposer = newProposer(c)
 	c.reader = newReader(c)
@@ -159,14 +167,16 @@ func (c *Cluster) openRaft() error {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	transport := guardedTransport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	inner := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  c.peers.stream,
 		MaxPool:                 3,
 		MaxRPCsInFlight:         1, // pipelining was seen to wedge a follower for good
 		Timeout:                 rpcTimeout,
 		Logger:                  hl,
 		MsgpackUseNewTimeFormat: true,
-	}), stalled}
+	})
+	c.standing = newStanding(inner.Consumer())
+	transport := guardedTransport{inner, stalled, c.standing}
 	c.transport = transport
 	damaged, err := c.needsRefill(cached, snapshots)
 	if err != nil {
@@ -297,6 +307,7 @@ func (c *Cluster) Close() error {
 			}
 		}
 		close(c.closing)
+		defer close(c.standing.done) // the library takes messages until it has stopped
 		err = errors.Join(c.raft.Shutdown().Error(), c.peers.close())
 		c.running.Wait()
 		err = errors.Join(err, c.store.Close())

@@ -62,6 +62,7 @@ type peers struct {
 	join   func(conn net.Conn)
 	state  func(conn net.Conn)
 	gone   func(nodeID string) bool // it was removed
+	ended  func(nodeID string)      // it has closed a connection of raft
 }
 
 func listen(cfg Config, log *slog.Logger) (*peers, error) {
@@ -124,7 +125,7 @@ func (p *peers) admit(conn *tls.Conn) {
 		p.forget(conn)
 	case state.NegotiatedProtocol != protocolRPC && !p.name(conn, from):
 	case state.NegotiatedProtocol == protocolRaft:
-		p.stream.offer(conn)
+		p.stream.offer(&watched{Conn: conn, peers: p, from: from})
 	case state.NegotiatedProtocol == protocolRPC:
 		p.rpc(from, conn)
 		p.forget(conn)
@@ -258,11 +259,11 @@ type advertised string
 func (advertised) Network() string  { return "tcp" }
 func (a advertised) String() string { return string(a) }
 
-func (s *stream) offer(conn net.Conn) {
+func (s *stream) offer(conn *watched) {
 	select {
 	case s.accepted <- conn:
 	case <-s.done:
-		s.peers.forget(conn)
+		conn.Close()
 	}
 }
 

@@ -44,8 +44,12 @@ func (g *stallGuard) stalled() bool {
 // guardedTransport sends nothing as a leader while the own disk hangs.
 type guardedTransport struct {
 	*raft.NetworkTransport
-	guard *stallGuard
+	guard    *stallGuard
+	standing *standing
 }
+
+// Consumer is where the library takes messages from.
+func (t guardedTransport) Consumer() <-chan raft.RPC { return t.standing.messages }
 
 func (t guardedTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	if t.guard.stalled() {

@@ -2,6 +2,9 @@ package node
 
 import (
 	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authfi/authfi/fsm/disk"
@@ -18,7 +21,7 @@ func (s *simulation) faults(ctx context.Context) {
 		one, other := s.random.IntN(3), 1+s.random.IntN(2)
 		n, m := s.nodes[one], s.nodes[(one+other)%3]
 		last := time.Duration(s.random.ExpFloat64() * float64(1500*time.Millisecond))
-		switch s.random.IntN(9) {
+		switch s.random.IntN(10) {
 		case 0: // one way between two
 			s.net.Cut(n.id, m.id)
 			s.pass(last)
@@ -41,6 +44,15 @@ func (s *simulation) faults(ctx context.Context) {
 		case 4:
 			s.crash(n)
 			s.pass(last)
+			s.start(n)
+		case 9: // the machine is gone with the process, and refuses nothing
+			for _, o := range s.nodes {
+				s.net.Cut(n.id, o.id)
+				s.net.Cut(o.id, n.id)
+			}
+			s.crash(n)
+			s.pass(last)
+			s.net.Heal()
 			s.start(n)
 		case 5: // all at once
 			for _, o := range s.nodes {
@@ -99,4 +111,37 @@ func (s *simulation) succeeded(old *simNode) bool {
 		}
 	}
 	return false
+}
+
+// replacedWithin is how long a leader may be missed whose process was killed: less than
+// the heartbeats that are waited for when a machine is silent.
+const replacedWithin = 400 * time.Millisecond
+
+// TestKilledLeaderIsReplacedAtOnce in the bubble's time, so that it says nothing of the
+// machine that runs it.
+func TestKilledLeaderIsReplacedAtOnce(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSimulation(t, seed, mistakes{})
+			s.begin()
+			i := slices.IndexFunc(s.nodes, func(n *simNode) bool { return n.cluster.IsLeader() })
+			old := s.nodes[i]
+			began := time.Now()
+			dead := old.cluster
+			old.host.Kill()
+			old.log = old.log.Crash()
+			for !s.succeeded(old) && time.Since(began) < simSettle {
+				s.pass(time.Millisecond)
+			}
+			if took := time.Since(began); took > replacedWithin {
+				t.Errorf("seed %d: without a leader for %s", seed, took)
+			}
+			old.up = false
+			s.must(dead.Close())
+			s.must(old.machine.Close())
+			for _, n := range s.nodes {
+				s.stop(n)
+			}
+		})
+	}
 }

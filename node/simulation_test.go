@@ -179,6 +179,7 @@ type simNode struct {
 	identity *cluster.Identity
 	log      *clustertest.Log
 	platter  *platter
+	host     *clustertest.Host // of the process
 
 	mu      sync.Mutex
 	up      bool
@@ -253,12 +254,16 @@ func (s *simulation) compare(id string, root *state.Root) {
 	}
 }
 
-func simulate(t *testing.T, seed uint64, made mistakes) (operations int, found error) {
-	s := &simulation{
+func newSimulation(t *testing.T, seed uint64, made mistakes) *simulation {
+	return &simulation{
 		made: made,
 		t:    t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), net: clustertest.NewNetwork(seed, simDelay),
 		history: history.New(), digests: map[directory.Index][32]byte{},
 	}
+}
+
+func simulate(t *testing.T, seed uint64, made mistakes) (operations int, found error) {
+	s := newSimulation(t, seed, made)
 	s.begin()
 	working, stop := context.WithTimeout(t.Context(), simulated)
 	defer stop()
@@ -335,6 +340,7 @@ func (s *simulation) must(err error) {
 }
 
 func (s *simulation) start(n *simNode) {
+	n.host = s.net.Host(n.id)
 	machine, err := fsm.Open(n.platter.writer())
 	s.must(err)
 	r := observed{&replica{
@@ -344,7 +350,7 @@ func (s *simulation) start(n *simNode) {
 		NodeID: n.id, Dir: n.dir, Listen: n.id + ":1", Identity: n.identity, Machine: r, Bootstrap: n == s.nodes[0],
 		Logger:    slog.New(slog.DiscardHandler),
 		AdmitJoin: func(context.Context, string, []byte, string) error { return nil },
-		Network:   s.net.Host(n.id), Log: n.log, Trailing: simTrailing,
+		Network:   n.host, Log: n.log, Trailing: simTrailing,
 	})
 	s.must(err)
 	n.mu.Lock()
@@ -360,19 +366,14 @@ func (s *simulation) crash(n *simNode) {
 	n.up = false
 	c, m := n.cluster, n.machine
 	n.mu.Unlock()
-	for _, other := range s.nodes {
-		s.net.Cut(n.id, other.id)
-		s.net.Cut(other.id, n.id)
-	}
+	n.host.Kill()
 	n.log = n.log.Crash()
 	if s.made.forgetful {
 		s.must(n.log.Forget(forgotten))
 	}
 	n.platter.crash()
-	s.net.Break(n.id)
 	c.Close()
 	m.Close()
-	s.net.Heal()
 }
 
 func (s *simulation) stop(n *simNode) {

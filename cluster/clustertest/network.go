@@ -31,8 +31,8 @@ func NewNetwork(seed uint64, delayMax time.Duration) *Network {
 	}
 }
 
-// Host is the network as one machine sees it; its address is NAME:PORT.
-func (n *Network) Host(name string) *Host { return &Host{n, name} }
+// Host is the network as one process of a machine sees it; its address is NAME:PORT.
+func (n *Network) Host(name string) *Host { return &Host{network: n, name: name} }
 
 // Cut holds back what one host sends to another, until Heal. Nothing is lost but time,
 // as with TCP, unless a connection gives up meanwhile.
@@ -91,6 +91,22 @@ func (n *Network) blocked(from, to string) (bool, <-chan struct{}) {
 type Host struct {
 	network *Network
 	name    string
+	gone    bool // guarded by the network's mu
+}
+
+// Kill ends the process: its connections are reset and new ones refused. The machine
+// goes on, and can have another process.
+func (h *Host) Kill() {
+	h.network.mu.Lock()
+	h.gone = true
+	for address, l := range h.network.listeners { // order-free: all of its own go
+		if l.host == h.name {
+			delete(h.network.listeners, address)
+			l.gone = true
+		}
+	}
+	h.network.mu.Unlock()
+	h.network.Break(h.name)
 }
 
 // Listen takes connections to an address of this host.
@@ -136,7 +152,11 @@ func (h *Host) Dial(address string, timeout time.Duration) (net.Conn, error) {
 	}
 	h.network.mu.Lock()
 	l, listening := h.network.listeners[address]
+	gone := h.gone
 	h.network.mu.Unlock()
+	if gone {
+		return failed(syscall.ENETDOWN)
+	}
 	if !listening {
 		return failed(syscall.ECONNREFUSED)
 	}
@@ -173,6 +193,7 @@ type listener struct {
 	accepted chan net.Conn
 	done     chan struct{}
 	once     sync.Once
+	gone     bool // its process was killed; guarded by the network's mu
 }
 
 func (l *listener) Accept() (net.Conn, error) {
@@ -189,7 +210,9 @@ func (l *listener) Close() error {
 		close(l.done)
 		l.network.mu.Lock()
 		defer l.network.mu.Unlock()
-		delete(l.network.listeners, string(l.address))
+		if !l.gone { // the address may be another's by now
+			delete(l.network.listeners, string(l.address))
+		}
 	})
 	return nil
 }
