@@ -223,7 +223,12 @@ var ErrRemoved = errors.New("this node was removed from the cluster")
 // It returns ErrRemoved when one that has a quorum behind it says no, and nil when
 // none does.
 func (c *Cluster) Removed(ctx context.Context) error {
-	body, err := json.Marshal(Member{ID: c.cfg.NodeID, Address: c.cfg.Advertise})
+	// The address by which it was known: the one that it has now may be new.
+	address, known := c.address(c.cfg.NodeID)
+	if !known {
+		address = c.cfg.Advertise
+	}
+	body, err := json.Marshal(Member{ID: c.cfg.NodeID, Address: address})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ func (c *Cluster) handlePeers() {
 	c.Handle(methodReadIndex, c.serveReadIndex)
 	c.Handle(methodAddVoter, c.serveAddVoter)
 	c.Handle(methodSpace, c.serveSpace)
+	c.Handle(methodMoved, c.serveMoved)
 	c.handleLeaving()
 }
 

@@ -98,6 +98,14 @@ func saveKeyring(dir string, ring *keyring.Keyring) error {
 	return ring.Save(file)
 }
 
+// announce tells the others where this node is now, if that is another place than they
+// know.
+func (n *Node) announce(ctx context.Context) {
+	if err := n.cluster.Announce(ctx); err != nil && ctx.Err() == nil {
+		n.log.Warn("the address of this node is not known to the others", "error", err)
+	}
+}
+
 // prepare refuses a directory that already belongs to a node, or did.
 func prepare(dir string) error {
 	if err := checkLeft(dir); err != nil {

@@ -107,6 +107,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	n.background.Go(func() { n.sweep(background) }) // proposes through the gate
 	n.background.Go(func() { n.watchRemoved(background) })
 	n.background.Go(func() { n.watchSpace(background) })
+	n.background.Go(func() { n.announce(background) })
 	if err = n.openServer(background); err != nil {
 		return n, err
 	}

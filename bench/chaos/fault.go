@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -83,6 +85,7 @@ var faults = []fault{
 	{"power cut of the leader", func(ctx context.Context, r *round) error { return r.cutPower(ctx, r.leader) }},
 	{"power cut of a follower", func(ctx context.Context, r *round) error { return r.cutPower(ctx, r.follower()) }},
 	{"power cut of all three", func(ctx context.Context, r *round) error { return r.cutPower(ctx, 0, 1, 2) }},
+	{"altered bytes in the state of a follower", func(ctx context.Context, r *round) error { return r.alter(ctx, r.follower()) }},
 	{"power cut of two", func(ctx context.Context, r *round) error { return r.cutPower(ctx, r.leader, r.follower()) }},
 }
 
@@ -232,3 +235,56 @@ func (r *round) cutPower(ctx context.Context, which ...int) error {
 	}
 	return r.start(which)
 }
+
+// alteredBytes are so many in each file of the stored state.
+const alteredBytes = 8
+
+// alter is a disk that gives back other bytes than it took: in the stored state, which a
+// node fills again by itself. A node whose log is damaged does not serve, and is a test
+// of its own.
+func (r *round) alter(ctx context.Context, i int) error {
+	n := r.c.nodes[i]
+	if err := n.cutPower(func() bool { return true }); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(n.backing(), "state", "*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := r.alterFile(file); err != nil {
+			return fmt.Errorf("alter: %w", err)
+		}
+	}
+	r.last(ctx)
+	if err := n.power(); err != nil {
+		return err
+	}
+	return n.start()
+}
+
+func (r *round) alterFile(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 || info.IsDir() {
+		return err
+	}
+	for range alteredBytes {
+		at, b := r.random.Int64N(min(info.Size(), alteredWithin)), make([]byte, 1)
+		if _, err := f.ReadAt(b, at); err != nil {
+			return err
+		}
+		b[0] ^= 1 << r.random.IntN(8)
+		if _, err := f.WriteAt(b, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alteredWithin is where the files hold something: they are made larger than that.
+const alteredWithin = 64 << 10
