@@ -127,8 +127,8 @@ func (s StartSettings) check() error {
 }
 
 // ServedConfig is the configuration of a data directory with what a settings file
-// says else; without a file, as it is. The name of a node and the address that the
-// others know it by are not changed by a file.
+// says else; without a file, as it is. The name of a node is not changed by a file; an
+// address of its own that is, the node tells to the others.
 func ServedConfig(dir, file string) (Config, error) {
 	c, err := LoadConfig(dir)
 	if err != nil || file == "" {
@@ -138,11 +138,8 @@ func ServedConfig(dir, file string) (Config, error) {
 	if err := s.Read(file); err != nil {
 		return Config{}, err
 	}
-	switch s.Dir = c.Dir; {
-	case s.NodeID != c.NodeID:
+	if s.Dir = c.Dir; s.NodeID != c.NodeID {
 		return Config{}, fmt.Errorf("settings: %s: node_id is %q, and the node of %s is %q", file, s.NodeID, dir, c.NodeID)
-	case s.Peer != c.Peer:
-		return Config{}, fmt.Errorf("settings: %s: peer is %q, and the cluster knows this node by %q", file, s.Peer, c.Peer)
 	}
 	return s.Config, s.check()
 }

@@ -157,14 +157,14 @@ func TestServedConfig(t *testing.T) {
 	if err := made.save(); err != nil {
 		t.Fatal(err)
 	}
-	served, err := ServedConfig(made.Dir, settingsFile(t, "node_id: n1\nissuer: https://id.example\nenforce:\n  mode: auto\ndir: /elsewhere\n"))
+	served, err := ServedConfig(made.Dir, settingsFile(t, "node_id: n1\npeer: n1.elsewhere:8541\nissuer: https://id.example\nenforce:\n  mode: auto\ndir: /elsewhere\n"))
 	want := made
-	want.Issuer, want.Enforce.Mode = "https://id.example", "auto"
+	want.Peer, want.Issuer, want.Enforce.Mode = "n1.elsewhere:8541", "https://id.example", "auto"
 	if err != nil || !reflect.DeepEqual(served, want) {
 		t.Errorf("%+v, %v", served, err)
 	}
 	for text, word := range map[string]string{
-		"node_id: n2\n": "node_id", "peer: n2:8541\n": "peer", "enforce: {mode: off}\n": "mode", "certificate: {cert_file: x}\n": "belong together",
+		"node_id: n2\n": "node_id", "enforce: {mode: off}\n": "mode", "certificate: {cert_file: x}\n": "belong together",
 	} {
 		if _, err := ServedConfig(made.Dir, settingsFile(t, text)); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q: %v", text, err)
