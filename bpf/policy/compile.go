@@ -13,7 +13,15 @@ import (
 type Program struct {
 	Rows    []Row
 	Accepts []Accept
+
+	version  uint64
+	dryRun   bool
+	deciding []deciding // by row
 }
+
+// deciding is, per method, the number of the route that decides, from 1; 0 is
+// none.
+type deciding [methodSlots]uint16
 
 // Start is the state before the first byte of a path.
 func (p *Program) Start() uint16 {
@@ -87,6 +95,7 @@ type place struct {
 
 // compiler is a subset construction over all routes of a service.
 type compiler struct {
+	service  *Service
 	routes   []Route
 	patterns [][]atom
 	rank     []string
@@ -97,29 +106,20 @@ type compiler struct {
 	program  *Program
 }
 
-// Compile makes the program of a service of the organization with this ordinal.
-// The routes have been validated; what does not fit is refused.
+// Compile makes the program of a service that is nothing but its routes.
 func Compile(org uint32, routes []Route, numbers *Numbering) (*Program, error) {
-	if err := Validate(routes); err != nil {
-		return nil, err
+	return (&Service{Routes: routes}).Compile(org, numbers)
+}
+
+func newCompiler(s *Service) *compiler {
+	return &compiler{
+		service: s, routes: s.Routes, ids: map[string]uint16{}, accepts: map[Accept]uint16{},
+		program: &Program{
+			Rows: make([]Row, 1), Accepts: make([]Accept, 1), deciding: make([]deciding, 1),
+			version: s.Version, dryRun: s.DryRun,
+		},
+		sets: make([][]place, 1),
 	}
-	c := &compiler{
-		routes: routes, ids: map[string]uint16{}, accepts: map[Accept]uint16{},
-		program: &Program{Rows: make([]Row, 1), Accepts: make([]Accept, 1)},
-		sets:    make([][]place, 1),
-	}
-	var start []place
-	for i := range routes {
-		rule, err := ruleOf(org, &routes[i], numbers)
-		if err != nil {
-			return nil, err
-		}
-		c.rules = append(c.rules, rule)
-		c.patterns = append(c.patterns, parsePattern(routes[i].Path))
-		c.rank = append(c.rank, specificity(routes[i].Path))
-		start = append(start, place{route: uint16(i)})
-	}
-	return c.program, c.run(start)
 }
 
 func ruleOf(org uint32, r *Route, numbers *Numbering) (rule Rule, err error) {
@@ -136,18 +136,21 @@ func ruleOf(org uint32, r *Route, numbers *Numbering) (rule Rule, err error) {
 	if r.GetBody {
 		rule.Flags |= FlagGetBody
 	}
-	if len(r.Roles)+len(r.Permissions) > 0 {
+	if r.asksForRights() {
 		rule.Numbering = numbers.id
 	}
 	if rule.Any, err = numbers.mask(r.Roles, RoleName); err != nil {
 		return rule, err
 	}
-	rule.All, err = numbers.mask(r.Permissions, PermissionName)
+	rule.All, err = numbers.mask(r.everyOne(), func(name string) string { return name })
 	return rule, err
 }
 
 func (c *compiler) run(start []place) error {
 	if len(start) == 0 {
+		if c.service.DryRun { // of a program without rows nobody could tell
+			c.row(0, deciding{})
+		}
 		return nil
 	}
 	if _, err := c.state(start); err != nil {
@@ -177,15 +180,25 @@ func (c *compiler) state(set []place) (uint16, error) {
 	if len(c.sets) > StatesMax {
 		return 0, directory.Exhausted("policies", "overlapping wildcards need more than %d path states", StatesMax)
 	}
-	accept, err := c.accept(set)
+	winners := c.winners(set)
+	accept, err := c.accept(winners)
 	if err != nil {
 		return 0, err
 	}
 	id := uint16(len(c.sets))
 	c.ids[key] = id
 	c.sets = append(c.sets, set)
-	c.program.Rows = append(c.program.Rows, Row{Accept: accept})
+	c.row(accept, winners)
 	return id, nil
+}
+
+func (c *compiler) row(accept uint16, winners deciding) {
+	row := Row{Accept: accept}
+	if c.service.DryRun {
+		row.Flags |= RowDryRun
+	}
+	c.program.Rows = append(c.program.Rows, row)
+	c.program.deciding = append(c.program.deciding, winners)
 }
 
 func keyOf(set []place) string {
@@ -204,33 +217,43 @@ func keyOf(set []place) string {
 
 // step moves every place by one byte.
 func (c *compiler) step(set []place, b byte) (next []place) {
+	if c.service.FoldCase && b >= 0x80 {
+		return nil
+	}
 	for _, p := range set {
-		pattern := c.patterns[p.route]
-		if int(p.atom) >= len(pattern) {
-			continue
+		if moved, ok := c.move(p, b); ok {
+			next = append(next, moved)
 		}
-		a := pattern[p.atom]
-		switch a.kind {
-		case anything:
-			next = append(next, p)
-			continue
-		case segment:
-			if b != '/' {
-				next = append(next, place{p.route, p.atom, true})
-				continue
-			}
-			if !p.inside || int(p.atom)+1 >= len(pattern) {
-				continue
-			}
-			p.atom++ // the segment has ended; the byte belongs to what follows
-			a = pattern[p.atom]
-		}
-		if a.kind == exactly && a.b == b {
-			next = append(next, place{route: p.route, atom: p.atom + 1})
+		// The slash that stands for nothing: what ended before it has ended.
+		if length := len(c.patterns[p.route]); c.service.FoldSlash && b == '/' && c.ends(p) && int(p.atom) <= length {
+			next = append(next, place{route: p.route, atom: uint16(length) + 1})
 		}
 	}
 	slices.SortFunc(next, comparePlaces)
 	return slices.Compact(next)
+}
+
+func (c *compiler) move(p place, b byte) (place, bool) {
+	pattern := c.patterns[p.route]
+	if int(p.atom) >= len(pattern) {
+		return p, false
+	}
+	a := pattern[p.atom]
+	switch a.kind {
+	case anything:
+		return p, true
+	case segment:
+		if b != '/' {
+			return place{p.route, p.atom, true}, true
+		}
+		if !p.inside || int(p.atom)+1 >= len(pattern) {
+			return p, false
+		}
+		p.atom++ // the segment has ended; the byte belongs to what follows
+		a = pattern[p.atom]
+	}
+	same := a.b == b || c.service.FoldCase && lower(a.b) == lower(b)
+	return place{route: p.route, atom: p.atom + 1}, a.kind == exactly && same
 }
 
 func comparePlaces(a, b place) int {
@@ -249,14 +272,12 @@ func comparePlaces(a, b place) int {
 	return 1
 }
 
-// accept is the rule set of a set of places: per method the rule of the most
-// specific route that ends here. A named method beats all methods; which route
-// was listed first never decides.
-func (c *compiler) accept(set []place) (uint16, error) {
-	var rules Accept
+// winners are, per method, the most specific route that ends here. A named method
+// beats all methods; which route was listed first never decides.
+func (c *compiler) winners(set []place) (winners deciding) {
 	var best [methodSlots]string
 	for _, p := range set {
-		if !c.ends(p) {
+		if !c.matches(p) {
 			continue
 		}
 		rank := c.rank[p.route] + "0"
@@ -265,8 +286,19 @@ func (c *compiler) accept(set []place) (uint16, error) {
 		}
 		for _, m := range c.routes[p.route].methods() {
 			if rank > best[m] {
-				best[m], rules[m] = rank, c.rules[p.route]
+				best[m], winners[m] = rank, p.route+1
 			}
+		}
+	}
+	return winners
+}
+
+// accept is the rule set of the winners.
+func (c *compiler) accept(winners deciding) (uint16, error) {
+	var rules Accept
+	for m, route := range winners {
+		if route > 0 {
+			rules[m] = c.rules[route-1]
 		}
 	}
 	if rules == (Accept{}) {
@@ -282,6 +314,19 @@ func (c *compiler) accept(set []place) (uint16, error) {
 	c.accepts[rules] = id
 	c.program.Accepts = append(c.program.Accepts, rules)
 	return id, nil
+}
+
+// matches reports whether the path so far is one of the route's, by itself or, where
+// slashes are folded, with one more at its end.
+func (c *compiler) matches(p place) bool {
+	if c.ends(p) {
+		return true
+	}
+	if !c.service.FoldSlash {
+		return false
+	}
+	moved, ok := c.move(p, '/')
+	return ok && c.ends(moved)
 }
 
 func (c *compiler) ends(p place) bool {

@@ -1,9 +1,8 @@
 package policy
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -27,36 +26,46 @@ var methodNames = [...]string{
 
 // Route is one route policy: what a request on a method and a path needs.
 type Route struct {
-	Methods     []string // empty: all
-	Path        string   // "*" is one non-empty segment, "**" at the end is the rest
-	Roles       []string // one of them
-	Permissions []string // all of them
-	MFA         bool
-	Public      bool // without a token
-	Upgrade     bool
-	GetBody     bool
+	Methods        []string // empty: all
+	Path           string   // "*" is one non-empty segment, "**" at the end is the rest
+	Roles          []string // one of them
+	RolesAll       []string // all of them
+	Permissions    []string // all of them
+	PermissionsAny []string // one of them
+	MFA            bool
+	Public         bool // without a token
+	Upgrade        bool
+	GetBody        bool
 }
 
-// Validate checks routes one by one and against each other.
-func Validate(routes []Route) error {
-	if len(routes) > RoutesMax {
-		return directory.Invalid("policies", "more than %d routes", RoutesMax)
+// String is the route as people name it: its methods and its path.
+func (r *Route) String() string {
+	if len(r.Methods) == 0 {
+		return "* " + r.Path
 	}
-	seen := map[string]int{}
-	for i, r := range routes {
-		if err := r.validate(i); err != nil {
-			return err
-		}
-		for _, m := range r.methods() {
-			key := fmt.Sprint(m, r.Path, len(r.Methods) == 0)
-			if first, twice := seen[key]; twice {
-				return directory.Invalid(field(i, "path"), "%s %s is already route %d", methodNames[m], r.Path, first)
-			}
-			seen[key] = i
-		}
-	}
-	return nil
+	return strings.Join(r.Methods, ",") + " " + r.Path
 }
+
+func (r *Route) asksForRights() bool {
+	return len(r.Roles)+len(r.RolesAll)+len(r.Permissions)+len(r.PermissionsAny) > 0
+}
+
+// everyOne are the names of the bits that are all needed.
+func (r *Route) everyOne() (names []string) {
+	for _, role := range r.RolesAll {
+		names = append(names, RoleName(role))
+	}
+	for _, p := range r.Permissions {
+		names = append(names, PermissionName(p))
+	}
+	if len(r.PermissionsAny) > 0 {
+		names = append(names, choice(r.PermissionsAny))
+	}
+	return names
+}
+
+// Validate checks the routes of a service that is nothing else.
+func Validate(routes []Route) error { return (&Service{Routes: routes}).Validate() }
 
 func field(i int, name string) string { return fmt.Sprintf("policies[%d].%s", i, name) }
 
@@ -66,20 +75,38 @@ func (r *Route) validate(i int) error {
 			return directory.Invalid(field(i, "methods"), "%q is not one of %s", m, strings.Join(methodNames[:], " "))
 		}
 	}
-	if r.Public && (len(r.Roles) > 0 || len(r.Permissions) > 0 || r.MFA) {
+	if r.Public && (r.asksForRights() || r.MFA) {
 		return directory.Invalid(field(i, "public"), "a public route cannot ask for roles, permissions or MFA")
 	}
-	for _, p := range r.Permissions {
-		if err := directory.Permission(p).Check(); err != nil {
-			return directory.Invalid(field(i, "permissions"), "%q is not of the form verb:noun", p)
+	for name, permissions := range r.permissionLists() {
+		for _, p := range permissions {
+			if err := directory.Permission(p).Check(); err != nil {
+				return directory.Invalid(field(i, name), "%q is not of the form verb:noun", p)
+			}
 		}
 	}
-	for _, role := range r.Roles {
-		if err := directory.CheckText(field(i, "roles"), role, directory.NameMax, true); err != nil {
-			return err
+	for name, roles := range r.roleLists() {
+		for _, role := range roles {
+			if err := directory.CheckText(field(i, name), role, directory.NameMax, true); err != nil {
+				return err
+			}
 		}
 	}
 	return r.validatePath(i)
+}
+
+// roleLists and permissionLists are the names that a route asks for, by field, in
+// one order.
+func (r *Route) roleLists() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		_ = yield("roles", r.Roles) && yield("roles_all", r.RolesAll)
+	}
+}
+
+func (r *Route) permissionLists() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		_ = yield("permissions", r.Permissions) && yield("permissions_any", r.PermissionsAny)
+	}
 }
 
 func (r *Route) validatePath(i int) error {
@@ -95,7 +122,7 @@ func (r *Route) validatePath(i int) error {
 		case s == "*" || s == "**":
 		case s == "" && !last, s == ".", s == "..":
 			return directory.Invalid(field(i, "path"), "segment %q can never be requested", s)
-		case strings.ContainsAny(s, "*%?#;\\"):
+		case strings.ContainsAny(s, "*%?#;\\") || hasControl(s):
 			return directory.Invalid(field(i, "path"), "segment %q holds a character that no decoded path has", s)
 		}
 	}
@@ -112,66 +139,6 @@ func (r *Route) methods() (ms []int) {
 	return ms
 }
 
-// Numbering gives the roles and permissions that routes name their bits. The
-// zero value numbers nothing.
-type Numbering struct {
-	bits map[string]int
-	id   uint64
-}
-
-// RoleName and PermissionName keep a role from meeting a permission of the same
-// text.
-func RoleName(role string) string             { return "role " + role }
-func PermissionName(permission string) string { return "permission " + permission }
-
-// NewNumbering numbers all names of the routes in sorted order.
-func NewNumbering(routes []Route) *Numbering {
-	var names []string
-	for _, r := range routes {
-		for _, role := range r.Roles {
-			names = append(names, RoleName(role))
-		}
-		for _, p := range r.Permissions {
-			names = append(names, PermissionName(p))
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	n := &Numbering{bits: map[string]int{}, id: numberingID(names)}
-	for i, name := range names {
-		n.bits[name] = i
-	}
-	return n
-}
-
-// numberingID is a digest of the names, so that two numberings have the same id
-// where every bit has the same meaning, whichever process made them. It is
-// never zero.
-func numberingID(names []string) uint64 {
-	sum := sha256.New()
-	for _, name := range names {
-		fmt.Fprintf(sum, "%d %s", len(name), name)
-	}
-	return max(1, binary.BigEndian.Uint64(sum.Sum(nil)))
-}
-
-// With adds the bit of a name, if routes name it.
-func (n *Numbering) With(r Rights, name string) Rights {
-	r.Numbering = n.id
-	if bit, ok := n.bits[name]; ok && bit < RightsMax {
-		r.Mask[bit/64] |= 1 << (bit % 64)
-	}
-	return r
-}
-
-// mask is the bits of names, all of which must have one.
-func (n *Numbering) mask(names []string, kind func(string) string) (m Mask, err error) {
-	for _, name := range names {
-		bit, ok := n.bits[kind(name)]
-		if !ok || bit >= RightsMax {
-			return m, directory.Exhausted("policies", "the organization's routes name more than %d roles and permissions", RightsMax)
-		}
-		m[bit/64] |= 1 << (bit % 64)
-	}
-	return m, nil
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f })
 }

@@ -65,9 +65,14 @@ type Accept [methodSlots]Rule
 // Row is one state of the path automaton. State 0 is dead, Accept 0 is none.
 type Row struct {
 	Accept uint16
-	_      [3]uint16
+	Flags  uint16
+	_      [2]uint16
 	Next   [256]uint16
 }
+
+// RowDryRun is a flag of every row of a service that refuses nothing. Row 0 is of
+// no service and has none.
+const RowDryRun uint16 = 1
 
 // TokenKey is SipHash-2-4-128 of a bearer token under the replicated key.
 type TokenKey struct{ H0, H1 uint64 }
