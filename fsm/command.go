@@ -78,6 +78,12 @@ const (
 	KindSetRecoveryKey Kind = 60
 )
 
+// Kinds of route policies.
+const (
+	KindWritePolicies Kind = iota + 70
+	KindSetDryRun
+)
+
 // kindMax is the highest number that a kind may have so far.
 const kindMax Kind = 255
 
@@ -285,6 +291,17 @@ func newClient(kind Kind) Command {
 		return new(DeleteClient)
 	case KindRedeemCode:
 		return new(RedeemCode)
+	}
+	return newPolicy(kind)
+}
+
+// newPolicy continues New with route policies.
+func newPolicy(kind Kind) Command {
+	switch kind {
+	case KindWritePolicies:
+		return new(WritePolicies)
+	case KindSetDryRun:
+		return new(SetDryRun)
 	}
 	return nil
 }

@@ -321,6 +321,9 @@ func (a *attempts) onSettings() {
 	}
 	a.add(directory.ManageSettings, &fsm.CreateService{Service: directory.Service{ID: own, Name: "own", Listen: []string{"192.0.2.2:80"}}}, "")
 	a.add(directory.ManageSettings, &fsm.SetPolicies{Service: own, Policies: policies}, "")
+	a.add(directory.ManageSettings, &fsm.WritePolicies{Service: own, Policies: policies}, "")
+	a.add(directory.ManageOrganization, &fsm.SetDryRun{Service: service, On: true}, "")
+	a.add(directory.ManageSettings, &fsm.SetDryRun{Service: service, On: true}, "without asking for the right")
 	a.add(directory.ManageSettings, &fsm.DeleteService{ID: service}, "")
 	a.add(directory.ManageOrganization, &fsm.SetRetention{Retention: directory.Retention{Count: directory.RetentionCountMin}}, "")
 }

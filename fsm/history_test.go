@@ -310,6 +310,17 @@ func (h *history) service(kind fsm.Kind) fsm.Command {
 		return &fsm.CreateService{Service: directory.Service{ID: service, Name: h.name("service"), Listen: []string{fmt.Sprintf("192.0.2.%d:80", 1+h.rng.Intn(objects))}}}
 	case fsm.KindSetPolicies:
 		return &fsm.SetPolicies{Service: service, Policies: []directory.RoutePolicy{{Path: "/" + h.name("path"), Roles: []string{h.name("role")}}}}
+	case fsm.KindWritePolicies:
+		folds := h.maybe()
+		c := &fsm.WritePolicies{Service: service, Policies: []directory.RoutePolicy{{
+			Path: "/" + h.name("path"), RolesAll: []string{h.name("role")}, PermissionsAny: []directory.Permission{"read:a"}, Upgrade: folds,
+		}}}
+		if h.maybe() {
+			c.FoldCase, c.FoldSlash = &folds, &folds
+		}
+		return c
+	case fsm.KindSetDryRun:
+		return &fsm.SetDryRun{Service: service, On: h.maybe()}
 	case fsm.KindDeleteService:
 		return &fsm.DeleteService{ID: service}
 	case fsm.KindCreateConnection:

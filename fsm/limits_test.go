@@ -234,6 +234,11 @@ var limitsOfLists = []sized{
 	}, func(_ *ward, n int) fsm.Command {
 		return &fsm.SetPolicies{Service: id[directory.ServiceID](1), Policies: make([]directory.RoutePolicy, n)}
 	}, directory.KindInvalid},
+	{"routes of a service, in a version", directory.RoutesPerServiceMax, func(w *ward) {
+		w.must(&fsm.CreateService{Service: directory.Service{ID: id[directory.ServiceID](1), Name: "s", Listen: []string{"192.0.2.1:80"}}})
+	}, func(_ *ward, n int) fsm.Command {
+		return &fsm.WritePolicies{Service: id[directory.ServiceID](1), Policies: make([]directory.RoutePolicy, n)}
+	}, directory.KindInvalid},
 	{"methods of a session", directory.SessionMethodsMax, func(w *ward) { w.must(&fsm.CreateUser{User: user(1)}) },
 		func(_ *ward, n int) fsm.Command {
 			return &fsm.StartSession{ID: id[directory.SessionID](1), User: userID(1), Methods: texts(n)}

@@ -40,8 +40,8 @@ func (c *CreateService) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outco
 	return changed(s.ID)
 }
 
-// SetPolicies replaces the route policies of a service as one change. Whoever
-// proposes has compiled them: the machine keeps them and does not read them.
+// SetPolicies is how policies were written before they had versions. It stays as it
+// was, so that old entries do what they did; WritePolicies has its place.
 type SetPolicies struct {
 	Service   directory.ServiceID     `cbor:"1,keyasint"`
 	Policies  []directory.RoutePolicy `cbor:"2,keyasint"`

@@ -181,6 +181,10 @@ func fieldsOf(record any) (f fields) {
 		f.list("listen", r.Listen)
 		f.text("upstream", r.Upstream)
 		f.policies(r.Policies)
+		f.number("policy_version", int64(r.PolicyVersion))
+		f.flag("fold_case", r.FoldCase)
+		f.flag("fold_slash", r.FoldSlash)
+		f.flag("dry_run", r.DryRun)
 	default:
 		f.instance(record)
 	}
@@ -340,9 +344,13 @@ func (f *fields) policies(policies []directory.RoutePolicy) {
 		one.list("methods", p.Methods)
 		one.text("path", p.Path)
 		one.list("roles", p.Roles)
+		one.list("roles_all", p.RolesAll)
 		one.list("permissions", permissionTexts(p.Permissions))
+		one.list("permissions_any", permissionTexts(p.PermissionsAny))
 		one.flag("mfa", p.MFA)
 		one.flag("public", p.Public)
+		one.flag("upgrade", p.Upgrade)
+		one.flag("get_body", p.GetBody)
 		out = append(out, one.render()...)
 	}
 	f.raw("policies", append(out, ']'))

@@ -49,8 +49,10 @@ func (tx *OrgTx) underiveService(s *directory.Service) {
 
 func eachPolicyRole(s *directory.Service, yield func(key string)) {
 	for _, p := range s.Policies {
-		for _, role := range p.Roles {
-			yield(textIDKey(derivedPolicyRole, directory.Fold(role), s.ID))
+		for _, roles := range [][]string{p.Roles, p.RolesAll} {
+			for _, role := range roles {
+				yield(textIDKey(derivedPolicyRole, directory.Fold(role), s.ID))
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -118,7 +119,8 @@ type NodeEnforcement struct {
 	Lease         *Lease                 `protobuf:"bytes,8,opt,name=lease,proto3" json:"lease,omitempty"`
 	Counters      map[string]uint64      `protobuf:"bytes,9,rep,name=counters,proto3" json:"counters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // verdicts by reason, since the start
 	// Median time of a verdict; absent until one was measured.
-	LatencyP50Us  *float64 `protobuf:"fixed64,10,opt,name=latency_p50_us,json=latencyP50Us,proto3,oneof" json:"latency_p50_us,omitempty"`
+	LatencyP50Us  *float64              `protobuf:"fixed64,10,opt,name=latency_p50_us,json=latencyP50Us,proto3,oneof" json:"latency_p50_us,omitempty"`
+	Services      []*ServiceEnforcement `protobuf:"bytes,20,rep,name=services,proto3" json:"services,omitempty"` // that this node enforces, by name
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +225,431 @@ func (x *NodeEnforcement) GetLatencyP50Us() float64 {
 	return 0
 }
 
+func (x *NodeEnforcement) GetServices() []*ServiceEnforcement {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+// ServiceEnforcement is what one node has decided about one service, since the node
+// started.
+type ServiceEnforcement struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ServiceId string                 `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	OrgId     string                 `protobuf:"bytes,2,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Name      string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Listen    []string               `protobuf:"bytes,4,rep,name=listen,proto3" json:"listen,omitempty"` // of this node
+	// "enforced"; "dry_run", which lets everything through; or "closed", which refuses
+	// everything since the node has no policies that it could follow.
+	Mode           string            `protobuf:"bytes,5,opt,name=mode,proto3" json:"mode,omitempty"`
+	PolicyVersion  uint64            `protobuf:"varint,6,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`                                            // that the node follows
+	Verdicts       map[string]uint64 `protobuf:"bytes,7,rep,name=verdicts,proto3" json:"verdicts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by reason; in a dry run those that would be
+	LetThrough     uint64            `protobuf:"varint,8,opt,name=let_through,json=letThrough,proto3" json:"let_through,omitempty"`
+	Refused        uint64            `protobuf:"varint,9,opt,name=refused,proto3" json:"refused,omitempty"`                                        // in a dry run 0
+	WouldBeRefused uint64            `protobuf:"varint,10,opt,name=would_be_refused,json=wouldBeRefused,proto3" json:"would_be_refused,omitempty"` // in a dry run
+	Routes         []*RouteHits      `protobuf:"bytes,11,rep,name=routes,proto3" json:"routes,omitempty"`                                          // of this version, in the order of the policies
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ServiceEnforcement) Reset() {
+	*x = ServiceEnforcement{}
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceEnforcement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceEnforcement) ProtoMessage() {}
+
+func (x *ServiceEnforcement) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceEnforcement.ProtoReflect.Descriptor instead.
+func (*ServiceEnforcement) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ServiceEnforcement) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *ServiceEnforcement) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *ServiceEnforcement) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ServiceEnforcement) GetListen() []string {
+	if x != nil {
+		return x.Listen
+	}
+	return nil
+}
+
+func (x *ServiceEnforcement) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *ServiceEnforcement) GetPolicyVersion() uint64 {
+	if x != nil {
+		return x.PolicyVersion
+	}
+	return 0
+}
+
+func (x *ServiceEnforcement) GetVerdicts() map[string]uint64 {
+	if x != nil {
+		return x.Verdicts
+	}
+	return nil
+}
+
+func (x *ServiceEnforcement) GetLetThrough() uint64 {
+	if x != nil {
+		return x.LetThrough
+	}
+	return 0
+}
+
+func (x *ServiceEnforcement) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *ServiceEnforcement) GetWouldBeRefused() uint64 {
+	if x != nil {
+		return x.WouldBeRefused
+	}
+	return 0
+}
+
+func (x *ServiceEnforcement) GetRoutes() []*RouteHits {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+// RouteHits counts the requests that one route has decided.
+type RouteHits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Route         int32                  `protobuf:"varint,1,opt,name=route,proto3" json:"route,omitempty"`  // index in the policies of the service
+	Policy        string                 `protobuf:"bytes,2,opt,name=policy,proto3" json:"policy,omitempty"` // its methods and path
+	LetThrough    uint64                 `protobuf:"varint,3,opt,name=let_through,json=letThrough,proto3" json:"let_through,omitempty"`
+	Refused       uint64                 `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"` // in a dry run those that would be
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteHits) Reset() {
+	*x = RouteHits{}
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteHits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteHits) ProtoMessage() {}
+
+func (x *RouteHits) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteHits.ProtoReflect.Descriptor instead.
+func (*RouteHits) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RouteHits) GetRoute() int32 {
+	if x != nil {
+		return x.Route
+	}
+	return 0
+}
+
+func (x *RouteHits) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *RouteHits) GetLetThrough() uint64 {
+	if x != nil {
+		return x.LetThrough
+	}
+	return 0
+}
+
+func (x *RouteHits) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+type ListRefusalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ServiceId     string                 `protobuf:"bytes,1,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"` // only of this one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefusalsRequest) Reset() {
+	*x = ListRefusalsRequest{}
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefusalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefusalsRequest) ProtoMessage() {}
+
+func (x *ListRefusalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefusalsRequest.ProtoReflect.Descriptor instead.
+func (*ListRefusalsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListRefusalsRequest) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+type ListRefusalsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Refusals      []*Refusal             `protobuf:"bytes,1,rep,name=refusals,proto3" json:"refusals,omitempty"` // at most 256 of each node
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRefusalsResponse) Reset() {
+	*x = ListRefusalsResponse{}
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRefusalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRefusalsResponse) ProtoMessage() {}
+
+func (x *ListRefusalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRefusalsResponse.ProtoReflect.Descriptor instead.
+func (*ListRefusalsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListRefusalsResponse) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+// Refusal is one request that was not let through, or would not have been.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	NodeId        string                 `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Seq           uint64                 `protobuf:"varint,3,opt,name=seq,proto3" json:"seq,omitempty"` // counts the refusals of the node since it started
+	OrgId         string                 `protobuf:"bytes,4,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	ServiceId     string                 `protobuf:"bytes,5,opt,name=service_id,json=serviceId,proto3" json:"service_id,omitempty"`
+	Service       string                 `protobuf:"bytes,6,opt,name=service,proto3" json:"service,omitempty"`
+	Method        string                 `protobuf:"bytes,7,opt,name=method,proto3" json:"method,omitempty"` // empty: the request could not be read
+	Reason        string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"` // as in the header x-authfi-verdict
+	Policy        string                 `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"` // methods and path of the route that decided; empty: none
+	PolicyVersion uint64                 `protobuf:"varint,10,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
+	UserId        string                 `protobuf:"bytes,11,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`  // empty: no token that is known
+	DryRun        bool                   `protobuf:"varint,12,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // it was let through
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Refusal) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Refusal) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *Refusal) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Refusal) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+func (x *Refusal) GetServiceId() string {
+	if x != nil {
+		return x.ServiceId
+	}
+	return ""
+}
+
+func (x *Refusal) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Refusal) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Refusal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Refusal) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Refusal) GetPolicyVersion() uint64 {
+	if x != nil {
+		return x.PolicyVersion
+	}
+	return 0
+}
+
+func (x *Refusal) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Refusal) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 // Lease is a node's proof that its tables are current. Without it the gates
 // refuse.
 type Lease struct {
@@ -235,7 +662,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_authfi_v1_enforcement_proto_msgTypes[3]
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -247,7 +674,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_enforcement_proto_msgTypes[3]
+	mi := &file_authfi_v1_enforcement_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -260,7 +687,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{3}
+	return file_authfi_v1_enforcement_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Lease) GetHeld() bool {
@@ -281,10 +708,10 @@ var File_authfi_v1_enforcement_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_enforcement_proto_rawDesc = "" +
 	"\n" +
-	"\x1bauthfi/v1/enforcement.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\"\x17\n" +
+	"\x1bauthfi/v1/enforcement.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x17\n" +
 	"\x15GetEnforcementRequest\"J\n" +
 	"\x16GetEnforcementResponse\x120\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x1a.authfi.v1.NodeEnforcementR\x05nodes\"\xc5\x03\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1a.authfi.v1.NodeEnforcementR\x05nodes\"\x80\x04\n" +
 	"\x0fNodeEnforcement\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x1c\n" +
 	"\treachable\x18\x02 \x01(\bR\treachable\x12\x1a\n" +
@@ -296,16 +723,62 @@ const file_authfi_v1_enforcement_proto_rawDesc = "" +
 	"\x05lease\x18\b \x01(\v2\x10.authfi.v1.LeaseR\x05lease\x12D\n" +
 	"\bcounters\x18\t \x03(\v2(.authfi.v1.NodeEnforcement.CountersEntryR\bcounters\x12)\n" +
 	"\x0elatency_p50_us\x18\n" +
-	" \x01(\x01H\x00R\flatencyP50Us\x88\x01\x01\x1a;\n" +
+	" \x01(\x01H\x00R\flatencyP50Us\x88\x01\x01\x129\n" +
+	"\bservices\x18\x14 \x03(\v2\x1d.authfi.v1.ServiceEnforcementR\bservices\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01B\x11\n" +
-	"\x0f_latency_p50_us\">\n" +
+	"\x0f_latency_p50_us\"\xca\x03\n" +
+	"\x12ServiceEnforcement\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x01 \x01(\tR\tserviceId\x12\x15\n" +
+	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
+	"\x06listen\x18\x04 \x03(\tR\x06listen\x12\x12\n" +
+	"\x04mode\x18\x05 \x01(\tR\x04mode\x12%\n" +
+	"\x0epolicy_version\x18\x06 \x01(\x04R\rpolicyVersion\x12G\n" +
+	"\bverdicts\x18\a \x03(\v2+.authfi.v1.ServiceEnforcement.VerdictsEntryR\bverdicts\x12\x1f\n" +
+	"\vlet_through\x18\b \x01(\x04R\n" +
+	"letThrough\x12\x18\n" +
+	"\arefused\x18\t \x01(\x04R\arefused\x12(\n" +
+	"\x10would_be_refused\x18\n" +
+	" \x01(\x04R\x0ewouldBeRefused\x12,\n" +
+	"\x06routes\x18\v \x03(\v2\x14.authfi.v1.RouteHitsR\x06routes\x1a;\n" +
+	"\rVerdictsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"t\n" +
+	"\tRouteHits\x12\x14\n" +
+	"\x05route\x18\x01 \x01(\x05R\x05route\x12\x16\n" +
+	"\x06policy\x18\x02 \x01(\tR\x06policy\x12\x1f\n" +
+	"\vlet_through\x18\x03 \x01(\x04R\n" +
+	"letThrough\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\x04R\arefused\"4\n" +
+	"\x13ListRefusalsRequest\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x01 \x01(\tR\tserviceId\"F\n" +
+	"\x14ListRefusalsResponse\x12.\n" +
+	"\brefusals\x18\x01 \x03(\v2\x12.authfi.v1.RefusalR\brefusals\"\xd5\x02\n" +
+	"\aRefusal\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x10\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x15\n" +
+	"\x06org_id\x18\x04 \x01(\tR\x05orgId\x12\x1d\n" +
+	"\n" +
+	"service_id\x18\x05 \x01(\tR\tserviceId\x12\x18\n" +
+	"\aservice\x18\x06 \x01(\tR\aservice\x12\x16\n" +
+	"\x06method\x18\a \x01(\tR\x06method\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x16\n" +
+	"\x06policy\x18\t \x01(\tR\x06policy\x12%\n" +
+	"\x0epolicy_version\x18\n" +
+	" \x01(\x04R\rpolicyVersion\x12\x17\n" +
+	"\auser_id\x18\v \x01(\tR\x06userId\x12\x17\n" +
+	"\adry_run\x18\f \x01(\bR\x06dryRun\">\n" +
 	"\x05Lease\x12\x12\n" +
 	"\x04held\x18\x01 \x01(\bR\x04held\x12!\n" +
-	"\fremaining_ms\x18\x02 \x01(\x03R\vremainingMs2\x8b\x01\n" +
+	"\fremaining_ms\x18\x02 \x01(\x03R\vremainingMs2\x85\x02\n" +
 	"\x12EnforcementService\x12u\n" +
-	"\x0eGetEnforcement\x12 .authfi.v1.GetEnforcementRequest\x1a!.authfi.v1.GetEnforcementResponse\"\x1e\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/enforcement\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\x0eGetEnforcement\x12 .authfi.v1.GetEnforcementRequest\x1a!.authfi.v1.GetEnforcementResponse\"\x1e\x82\xd3\xe4\x93\x02\x15\x12\x13/api/v1/enforcement\x90\x02\x01\x12x\n" +
+	"\fListRefusals\x12\x1e.authfi.v1.ListRefusalsRequest\x1a\x1f.authfi.v1.ListRefusalsResponse\"'\x82\xd3\xe4\x93\x02\x1e\x12\x1c/api/v1/enforcement/refusals\x90\x02\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_enforcement_proto_rawDescOnce sync.Once
@@ -319,25 +792,39 @@ func file_authfi_v1_enforcement_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_enforcement_proto_rawDescData
 }
 
-var file_authfi_v1_enforcement_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_authfi_v1_enforcement_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_authfi_v1_enforcement_proto_goTypes = []any{
 	(*GetEnforcementRequest)(nil),  // 0: authfi.v1.GetEnforcementRequest
 	(*GetEnforcementResponse)(nil), // 1: authfi.v1.GetEnforcementResponse
 	(*NodeEnforcement)(nil),        // 2: authfi.v1.NodeEnforcement
-	(*Lease)(nil),                  // 3: authfi.v1.Lease
-	nil,                            // 4: authfi.v1.NodeEnforcement.CountersEntry
+	(*ServiceEnforcement)(nil),     // 3: authfi.v1.ServiceEnforcement
+	(*RouteHits)(nil),              // 4: authfi.v1.RouteHits
+	(*ListRefusalsRequest)(nil),    // 5: authfi.v1.ListRefusalsRequest
+	(*ListRefusalsResponse)(nil),   // 6: authfi.v1.ListRefusalsResponse
+	(*Refusal)(nil),                // 7: authfi.v1.Refusal
+	(*Lease)(nil),                  // 8: authfi.v1.Lease
+	nil,                            // 9: authfi.v1.NodeEnforcement.CountersEntry
+	nil,                            // 10: authfi.v1.ServiceEnforcement.VerdictsEntry
+	(*timestamppb.Timestamp)(nil),  // 11: google.protobuf.Timestamp
 }
 var file_authfi_v1_enforcement_proto_depIdxs = []int32{
-	2, // 0: authfi.v1.GetEnforcementResponse.nodes:type_name -> authfi.v1.NodeEnforcement
-	3, // 1: authfi.v1.NodeEnforcement.lease:type_name -> authfi.v1.Lease
-	4, // 2: authfi.v1.NodeEnforcement.counters:type_name -> authfi.v1.NodeEnforcement.CountersEntry
-	0, // 3: authfi.v1.EnforcementService.GetEnforcement:input_type -> authfi.v1.GetEnforcementRequest
-	1, // 4: authfi.v1.EnforcementService.GetEnforcement:output_type -> authfi.v1.GetEnforcementResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	2,  // 0: authfi.v1.GetEnforcementResponse.nodes:type_name -> authfi.v1.NodeEnforcement
+	8,  // 1: authfi.v1.NodeEnforcement.lease:type_name -> authfi.v1.Lease
+	9,  // 2: authfi.v1.NodeEnforcement.counters:type_name -> authfi.v1.NodeEnforcement.CountersEntry
+	3,  // 3: authfi.v1.NodeEnforcement.services:type_name -> authfi.v1.ServiceEnforcement
+	10, // 4: authfi.v1.ServiceEnforcement.verdicts:type_name -> authfi.v1.ServiceEnforcement.VerdictsEntry
+	4,  // 5: authfi.v1.ServiceEnforcement.routes:type_name -> authfi.v1.RouteHits
+	7,  // 6: authfi.v1.ListRefusalsResponse.refusals:type_name -> authfi.v1.Refusal
+	11, // 7: authfi.v1.Refusal.time:type_name -> google.protobuf.Timestamp
+	0,  // 8: authfi.v1.EnforcementService.GetEnforcement:input_type -> authfi.v1.GetEnforcementRequest
+	5,  // 9: authfi.v1.EnforcementService.ListRefusals:input_type -> authfi.v1.ListRefusalsRequest
+	1,  // 10: authfi.v1.EnforcementService.GetEnforcement:output_type -> authfi.v1.GetEnforcementResponse
+	6,  // 11: authfi.v1.EnforcementService.ListRefusals:output_type -> authfi.v1.ListRefusalsResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_enforcement_proto_init() }
@@ -352,7 +839,7 @@ func file_authfi_v1_enforcement_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_enforcement_proto_rawDesc), len(file_authfi_v1_enforcement_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -37,6 +37,12 @@ type Service struct {
 	Modified *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=modified,proto3" json:"modified,omitempty"`
 	// The index of the entry that last changed it; the ETag of REST.
 	Version       uint64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	PolicyVersion uint64 `protobuf:"varint,20,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"` // of the policies; each write of them has the next
+	FoldCase      bool   `protobuf:"varint,21,opt,name=fold_case,json=foldCase,proto3" json:"fold_case,omitempty"`                // paths that differ in case are one
+	FoldSlash     bool   `protobuf:"varint,22,opt,name=fold_slash,json=foldSlash,proto3" json:"fold_slash,omitempty"`             // and those that differ in a slash at the end
+	DryRun        bool   `protobuf:"varint,23,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`                      // what would be refused is counted and let through
+	// What the linter says of the policies; only in the answer of SetPolicies.
+	Findings      []*PolicyFinding `protobuf:"bytes,24,rep,name=findings,proto3" json:"findings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,18 +140,59 @@ func (x *Service) GetVersion() uint64 {
 	return 0
 }
 
-// RoutePolicy is what a request on a route needs. With no roles, no permissions
-// and no MFA, any valid access token of the organization passes.
+func (x *Service) GetPolicyVersion() uint64 {
+	if x != nil {
+		return x.PolicyVersion
+	}
+	return 0
+}
+
+func (x *Service) GetFoldCase() bool {
+	if x != nil {
+		return x.FoldCase
+	}
+	return false
+}
+
+func (x *Service) GetFoldSlash() bool {
+	if x != nil {
+		return x.FoldSlash
+	}
+	return false
+}
+
+func (x *Service) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *Service) GetFindings() []*PolicyFinding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+// RoutePolicy is what a request on a route needs: all that it names. With no roles,
+// no permissions and no MFA, any valid access token of the organization passes. The
+// most specific route alone decides, segment by segment: a name before *, * before
+// **; and a route that names the method before one for all. No route: refused.
 type RoutePolicy struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Methods       []string               `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`         // empty: all
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`               // at most 512 bytes; * is one segment, ** at the end is the rest
-	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`             // one of them is enough
-	Permissions   []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // all of them are needed
-	Mfa           bool                   `protobuf:"varint,5,opt,name=mfa,proto3" json:"mfa,omitempty"`
-	Public        bool                   `protobuf:"varint,6,opt,name=public,proto3" json:"public,omitempty"` // open to all, without a token
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Methods        []string               `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`         // empty: all
+	Path           string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`               // at most 512 bytes; * is one segment, ** at the end is the rest
+	Roles          []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`             // one of them is enough
+	Permissions    []string               `protobuf:"bytes,4,rep,name=permissions,proto3" json:"permissions,omitempty"` // all of them are needed
+	Mfa            bool                   `protobuf:"varint,5,opt,name=mfa,proto3" json:"mfa,omitempty"`
+	Public         bool                   `protobuf:"varint,6,opt,name=public,proto3" json:"public,omitempty"`                                      // open to all, without a token
+	RolesAll       []string               `protobuf:"bytes,7,rep,name=roles_all,json=rolesAll,proto3" json:"roles_all,omitempty"`                   // all of them are needed
+	PermissionsAny []string               `protobuf:"bytes,8,rep,name=permissions_any,json=permissionsAny,proto3" json:"permissions_any,omitempty"` // one of them is enough
+	Upgrade        bool                   `protobuf:"varint,9,opt,name=upgrade,proto3" json:"upgrade,omitempty"`                                    // the route may switch protocols, as a WebSocket does
+	GetBody        bool                   `protobuf:"varint,10,opt,name=get_body,json=getBody,proto3" json:"get_body,omitempty"`                    // GET and HEAD may carry a body
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RoutePolicy) Reset() {
@@ -220,6 +267,106 @@ func (x *RoutePolicy) GetPublic() bool {
 	return false
 }
 
+func (x *RoutePolicy) GetRolesAll() []string {
+	if x != nil {
+		return x.RolesAll
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetPermissionsAny() []string {
+	if x != nil {
+		return x.PermissionsAny
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetUpgrade() bool {
+	if x != nil {
+		return x.Upgrade
+	}
+	return false
+}
+
+func (x *RoutePolicy) GetGetBody() bool {
+	if x != nil {
+		return x.GetBody
+	}
+	return false
+}
+
+// PolicyFinding is what the linter has to say of one route.
+type PolicyFinding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the route in policies; absent: about the service as a whole.
+	Route    *int32 `protobuf:"varint,1,opt,name=route,proto3,oneof" json:"route,omitempty"`
+	Severity string `protobuf:"bytes,2,opt,name=severity,proto3" json:"severity,omitempty"` // "warning", or "error" of what can never work
+	// "empty", "unreachable", "shadowed", "weaker", "broad", "public_write",
+	// "folding", "unknown_role", "unknown_permission" or "more".
+	Code          string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyFinding) Reset() {
+	*x = PolicyFinding{}
+	mi := &file_authfi_v1_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyFinding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyFinding) ProtoMessage() {}
+
+func (x *PolicyFinding) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyFinding.ProtoReflect.Descriptor instead.
+func (*PolicyFinding) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PolicyFinding) GetRoute() int32 {
+	if x != nil && x.Route != nil {
+		return *x.Route
+	}
+	return 0
+}
+
+func (x *PolicyFinding) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *PolicyFinding) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *PolicyFinding) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 type CreateServiceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
@@ -232,7 +379,7 @@ type CreateServiceRequest struct {
 
 func (x *CreateServiceRequest) Reset() {
 	*x = CreateServiceRequest{}
-	mi := &file_authfi_v1_service_proto_msgTypes[2]
+	mi := &file_authfi_v1_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -244,7 +391,7 @@ func (x *CreateServiceRequest) String() string {
 func (*CreateServiceRequest) ProtoMessage() {}
 
 func (x *CreateServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[2]
+	mi := &file_authfi_v1_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -257,7 +404,7 @@ func (x *CreateServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateServiceRequest.ProtoReflect.Descriptor instead.
 func (*CreateServiceRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{2}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateServiceRequest) GetOrgId() string {
@@ -299,7 +446,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_authfi_v1_service_proto_msgTypes[3]
+	mi := &file_authfi_v1_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -311,7 +458,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[3]
+	mi := &file_authfi_v1_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -324,7 +471,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{3}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListServicesRequest) GetOrgId() string {
@@ -359,7 +506,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_authfi_v1_service_proto_msgTypes[4]
+	mi := &file_authfi_v1_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -371,7 +518,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[4]
+	mi := &file_authfi_v1_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -384,7 +531,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{4}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListServicesResponse) GetServices() []*Service {
@@ -417,7 +564,7 @@ type GetServiceRequest struct {
 
 func (x *GetServiceRequest) Reset() {
 	*x = GetServiceRequest{}
-	mi := &file_authfi_v1_service_proto_msgTypes[5]
+	mi := &file_authfi_v1_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -429,7 +576,7 @@ func (x *GetServiceRequest) String() string {
 func (*GetServiceRequest) ProtoMessage() {}
 
 func (x *GetServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[5]
+	mi := &file_authfi_v1_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -442,7 +589,7 @@ func (x *GetServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServiceRequest.ProtoReflect.Descriptor instead.
 func (*GetServiceRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{5}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetServiceRequest) GetId() string {
@@ -455,14 +602,16 @@ func (x *GetServiceRequest) GetId() string {
 type SetPoliciesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Policies      []*RoutePolicy         `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"` // at most 500
+	Policies      []*RoutePolicy         `protobuf:"bytes,2,rep,name=policies,proto3" json:"policies,omitempty"`                           // at most 500
+	FoldCase      *bool                  `protobuf:"varint,3,opt,name=fold_case,json=foldCase,proto3,oneof" json:"fold_case,omitempty"`    // absent: as it is
+	FoldSlash     *bool                  `protobuf:"varint,4,opt,name=fold_slash,json=foldSlash,proto3,oneof" json:"fold_slash,omitempty"` // absent: as it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SetPoliciesRequest) Reset() {
 	*x = SetPoliciesRequest{}
-	mi := &file_authfi_v1_service_proto_msgTypes[6]
+	mi := &file_authfi_v1_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +623,7 @@ func (x *SetPoliciesRequest) String() string {
 func (*SetPoliciesRequest) ProtoMessage() {}
 
 func (x *SetPoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[6]
+	mi := &file_authfi_v1_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +636,7 @@ func (x *SetPoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPoliciesRequest.ProtoReflect.Descriptor instead.
 func (*SetPoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SetPoliciesRequest) GetId() string {
@@ -504,6 +653,20 @@ func (x *SetPoliciesRequest) GetPolicies() []*RoutePolicy {
 	return nil
 }
 
+func (x *SetPoliciesRequest) GetFoldCase() bool {
+	if x != nil && x.FoldCase != nil {
+		return *x.FoldCase
+	}
+	return false
+}
+
+func (x *SetPoliciesRequest) GetFoldSlash() bool {
+	if x != nil && x.FoldSlash != nil {
+		return *x.FoldSlash
+	}
+	return false
+}
+
 type DeleteServiceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -513,7 +676,7 @@ type DeleteServiceRequest struct {
 
 func (x *DeleteServiceRequest) Reset() {
 	*x = DeleteServiceRequest{}
-	mi := &file_authfi_v1_service_proto_msgTypes[7]
+	mi := &file_authfi_v1_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +688,7 @@ func (x *DeleteServiceRequest) String() string {
 func (*DeleteServiceRequest) ProtoMessage() {}
 
 func (x *DeleteServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[7]
+	mi := &file_authfi_v1_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +701,7 @@ func (x *DeleteServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteServiceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteServiceRequest) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeleteServiceRequest) GetId() string {
@@ -556,7 +719,7 @@ type DeleteServiceResponse struct {
 
 func (x *DeleteServiceResponse) Reset() {
 	*x = DeleteServiceResponse{}
-	mi := &file_authfi_v1_service_proto_msgTypes[8]
+	mi := &file_authfi_v1_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -568,7 +731,7 @@ func (x *DeleteServiceResponse) String() string {
 func (*DeleteServiceResponse) ProtoMessage() {}
 
 func (x *DeleteServiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_authfi_v1_service_proto_msgTypes[8]
+	mi := &file_authfi_v1_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -581,14 +744,14 @@ func (x *DeleteServiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteServiceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteServiceResponse) Descriptor() ([]byte, []int) {
-	return file_authfi_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_authfi_v1_service_proto_rawDescGZIP(), []int{9}
 }
 
 var File_authfi_v1_service_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x17authfi/v1/service.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x02\n" +
+	"\x17authfi/v1/service.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n" +
 	"\aService\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x12\n" +
@@ -598,14 +761,31 @@ const file_authfi_v1_service_proto_rawDesc = "" +
 	"\bpolicies\x18\x06 \x03(\v2\x16.authfi.v1.RoutePolicyR\bpolicies\x124\n" +
 	"\acreated\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x126\n" +
 	"\bmodified\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\x12\x18\n" +
-	"\aversion\x18\t \x01(\x04R\aversion\"\x9d\x01\n" +
+	"\aversion\x18\t \x01(\x04R\aversion\x12%\n" +
+	"\x0epolicy_version\x18\x14 \x01(\x04R\rpolicyVersion\x12\x1b\n" +
+	"\tfold_case\x18\x15 \x01(\bR\bfoldCase\x12\x1d\n" +
+	"\n" +
+	"fold_slash\x18\x16 \x01(\bR\tfoldSlash\x12\x17\n" +
+	"\adry_run\x18\x17 \x01(\bR\x06dryRun\x124\n" +
+	"\bfindings\x18\x18 \x03(\v2\x18.authfi.v1.PolicyFindingR\bfindings\"\x98\x02\n" +
 	"\vRoutePolicy\x12\x18\n" +
 	"\amethods\x18\x01 \x03(\tR\amethods\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x14\n" +
 	"\x05roles\x18\x03 \x03(\tR\x05roles\x12 \n" +
 	"\vpermissions\x18\x04 \x03(\tR\vpermissions\x12\x10\n" +
 	"\x03mfa\x18\x05 \x01(\bR\x03mfa\x12\x16\n" +
-	"\x06public\x18\x06 \x01(\bR\x06public\"u\n" +
+	"\x06public\x18\x06 \x01(\bR\x06public\x12\x1b\n" +
+	"\troles_all\x18\a \x03(\tR\brolesAll\x12'\n" +
+	"\x0fpermissions_any\x18\b \x03(\tR\x0epermissionsAny\x12\x18\n" +
+	"\aupgrade\x18\t \x01(\bR\aupgrade\x12\x19\n" +
+	"\bget_body\x18\n" +
+	" \x01(\bR\agetBody\"~\n" +
+	"\rPolicyFinding\x12\x19\n" +
+	"\x05route\x18\x01 \x01(\x05H\x00R\x05route\x88\x01\x01\x12\x1a\n" +
+	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessageB\b\n" +
+	"\x06_route\"u\n" +
 	"\x14CreateServiceRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -620,10 +800,16 @@ const file_authfi_v1_service_proto_rawDesc = "" +
 	"\x05total\x18\x02 \x01(\x05R\x05total\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"#\n" +
 	"\x11GetServiceRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"X\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xbb\x01\n" +
 	"\x12SetPoliciesRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
-	"\bpolicies\x18\x02 \x03(\v2\x16.authfi.v1.RoutePolicyR\bpolicies\"&\n" +
+	"\bpolicies\x18\x02 \x03(\v2\x16.authfi.v1.RoutePolicyR\bpolicies\x12 \n" +
+	"\tfold_case\x18\x03 \x01(\bH\x00R\bfoldCase\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"fold_slash\x18\x04 \x01(\bH\x01R\tfoldSlash\x88\x01\x01B\f\n" +
+	"\n" +
+	"_fold_caseB\r\n" +
+	"\v_fold_slash\"&\n" +
 	"\x14DeleteServiceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x17\n" +
 	"\x15DeleteServiceResponse2\xad\x04\n" +
@@ -647,40 +833,42 @@ func file_authfi_v1_service_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_service_proto_rawDescData
 }
 
-var file_authfi_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_authfi_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_authfi_v1_service_proto_goTypes = []any{
 	(*Service)(nil),               // 0: authfi.v1.Service
 	(*RoutePolicy)(nil),           // 1: authfi.v1.RoutePolicy
-	(*CreateServiceRequest)(nil),  // 2: authfi.v1.CreateServiceRequest
-	(*ListServicesRequest)(nil),   // 3: authfi.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),  // 4: authfi.v1.ListServicesResponse
-	(*GetServiceRequest)(nil),     // 5: authfi.v1.GetServiceRequest
-	(*SetPoliciesRequest)(nil),    // 6: authfi.v1.SetPoliciesRequest
-	(*DeleteServiceRequest)(nil),  // 7: authfi.v1.DeleteServiceRequest
-	(*DeleteServiceResponse)(nil), // 8: authfi.v1.DeleteServiceResponse
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*PolicyFinding)(nil),         // 2: authfi.v1.PolicyFinding
+	(*CreateServiceRequest)(nil),  // 3: authfi.v1.CreateServiceRequest
+	(*ListServicesRequest)(nil),   // 4: authfi.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),  // 5: authfi.v1.ListServicesResponse
+	(*GetServiceRequest)(nil),     // 6: authfi.v1.GetServiceRequest
+	(*SetPoliciesRequest)(nil),    // 7: authfi.v1.SetPoliciesRequest
+	(*DeleteServiceRequest)(nil),  // 8: authfi.v1.DeleteServiceRequest
+	(*DeleteServiceResponse)(nil), // 9: authfi.v1.DeleteServiceResponse
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_authfi_v1_service_proto_depIdxs = []int32{
 	1,  // 0: authfi.v1.Service.policies:type_name -> authfi.v1.RoutePolicy
-	9,  // 1: authfi.v1.Service.created:type_name -> google.protobuf.Timestamp
-	9,  // 2: authfi.v1.Service.modified:type_name -> google.protobuf.Timestamp
-	0,  // 3: authfi.v1.ListServicesResponse.services:type_name -> authfi.v1.Service
-	1,  // 4: authfi.v1.SetPoliciesRequest.policies:type_name -> authfi.v1.RoutePolicy
-	2,  // 5: authfi.v1.ServiceService.CreateService:input_type -> authfi.v1.CreateServiceRequest
-	3,  // 6: authfi.v1.ServiceService.ListServices:input_type -> authfi.v1.ListServicesRequest
-	5,  // 7: authfi.v1.ServiceService.GetService:input_type -> authfi.v1.GetServiceRequest
-	6,  // 8: authfi.v1.ServiceService.SetPolicies:input_type -> authfi.v1.SetPoliciesRequest
-	7,  // 9: authfi.v1.ServiceService.DeleteService:input_type -> authfi.v1.DeleteServiceRequest
-	0,  // 10: authfi.v1.ServiceService.CreateService:output_type -> authfi.v1.Service
-	4,  // 11: authfi.v1.ServiceService.ListServices:output_type -> authfi.v1.ListServicesResponse
-	0,  // 12: authfi.v1.ServiceService.GetService:output_type -> authfi.v1.Service
-	0,  // 13: authfi.v1.ServiceService.SetPolicies:output_type -> authfi.v1.Service
-	8,  // 14: authfi.v1.ServiceService.DeleteService:output_type -> authfi.v1.DeleteServiceResponse
-	10, // [10:15] is the sub-list for method output_type
-	5,  // [5:10] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	10, // 1: authfi.v1.Service.created:type_name -> google.protobuf.Timestamp
+	10, // 2: authfi.v1.Service.modified:type_name -> google.protobuf.Timestamp
+	2,  // 3: authfi.v1.Service.findings:type_name -> authfi.v1.PolicyFinding
+	0,  // 4: authfi.v1.ListServicesResponse.services:type_name -> authfi.v1.Service
+	1,  // 5: authfi.v1.SetPoliciesRequest.policies:type_name -> authfi.v1.RoutePolicy
+	3,  // 6: authfi.v1.ServiceService.CreateService:input_type -> authfi.v1.CreateServiceRequest
+	4,  // 7: authfi.v1.ServiceService.ListServices:input_type -> authfi.v1.ListServicesRequest
+	6,  // 8: authfi.v1.ServiceService.GetService:input_type -> authfi.v1.GetServiceRequest
+	7,  // 9: authfi.v1.ServiceService.SetPolicies:input_type -> authfi.v1.SetPoliciesRequest
+	8,  // 10: authfi.v1.ServiceService.DeleteService:input_type -> authfi.v1.DeleteServiceRequest
+	0,  // 11: authfi.v1.ServiceService.CreateService:output_type -> authfi.v1.Service
+	5,  // 12: authfi.v1.ServiceService.ListServices:output_type -> authfi.v1.ListServicesResponse
+	0,  // 13: authfi.v1.ServiceService.GetService:output_type -> authfi.v1.Service
+	0,  // 14: authfi.v1.ServiceService.SetPolicies:output_type -> authfi.v1.Service
+	9,  // 15: authfi.v1.ServiceService.DeleteService:output_type -> authfi.v1.DeleteServiceResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_service_proto_init() }
@@ -688,13 +876,15 @@ func file_authfi_v1_service_proto_init() {
 	if File_authfi_v1_service_proto != nil {
 		return
 	}
+	file_authfi_v1_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_authfi_v1_service_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_service_proto_rawDesc), len(file_authfi_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

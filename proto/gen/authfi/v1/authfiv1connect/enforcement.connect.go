@@ -38,11 +38,17 @@ const (
 	// EnforcementServiceGetEnforcementProcedure is the fully-qualified name of the EnforcementService's
 	// GetEnforcement RPC.
 	EnforcementServiceGetEnforcementProcedure = "/authfi.v1.EnforcementService/GetEnforcement"
+	// EnforcementServiceListRefusalsProcedure is the fully-qualified name of the EnforcementService's
+	// ListRefusals RPC.
+	EnforcementServiceListRefusalsProcedure = "/authfi.v1.EnforcementService/ListRefusals"
 )
 
 // EnforcementServiceClient is a client for the authfi.v1.EnforcementService service.
 type EnforcementServiceClient interface {
 	GetEnforcement(context.Context, *v1.GetEnforcementRequest) (*v1.GetEnforcementResponse, error)
+	// ListRefusals shows the newest refusals of all nodes, oldest first: a sample,
+	// never all of them, and without anything that a token or a request said.
+	ListRefusals(context.Context, *v1.ListRefusalsRequest) (*v1.ListRefusalsResponse, error)
 }
 
 // NewEnforcementServiceClient constructs a client for the authfi.v1.EnforcementService service. By
@@ -63,12 +69,20 @@ func NewEnforcementServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listRefusals: connect.NewClient[v1.ListRefusalsRequest, v1.ListRefusalsResponse](
+			httpClient,
+			baseURL+EnforcementServiceListRefusalsProcedure,
+			connect.WithSchema(enforcementServiceMethods.ByName("ListRefusals")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // enforcementServiceClient implements EnforcementServiceClient.
 type enforcementServiceClient struct {
 	getEnforcement *connect.Client[v1.GetEnforcementRequest, v1.GetEnforcementResponse]
+	listRefusals   *connect.Client[v1.ListRefusalsRequest, v1.ListRefusalsResponse]
 }
 
 // GetEnforcement calls authfi.v1.EnforcementService.GetEnforcement.
@@ -80,9 +94,21 @@ func (c *enforcementServiceClient) GetEnforcement(ctx context.Context, req *v1.G
 	return nil, err
 }
 
+// ListRefusals calls authfi.v1.EnforcementService.ListRefusals.
+func (c *enforcementServiceClient) ListRefusals(ctx context.Context, req *v1.ListRefusalsRequest) (*v1.ListRefusalsResponse, error) {
+	response, err := c.listRefusals.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EnforcementServiceHandler is an implementation of the authfi.v1.EnforcementService service.
 type EnforcementServiceHandler interface {
 	GetEnforcement(context.Context, *v1.GetEnforcementRequest) (*v1.GetEnforcementResponse, error)
+	// ListRefusals shows the newest refusals of all nodes, oldest first: a sample,
+	// never all of them, and without anything that a token or a request said.
+	ListRefusals(context.Context, *v1.ListRefusalsRequest) (*v1.ListRefusalsResponse, error)
 }
 
 // NewEnforcementServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -99,10 +125,19 @@ func NewEnforcementServiceHandler(svc EnforcementServiceHandler, opts ...connect
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	enforcementServiceListRefusalsHandler := connect.NewUnaryHandlerSimple(
+		EnforcementServiceListRefusalsProcedure,
+		svc.ListRefusals,
+		connect.WithSchema(enforcementServiceMethods.ByName("ListRefusals")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.EnforcementService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EnforcementServiceGetEnforcementProcedure:
 			enforcementServiceGetEnforcementHandler.ServeHTTP(w, r)
+		case EnforcementServiceListRefusalsProcedure:
+			enforcementServiceListRefusalsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -114,4 +149,8 @@ type UnimplementedEnforcementServiceHandler struct{}
 
 func (UnimplementedEnforcementServiceHandler) GetEnforcement(context.Context, *v1.GetEnforcementRequest) (*v1.GetEnforcementResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.EnforcementService.GetEnforcement is not implemented"))
+}
+
+func (UnimplementedEnforcementServiceHandler) ListRefusals(context.Context, *v1.ListRefusalsRequest) (*v1.ListRefusalsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.EnforcementService.ListRefusals is not implemented"))
 }

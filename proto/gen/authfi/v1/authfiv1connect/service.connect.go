@@ -59,8 +59,10 @@ type ServiceServiceClient interface {
 	CreateService(context.Context, *v1.CreateServiceRequest) (*v1.Service, error)
 	ListServices(context.Context, *v1.ListServicesRequest) (*v1.ListServicesResponse, error)
 	GetService(context.Context, *v1.GetServiceRequest) (*v1.Service, error)
-	// SetPolicies replaces all route policies as one change. In REST the body is
-	// the array alone, or an object with the array as policies.
+	// SetPolicies replaces all route policies as one change and makes the next
+	// version of them. In REST the body is the array alone, or an object with the
+	// array as policies; the other fields are in the query. The answer says what the
+	// linter finds; what can never work is refused.
 	SetPolicies(context.Context, *v1.SetPoliciesRequest) (*v1.Service, error)
 	// DeleteService ends the protection: requests reach the service unchecked.
 	DeleteService(context.Context, *v1.DeleteServiceRequest) (*v1.DeleteServiceResponse, error)
@@ -174,8 +176,10 @@ type ServiceServiceHandler interface {
 	CreateService(context.Context, *v1.CreateServiceRequest) (*v1.Service, error)
 	ListServices(context.Context, *v1.ListServicesRequest) (*v1.ListServicesResponse, error)
 	GetService(context.Context, *v1.GetServiceRequest) (*v1.Service, error)
-	// SetPolicies replaces all route policies as one change. In REST the body is
-	// the array alone, or an object with the array as policies.
+	// SetPolicies replaces all route policies as one change and makes the next
+	// version of them. In REST the body is the array alone, or an object with the
+	// array as policies; the other fields are in the query. The answer says what the
+	// linter finds; what can never work is refused.
 	SetPolicies(context.Context, *v1.SetPoliciesRequest) (*v1.Service, error)
 	// DeleteService ends the protection: requests reach the service unchecked.
 	DeleteService(context.Context, *v1.DeleteServiceRequest) (*v1.DeleteServiceResponse, error)
