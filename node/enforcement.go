@@ -165,7 +165,9 @@ func (n *Node) report() admin.NodeEnforcement {
 	r := admin.NodeEnforcement{
 		NodeID: n.cfg.NodeID, Reachable: true, Attached: true, Mode: n.enforcer.mode,
 		EnforcedIndex: n.enforcer.Enforced(), AppliedIndex: n.machine.Applied(),
+		Services: n.enforcer.services(), Refusals: n.enforcer.refusals(),
 	}
+	r.Detail = dryRunLine(r.Services)
 	counters, p50, lease, err := n.enforcer.gate.Report()
 	if err != nil {
 		r.Detail = "the gate's counters cannot be read"

@@ -45,6 +45,7 @@ var rules = map[Operation]Rule{
 	"join-tokens.create":          {Scope: Instance, Operator: true},
 	"cluster.status":              {Scope: Instance, Operator: true},
 	"enforcement.get":             {Scope: Instance, Operator: true},
+	"enforcement.refusals":        {Scope: Instance, Operator: true},
 
 	"backup.read":      {Scope: Instance, Operator: true},
 	"recovery-key.get": {Scope: Instance, Operator: true},
@@ -128,11 +129,14 @@ var rules = map[Operation]Rule{
 	// What a token is and whether it lives tells who its user is.
 	"tokens.introspect": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 
-	"services.list":         {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
-	"services.get":          {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
-	"services.create":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
-	"services.set-policies": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
-	"services.delete":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.list":          {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.get":           {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.create":        {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.set-policies":  {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.delete":        {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"services.lint-policies": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	// A dry run lets everything through: that is the owners' to decide.
+	"services.set-dry-run": {Scope: Organization, Operator: true, Permission: directory.ManageOrganization},
 
 	"sync-log.read": {Scope: Organization, Operator: true, Permission: directory.ReadAuditLogs},
 	// How long the log remembers is the owners': who may be its subject must not

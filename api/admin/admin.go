@@ -100,6 +100,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewSessionServiceHandler(a, options...))
 	add(authfiv1connect.NewClientServiceHandler(a, options...))
 	add(authfiv1connect.NewServiceServiceHandler(a, options...))
+	add(authfiv1connect.NewPolicyServiceHandler(a, options...))
 	add(authfiv1connect.NewSyncLogServiceHandler(a, options...))
 	add(authfiv1connect.NewAuditServiceHandler(a, options...))
 	add(authfiv1connect.NewEnforcementServiceHandler(a, options...))

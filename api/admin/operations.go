@@ -112,6 +112,8 @@ var operations = map[string]access.Operation{
 	authfiv1connect.ServiceServiceCreateServiceProcedure: "services.create",
 	authfiv1connect.ServiceServiceSetPoliciesProcedure:   "services.set-policies",
 	authfiv1connect.ServiceServiceDeleteServiceProcedure: "services.delete",
+	authfiv1connect.PolicyServiceLintPoliciesProcedure:   "services.lint-policies",
+	authfiv1connect.PolicyServiceSetDryRunProcedure:      "services.set-dry-run",
 
 	authfiv1connect.SyncLogServiceListSyncLogProcedure:        "sync-log.read",
 	authfiv1connect.AuditServiceListAuditLogProcedure:         "audit-log.read",
@@ -119,6 +121,7 @@ var operations = map[string]access.Operation{
 	authfiv1connect.AuditServiceSetRetentionProcedure:         "audit-log.retain",
 	authfiv1connect.EventServiceWatchProcedure:                "events.watch", // served by api/watch
 	authfiv1connect.EnforcementServiceGetEnforcementProcedure: "enforcement.get",
+	authfiv1connect.EnforcementServiceListRefusalsProcedure:   "enforcement.refusals",
 	authfiv1connect.ClusterServiceGetStatusProcedure:          "cluster.status",
 	authfiv1connect.ClusterServiceCreateJoinTokenProcedure:    "join-tokens.create",
 

@@ -119,30 +119,6 @@ func (c *call) service(pass *access.Pass, id directory.ServiceID) (*authfiv1.Ser
 	return service(pass.Org())(s), nil
 }
 
-// SetPolicies implements ServiceService.
-func (a *api) SetPolicies(ctx context.Context, r *authfiv1.SetPoliciesRequest) (*authfiv1.Service, error) {
-	c, err := a.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	want, err := c.ifMatch()
-	if err != nil {
-		return nil, err
-	}
-	pass, id, err := c.atService(r.GetId())
-	if err != nil {
-		return nil, err
-	}
-	policies := convert(r.GetPolicies(), routePolicy)
-	if err := checkPolicies(pass.View(), id, policies); err != nil {
-		return nil, err
-	}
-	if _, err := c.propose(pass, &fsm.SetPolicies{Service: id, Policies: policies, IfVersion: want}, r); err != nil {
-		return nil, err
-	}
-	return c.service(pass, id)
-}
-
 // DeleteService implements ServiceService.
 func (a *api) DeleteService(ctx context.Context, r *authfiv1.DeleteServiceRequest) (*authfiv1.DeleteServiceResponse, error) {
 	c, err := a.begin(ctx)
@@ -157,23 +133,12 @@ func (a *api) DeleteService(ctx context.Context, r *authfiv1.DeleteServiceReques
 	return &authfiv1.DeleteServiceResponse{}, err
 }
 
-func routePolicy(p *authfiv1.RoutePolicy) directory.RoutePolicy {
-	return directory.RoutePolicy{
-		Methods: p.GetMethods(), Path: p.GetPath(), Roles: p.GetRoles(),
-		Permissions: permissions(p.GetPermissions()), MFA: p.GetMfa(), Public: p.GetPublic(),
-	}
-}
-
 func service(org directory.OrgID) func(*directory.Service) *authfiv1.Service {
 	return func(s *directory.Service) *authfiv1.Service {
 		return &authfiv1.Service{
 			Id: s.ID.String(), OrgId: org.String(), Name: s.Name, Listen: s.Listen, Upstream: s.Upstream,
-			Policies: convert(s.Policies, func(p directory.RoutePolicy) *authfiv1.RoutePolicy {
-				return &authfiv1.RoutePolicy{
-					Methods: p.Methods, Path: p.Path, Roles: p.Roles,
-					Permissions: permissionTexts(p.Permissions), Mfa: p.MFA, Public: p.Public,
-				}
-			}),
+			Policies: convert(s.Policies, routePolicyMessage), PolicyVersion: s.PolicyVersion,
+			FoldCase: s.FoldCase, FoldSlash: s.FoldSlash, DryRun: s.DryRun,
 			Created: timestamp(s.Created), Modified: timestamp(s.Modified), Version: uint64(s.Version),
 		}
 	}

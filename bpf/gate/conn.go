@@ -25,6 +25,9 @@ type conn struct {
 	client  net.Conn
 	machine *policy.Machine
 	program *policy.Program // of the request that is being read
+	flow    *policy.Flow    // of the request that is decided, nil before it could be read
+	subject policy.Subject  // of that request
+	opaque  atomic.Bool     // in a dry run: what comes can no longer be read
 	held    []byte          // the header block that is being read
 	answers chan struct{}   // closed when the service has sent its last byte
 
@@ -99,15 +102,22 @@ func (c *conn) clientEnded(err error) {
 
 // take reads what arrived, request by request.
 func (c *conn) take(ctx context.Context, p []byte) error {
+	if c.opaque.Load() {
+		return c.takeUnread(p)
+	}
 	for len(p) > 0 {
 		if c.machine.Idle() {
 			k0, k1 := c.gate.config.Keys()
 			c.program = c.gate.config.Program()
 			c.machine.Begin(c.program, k0, k1)
+			c.flow, c.subject = nil, policy.Subject{}
 		}
 		inHeader := c.machine.Idle() || c.machine.InHeader()
 		n, complete, refusal := c.machine.Feed(p)
 		if refusal != policy.ReasonAllowed {
+			if c.dryRun() {
+				return c.passUnread(ctx, refusal, p)
+			}
 			return c.refuse(refusal)
 		}
 		if !inHeader {
@@ -120,6 +130,9 @@ func (c *conn) take(ctx context.Context, p []byte) error {
 		if complete {
 			if err := c.decide(ctx); err != nil {
 				return err
+			}
+			if c.opaque.Load() {
+				return c.takeUnread(p[n:])
 			}
 		}
 		p = p[n:]
@@ -134,12 +147,16 @@ func (c *conn) decide(ctx context.Context) error {
 	if reason.Allows() && flow.Upgrade {
 		reason = policy.ReasonNotImplemented // the gate does not follow other protocols
 	}
-	if !reason.Allows() {
+	c.flow, c.subject = &flow, subject
+	if !reason.Allows() && !c.dryRun() {
 		return c.refuse(reason)
 	}
 	if err := c.connect(ctx); err != nil {
 		c.gate.config.Logger.Warn("service unreachable", "upstream", c.gate.config.Upstream, "error", err)
 		return c.refuse(policy.ReasonInternal)
+	}
+	if c.dryRun() {
+		return c.passRefused(reason)
 	}
 	if !c.carry(subject) {
 		return net.ErrClosed
@@ -148,7 +165,12 @@ func (c *conn) decide(ctx context.Context) error {
 	if reason, _ = c.gate.config.Decide(c.program, flow); !reason.Allows() {
 		return c.refuse(reason)
 	}
-	c.gate.count(reason)
+	c.told(reason)
+	return c.pass()
+}
+
+// pass sends the held header block on.
+func (c *conn) pass() error {
 	if err := c.forward(c.held); err != nil {
 		return err
 	}
@@ -199,6 +221,10 @@ func (c *conn) answer(upstream net.Conn) {
 	for {
 		n, err := upstream.Read(buffer)
 		if n > 0 {
+			if c.unreadEnded() {
+				c.close()
+				return
+			}
 			c.active()
 			c.client.SetWriteDeadline(time.Now().Add(writeTimeout))
 			if _, failed := c.client.Write(buffer[:n]); failed != nil {
@@ -217,7 +243,7 @@ func (c *conn) answer(upstream net.Conn) {
 // for one of theirs.
 func (c *conn) refuse(reason policy.Reason) error {
 	c.refusing.Store(true)
-	c.gate.count(reason)
+	c.told(reason)
 	if c.answers != nil && !c.drain(drainTimeout) {
 		return errRefused
 	}

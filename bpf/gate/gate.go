@@ -32,7 +32,10 @@ type Config struct {
 	// Program is the service's program now; nil refuses everything.
 	Program func() *policy.Program
 	Keys    func() (k0, k1 uint64)
-	Logger  *slog.Logger
+	// Told hears of every verdict that was acted upon; nil: nobody does. The flow is
+	// nil when the request could not be read.
+	Told   func(program *policy.Program, flow *policy.Flow, reason policy.Reason, subject policy.Subject)
+	Logger *slog.Logger
 }
 
 // Gate is one guarded address.

@@ -15,6 +15,7 @@ type Program struct {
 	Accepts []Accept
 
 	version  uint64
+	routes   int
 	dryRun   bool
 	deciding []deciding // by row
 }
@@ -116,7 +117,7 @@ func newCompiler(s *Service) *compiler {
 		service: s, routes: s.Routes, ids: map[string]uint16{}, accepts: map[Accept]uint16{},
 		program: &Program{
 			Rows: make([]Row, 1), Accepts: make([]Accept, 1), deciding: make([]deciding, 1),
-			version: s.Version, dryRun: s.DryRun,
+			version: s.Version, routes: len(s.Routes), dryRun: s.DryRun,
 		},
 		sets: make([][]place, 1),
 	}

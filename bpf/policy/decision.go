@@ -32,6 +32,14 @@ func (p *Program) Route(f Flow) int {
 	return int(p.deciding[f.State][f.Method]) - 1
 }
 
+// Routes is how many routes the program was made of.
+func (p *Program) Routes() int {
+	if p == nil {
+		return 0
+	}
+	return p.routes
+}
+
 // Version is that of the policies that the program was made of.
 func (p *Program) Version() uint64 {
 	if p == nil {

@@ -38,6 +38,14 @@ type Route struct {
 	GetBody        bool
 }
 
+// MethodName is the method of a flow, empty of none.
+func MethodName(method int) string {
+	if method < 0 || method >= len(methodNames) {
+		return ""
+	}
+	return methodNames[method]
+}
+
 // String is the route as people name it: its methods and its path.
 func (r *Route) String() string {
 	if len(r.Methods) == 0 {
@@ -67,27 +75,28 @@ func (r *Route) everyOne() (names []string) {
 // Validate checks the routes of a service that is nothing else.
 func Validate(routes []Route) error { return (&Service{Routes: routes}).Validate() }
 
-func field(i int, name string) string { return fmt.Sprintf("policies[%d].%s", i, name) }
+// Field names a field of a route as requests have it.
+func Field(i int, name string) string { return fmt.Sprintf("policies[%d].%s", i, name) }
 
 func (r *Route) validate(i int) error {
 	for _, m := range r.Methods {
 		if !slices.Contains(methodNames[:], m) {
-			return directory.Invalid(field(i, "methods"), "%q is not one of %s", m, strings.Join(methodNames[:], " "))
+			return directory.Invalid(Field(i, "methods"), "%q is not one of %s", m, strings.Join(methodNames[:], " "))
 		}
 	}
 	if r.Public && (r.asksForRights() || r.MFA) {
-		return directory.Invalid(field(i, "public"), "a public route cannot ask for roles, permissions or MFA")
+		return directory.Invalid(Field(i, "public"), "a public route cannot ask for roles, permissions or MFA")
 	}
 	for name, permissions := range r.permissionLists() {
 		for _, p := range permissions {
 			if err := directory.Permission(p).Check(); err != nil {
-				return directory.Invalid(field(i, name), "%q is not of the form verb:noun", p)
+				return directory.Invalid(Field(i, name), "%q is not of the form verb:noun", p)
 			}
 		}
 	}
 	for name, roles := range r.roleLists() {
 		for _, role := range roles {
-			if err := directory.CheckText(field(i, name), role, directory.NameMax, true); err != nil {
+			if err := directory.CheckText(Field(i, name), role, directory.NameMax, true); err != nil {
 				return err
 			}
 		}
@@ -111,19 +120,19 @@ func (r *Route) permissionLists() iter.Seq2[string, []string] {
 
 func (r *Route) validatePath(i int) error {
 	if !strings.HasPrefix(r.Path, "/") || len(r.Path) > PatternMax {
-		return directory.Invalid(field(i, "path"), "must begin with / and have at most %d bytes", PatternMax)
+		return directory.Invalid(Field(i, "path"), "must begin with / and have at most %d bytes", PatternMax)
 	}
 	segments := strings.Split(r.Path[1:], "/")
 	for k, s := range segments {
 		last := k == len(segments)-1
 		switch {
 		case s == "**" && !last:
-			return directory.Invalid(field(i, "path"), "** may only be the last segment")
+			return directory.Invalid(Field(i, "path"), "** may only be the last segment")
 		case s == "*" || s == "**":
 		case s == "" && !last, s == ".", s == "..":
-			return directory.Invalid(field(i, "path"), "segment %q can never be requested", s)
+			return directory.Invalid(Field(i, "path"), "segment %q can never be requested", s)
 		case strings.ContainsAny(s, "*%?#;\\") || hasControl(s):
-			return directory.Invalid(field(i, "path"), "segment %q holds a character that no decoded path has", s)
+			return directory.Invalid(Field(i, "path"), "segment %q holds a character that no decoded path has", s)
 		}
 	}
 	return nil

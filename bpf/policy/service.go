@@ -31,12 +31,12 @@ func (s *Service) Validate() error {
 			return err
 		}
 		if s.FoldCase && !isASCII(r.Path) {
-			return directory.Invalid(field(i, "path"), "a service that folds case takes no path beyond ASCII")
+			return directory.Invalid(Field(i, "path"), "a service that folds case takes no path beyond ASCII")
 		}
 		for _, m := range r.methods() {
 			key := fmt.Sprint(m, s.canonical(r.Path), len(r.Methods) == 0)
 			if first, twice := seen[key]; twice {
-				return directory.Invalid(field(i, "path"), "%s %s is already route %d", methodNames[m], r.Path, first)
+				return directory.Invalid(Field(i, "path"), "%s %s is already route %d", methodNames[m], r.Path, first)
 			}
 			seen[key] = i
 		}

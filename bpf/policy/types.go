@@ -124,3 +124,7 @@ const (
 	ReasonTooMany                      // 429 too many requests or fragments in one segment
 	ReasonInternal                     // 503 a lookup failed that cannot fail
 )
+
+// ReasonsMax is one more than the highest number that a reason may have so far; the
+// kernel counts as many.
+const ReasonsMax = 32

@@ -26,6 +26,8 @@ type Gate interface {
 	Settled() error
 	// Reap ends refused and stuck connections.
 	Reap() error
+	// Seen is what it has decided.
+	Seen() *Seen
 }
 
 // Prover proves how far the log had come at a moment.
@@ -39,6 +41,8 @@ type Enforcer struct {
 	root func() *state.Root
 	make func() *projection
 	log  *slog.Logger
+
+	followed following // that the tables hold
 
 	// emptying keeps a lease that was proved for full tables from being given to
 	// empty ones. It is locked before mu.
@@ -55,12 +59,21 @@ type Enforcer struct {
 
 // New wires an enforcer; it starts with a rebuild.
 func New(gate Gate, clock Clock, root func() *state.Root, listen func(string) bool, secret func(*state.System) (uint64, uint64, error), log *slog.Logger) *Enforcer {
-	return &Enforcer{
+	e := &Enforcer{
 		gate: gate, root: root, log: log, reset: true,
-		make:  func() *projection { return newProjection(gate, clock, listen, secret) },
 		moved: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
+	e.make = func() *projection {
+		p := newProjection(gate, clock, listen, secret)
+		e.followed.reset()
+		p.followed = &e.followed
+		return p
+	}
+	return e
 }
+
+// Followed are the addresses that this node enforces, with their policies.
+func (e *Enforcer) Followed() []Followed { return e.followed.all() }
 
 // Changed takes deltas whose root is published. It never blocks: when too many
 // wait, they are dropped for a rebuild.

@@ -15,7 +15,8 @@ import (
 // Kernel is the kernel gate as a Gate.
 type Kernel struct {
 	*bpf.Enforcer
-	log *slog.Logger
+	log  *slog.Logger
+	seen *Seen
 }
 
 // OpenKernel puts the kernel gate in place.
@@ -27,8 +28,11 @@ func OpenKernel(cfg bpf.Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{e, cfg.Logger}, nil
+	return &Kernel{e, cfg.Logger, NewSeen()}, nil
 }
+
+// Seen implements Gate.
+func (k *Kernel) Seen() *Seen { return k.seen }
 
 // SetService implements Table; the kernel needs no upstream, and the program
 // knows its organization.

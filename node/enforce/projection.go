@@ -43,6 +43,7 @@ type projection struct {
 	subjects map[directory.UserID]*subject
 	sessions map[directory.SessionID]*session
 	services map[string]owner // by address
+	followed *following
 	lastOrg  uint32
 }
 
@@ -58,7 +59,6 @@ type owner struct {
 type org struct {
 	ordinal  uint32
 	numbers  *policy.Numbering
-	asked    []directory.Permission        // by the routes of its services
 	subjects map[directory.UserID]*subject // users with live tokens
 }
 
@@ -78,7 +78,7 @@ func newProjection(table Table, clock Clock, listen func(string) bool, secret fu
 	return &projection{
 		table: table, clock: clock, listen: listen, secret: secret,
 		orgs: map[directory.OrgID]*org{}, subjects: map[directory.UserID]*subject{},
-		sessions: map[directory.SessionID]*session{}, services: map[string]owner{},
+		sessions: map[directory.SessionID]*session{}, services: map[string]owner{}, followed: new(following),
 	}
 }
 
@@ -200,21 +200,17 @@ func (p *projection) subject(view *state.Org, id directory.UserID, s *subject) e
 
 // rights are the numbered roles and permissions that routes of the
 // organization ask for and the user has.
-func rights(view *state.Org, id directory.UserID, o *org) (r policy.Rights) {
+func rights(view *state.Org, id directory.UserID, o *org) policy.Rights {
 	index := view.Permissions()
+	var roles []string
 	for _, roleID := range index.Roles(id) {
 		if role, ok := view.Role(roleID); ok {
-			r = o.numbers.With(r, policy.RoleName(role.Name))
+			roles = append(roles, role.Name)
 		}
 	}
 	// What routes ask for is asked of the index, as a check does: a wildcard of
 	// the user's covers names that no role has.
-	for _, permission := range o.asked {
-		if index.Has(id, permission) {
-			r = o.numbers.With(r, policy.PermissionName(string(permission)))
-		}
-	}
-	return r
+	return o.numbers.Rights(roles, func(p directory.Permission) bool { return index.Has(id, p) })
 }
 
 // session brings the tokens of one session up to the root.
@@ -337,16 +333,12 @@ func (p *projection) compile(view *state.Org) error {
 	var services []*directory.Service
 	view.EachService(func(s *directory.Service) bool { services = append(services, s); return true })
 	numbers := policy.NewNumbering(allRoutes(services))
-	o.numbers, o.asked = numbers, asked(services)
+	o.numbers = numbers
 	wanted := map[string]bool{}
 	for _, s := range services {
-		program, err := policy.Compile(o.ordinal, Routes(s.Policies), numbers)
+		program, closed, err := compiled(s, o.ordinal, numbers)
 		if err != nil {
-			// Policies are compiled before they are proposed; one that does
-			// not compile here closes its service: the empty program refuses.
-			if program, err = policy.Compile(o.ordinal, nil, numbers); err != nil {
-				return err
-			}
+			return err
 		}
 		for _, address := range s.Listen {
 			if !p.listen(address) {
@@ -363,6 +355,7 @@ func (p *projection) compile(view *state.Org) error {
 			if err := p.table.SetService(address, s.Upstream, o.ordinal, program); err != nil {
 				return err
 			}
+			p.followed.set(followed(view.ID(), s, address, closed))
 		}
 	}
 	if err := p.retire(view, wanted); err != nil {
@@ -390,6 +383,7 @@ func (p *projection) claim(view *state.Org, address string, by owner) (won bool,
 	for held, other := range p.services {
 		if other != by && overlap(held, address) {
 			delete(p.services, held)
+			p.followed.forget(held)
 			if held == address {
 				continue // the row is about to be written anew
 			}
@@ -425,6 +419,7 @@ func (p *projection) retire(view *state.Org, wanted map[string]bool) error {
 	slices.Sort(gone)
 	for _, address := range gone {
 		delete(p.services, address)
+		p.followed.forget(address)
 		if err := p.table.RemoveService(address); err != nil {
 			return err
 		}
@@ -432,34 +427,9 @@ func (p *projection) retire(view *state.Org, wanted map[string]bool) error {
 	return nil
 }
 
-// asked are the permissions that routes name, each once.
-func asked(services []*directory.Service) (permissions []directory.Permission) {
-	for _, s := range services {
-		for _, r := range s.Policies {
-			permissions = append(permissions, r.Permissions...)
-		}
-	}
-	slices.Sort(permissions)
-	return slices.Compact(permissions)
-}
-
 func allRoutes(services []*directory.Service) (routes []policy.Route) {
 	for _, s := range services {
-		routes = append(routes, Routes(s.Policies)...)
-	}
-	return routes
-}
-
-// Routes are the route policies of a service as the compiler takes them.
-func Routes(policies []directory.RoutePolicy) []policy.Route {
-	routes := make([]policy.Route, len(policies))
-	for i, r := range policies {
-		routes[i] = policy.Route{
-			Methods: r.Methods, Path: r.Path, Roles: r.Roles, MFA: r.MFA, Public: r.Public,
-		}
-		for _, permission := range r.Permissions {
-			routes[i].Permissions = append(routes[i].Permissions, string(permission))
-		}
+		routes = append(routes, serviceOf(s).Routes...)
 	}
 	return routes
 }

@@ -101,6 +101,23 @@ func TestOldestServiceHasAnAddressAndAllThatOverlap(t *testing.T) {
 	}
 }
 
+// Policies that do not compile on a node close their service, dry run or not.
+func TestPoliciesThatDoNotCompileCloseTheService(t *testing.T) {
+	s := &directory.Service{Name: "x", DryRun: true, PolicyVersion: 4, Policies: []directory.RoutePolicy{{Path: "no path"}}}
+	program, closed, err := compiled(s, 1, policy.NewNumbering(nil))
+	if err != nil || !closed || program.DryRun() || program.Start() != 0 || program.Version() != 4 {
+		t.Errorf("program %+v, closed %v, %v", program, closed, err)
+	}
+	if f := followed(directory.OrgID{1}, s, "127.0.0.1:1", closed); f.DryRun || !f.Closed {
+		t.Errorf("followed %+v", f)
+	}
+	s.Policies[0].Path = "/"
+	program, closed, err = compiled(s, 1, policy.NewNumbering(nil))
+	if err != nil || closed || !program.DryRun() {
+		t.Errorf("program %+v, closed %v, %v", program, closed, err)
+	}
+}
+
 // A check said yes for what read:* covers, and the gate no: it went by names.
 func TestRightsAreWhatACheckSays(t *testing.T) {
 	id := directory.OrgID{1}
@@ -125,7 +142,7 @@ func TestRightsAreWhatACheckSays(t *testing.T) {
 		t.Fatal("no such service")
 	}
 	services := []*directory.Service{stored}
-	held := &org{numbers: policy.NewNumbering(allRoutes(services)), asked: asked(services)}
+	held := &org{numbers: policy.NewNumbering(allRoutes(services))}
 	want := held.numbers.With(policy.Rights{}, policy.PermissionName("read:patients"))
 	if got := rights(view, user, held); got != want || got == (policy.Rights{}) {
 		t.Errorf("rights %v, want %v", got, want)

@@ -20,6 +20,7 @@ type UserSpace struct {
 	upstreams map[string]string // by address, overriding the service's own
 	log       *slog.Logger
 	lease     atomic.Uint64
+	seen      *Seen
 	key       atomic.Pointer[[2]uint64]
 
 	mu       sync.RWMutex
@@ -38,7 +39,7 @@ type relayed struct {
 // NewUserSpace starts without an address. upstreams overrides where services of
 // this machine really listen.
 func NewUserSpace(upstreams map[string]string, log *slog.Logger) *UserSpace {
-	u := &UserSpace{upstreams: upstreams, log: log, services: map[string]*relayed{}}
+	u := &UserSpace{upstreams: upstreams, log: log, services: map[string]*relayed{}, seen: NewSeen()}
 	u.key.Store(&[2]uint64{})
 	u.clear()
 	return u
@@ -126,7 +127,24 @@ func (u *UserSpace) SetService(listen, upstream string, _ uint32, program *polic
 	}
 	s.program.Store(program)
 	s.confirmed = true
+	u.seen.follow(listen, program)
 	return nil
+}
+
+// Seen implements Gate.
+func (u *UserSpace) Seen() *Seen { return u.seen }
+
+// told counts a verdict of one relay.
+func (u *UserSpace) told(listen string) func(*policy.Program, *policy.Flow, policy.Reason, policy.Subject) {
+	return func(program *policy.Program, flow *policy.Flow, reason policy.Reason, subject policy.Subject) {
+		r := Refusal{Listen: listen, Subject: subject}
+		if flow == nil {
+			r.Decision = policy.Decision{Reason: reason, Route: policy.NoRoute, Version: program.Version(), DryRun: program.DryRun()}
+		} else {
+			r.Decision, r.Method = program.Name(*flow, reason), policy.MethodName(flow.Method)
+		}
+		u.seen.decided(time.Now(), r)
+	}
 }
 
 func (u *UserSpace) open(listen string, s *relayed) error {
@@ -135,8 +153,8 @@ func (u *UserSpace) open(listen string, s *relayed) error {
 	}
 	g := gate.New(gate.Config{
 		Listen: listen, Upstream: s.upstream, Logger: u.log,
-		Program: s.program.Load,
-		Keys:    func() (uint64, uint64) { k := u.key.Load(); return k[0], k[1] },
+		Program: s.program.Load, Told: u.told(listen),
+		Keys: func() (uint64, uint64) { k := u.key.Load(); return k[0], k[1] },
 		Decide: func(program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
 			return u.decide(s, program, flow)
 		},
@@ -184,6 +202,7 @@ func (u *UserSpace) RemoveService(listen string) error {
 		return nil
 	}
 	delete(u.services, listen)
+	u.seen.forget(listen)
 	return s.gate.Close()
 }
 
