@@ -3,6 +3,8 @@ package archive
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/authfi/authfi/bpf/policy"
 )
 
 // Format and Version stand in the first line. A reader refuses a version that it
@@ -158,6 +160,9 @@ type Service struct {
 	Listen   []string `json:"listen"`
 	Upstream string   `json:"upstream,omitempty"`
 	Policies []Policy `json:"policies"`
+
+	FoldCase  bool `json:"fold_case,omitempty"`
+	FoldSlash bool `json:"fold_slash,omitempty"`
 }
 
 // Policy is what a request on a route needs.
@@ -168,6 +173,20 @@ type Policy struct {
 	Permissions []string `json:"permissions,omitempty"`
 	MFA         bool     `json:"mfa,omitempty"`
 	Public      bool     `json:"public,omitempty"`
+
+	RolesAll       []string `json:"roles_all,omitempty"`
+	PermissionsAny []string `json:"permissions_any,omitempty"`
+	Upgrade        bool     `json:"upgrade,omitempty"`
+	GetBody        bool     `json:"get_body,omitempty"`
+}
+
+// Route is the policy as the compiler takes it.
+func (p *Policy) Route() policy.Route {
+	return policy.Route{
+		Methods: p.Methods, Path: p.Path, Roles: p.Roles, RolesAll: p.RolesAll,
+		Permissions: p.Permissions, PermissionsAny: p.PermissionsAny,
+		MFA: p.MFA, Public: p.Public, Upgrade: p.Upgrade, GetBody: p.GetBody,
+	}
 }
 
 // Connection is an identity provider's right to provision, without its tokens. A switch

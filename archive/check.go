@@ -172,13 +172,11 @@ func checkService(r *Service) error {
 	if len(r.Listen) == 0 || len(r.Listen) > directory.ListenPerServiceMax {
 		return directory.Invalid("listen", "must name 1 to %d addresses", directory.ListenPerServiceMax)
 	}
-	routes := make([]policy.Route, 0, len(r.Policies))
-	for _, p := range r.Policies {
-		routes = append(routes, policy.Route{
-			Methods: p.Methods, Path: p.Path, Roles: p.Roles, Permissions: p.Permissions, MFA: p.MFA, Public: p.Public,
-		})
+	whole := policy.Service{FoldCase: r.FoldCase, FoldSlash: r.FoldSlash}
+	for i := range r.Policies {
+		whole.Routes = append(whole.Routes, r.Policies[i].Route())
 	}
-	return policy.Validate(routes)
+	return whole.Validate()
 }
 
 func checkRole(r *Role) error {

@@ -26,6 +26,11 @@ func (a *API) commands() []*cobra.Command {
 	t.add("log tail", o.tailCommand())
 	t.add("audit export", o.auditExportCommand())
 	t.add("audit verify", o.verifyCommand())
+	t.add("policy lint", o.lintCommand())
+	t.add("policy test", o.tryCommand())
+	t.add("enforcement status", o.enforcementStatusCommand())
+	t.add("enforcement top", o.enforcementTopCommand())
+	t.add("enforcement trace", o.enforcementTraceCommand())
 	t.add("export", o.exportCommand())
 	t.add("import", o.importCommand())
 	return t.top

@@ -20,7 +20,7 @@ func (p *plan) services(file *archive.File) {
 			p.found.Add(s.Line, "service %q is there with other addresses; delete it first", s.Name)
 			continue
 		}
-		same := held != nil && samePolicies(held.Policies, s.Policies)
+		same := held != nil && samePolicies(held.Policies, s.Policies) && held.FoldCase == s.FoldCase && held.FoldSlash == s.FoldSlash
 		c.tally(held != nil, !same)
 		if held == nil {
 			made = append(made, change{procedure: "ServiceService.CreateService", lines: []int{s.Line}, what: "create service " + s.Name,
@@ -29,11 +29,14 @@ func (p *plan) services(file *archive.File) {
 				},
 				done: p.named(p.now.services, s.Name)})
 		}
-		if !same && (held != nil || len(s.Policies) > 0) {
+		if !same && (held != nil || len(s.Policies) > 0 || s.FoldCase || s.FoldSlash) {
 			policies = append(policies, change{procedure: "ServiceService.SetPolicies", lines: []int{s.Line}, counted: held == nil,
 				what: "set the policies of service " + s.Name,
 				fields: func() map[string]any {
-					return map[string]any{"id": p.id(p.now.services, s.Name), "policies": append([]archive.Policy{}, s.Policies...)}
+					return map[string]any{
+						"id": p.id(p.now.services, s.Name), "policies": append([]archive.Policy{}, s.Policies...),
+						"fold_case": s.FoldCase, "fold_slash": s.FoldSlash,
+					}
 				}})
 		}
 	}

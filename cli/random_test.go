@@ -203,6 +203,12 @@ func (r *randomFile) services() {
 			s.Upstream = "127.0.0.1:9000"
 			s.Policies = append(s.Policies, archive.Policy{Methods: []string{"GET", "POST"}, Path: "/api/*", Roles: []string{"auditor"}, Permissions: []string{"read:patients"}, MFA: true})
 		}
+		if r.maybe() {
+			s.FoldCase, s.FoldSlash = true, r.maybe()
+			s.Policies = append(s.Policies, archive.Policy{
+				Path: "/socket", RolesAll: []string{"auditor"}, PermissionsAny: []string{"read:a", "read:b"}, Upgrade: true, GetBody: r.maybe(),
+			})
+		}
 		r.file.Services = append(r.file.Services, s)
 	}
 }

@@ -48,6 +48,8 @@ var nouns = []struct{ name, alias, short string }{
 	{"audit retention", "", "How long the audit log remembers"},
 	{"log", "", "The sync log as it happens"},
 	{"events", "event", "The ordered change feed"},
+	{"services dry-run", "", "Dry runs: what would be refused is counted and let through"},
+	{"policy", "", "Route policies: what is wrong with them, and what they would decide"},
 	{"enforcement", "", "The enforcement points of the nodes"},
 	{"token", "", "Join tokens"},
 	{"recovery-key", "", "The key that opens backups"},
@@ -237,6 +239,8 @@ var rows = []row{
 		short: "End the protection of a service: requests reach it unchecked", example: "services delete patients --org city-clinic"},
 	{words: "services policies set", procedure: "ServiceService.SetPolicies", args: "SERVICE id",
 		short: "Replace all route policies of a service as one change", example: "services policies set patients --policies @policies.json --org city-clinic"},
+	{words: "services dry-run set", procedure: "PolicyService.SetDryRun", args: "SERVICE id", asks: true,
+		short: "Begin a dry run, which lets every request of a service through, or end it without --dry-run", example: "services dry-run set patients --dry-run --org city-clinic"},
 
 	{words: "sync-log list", procedure: "SyncLogService.ListSyncLog", columns: "time source event detail status latency_ms",
 		short: "List the sync log, newest first", example: "sync-log list --org city-clinic --limit 20"},
@@ -271,5 +275,7 @@ var rows = []row{
 // elsewhere are the procedures whose commands are written by hand.
 var elsewhere = map[string]string{
 	"EventService.Watch":                "events watch",
+	"PolicyService.LintPolicies":        "policy lint",
+	"EnforcementService.ListRefusals":   "enforcement trace",
 	"RecoveryKeyService.SetRecoveryKey": "recovery-key create",
 }

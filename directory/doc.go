@@ -32,6 +32,8 @@
 //   - challenge: what a claimed domain must hold in the DNS to be proved.
 //   - service: a protected HTTP service of one organization.
 //   - route policy: what a request on a route needs: roles, permissions, MFA.
+//   - finding: what is probably not meant of a route policy.
+//   - dry run: of a service that refuses nothing, and counts what it would.
 //   - caller: who is asking: a user's session, an API key, a connection, an operator.
 //   - operator: who runs the instance; not a user of any organization.
 //   - operation: a thing the API can be asked to do; a row of the access table.

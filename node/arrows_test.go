@@ -93,7 +93,9 @@ var arrows = map[string][]string{
 	// exported audit log and an organization's file are checked without a cluster,
 	// by the rules that the directory has for names.
 	// A recovery key is made where it is shown, so that it never travels.
-	"cli": {"archive", "audit", "backup", "directory", "proto", "proto/gen/*"},
+	// Examples of requests are tried where they are written, by the gates' own verdict
+	// (bpf/policy).
+	"cli": {"archive", "audit", "backup", "bpf/policy", "directory", "proto", "proto/gen/*"},
 	// A file's route policies are compiled before anything of it is applied.
 	"archive": {"bpf/policy", "directory"},
 	"proto":   {},

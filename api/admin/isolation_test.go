@@ -156,7 +156,7 @@ func kindOfMessage(message string) string {
 
 // instanceOnly are procedures whose ids belong to no organization: nobody but an
 // operator may ask them anything.
-var instanceOnly = map[string]bool{"OperatorService.DeleteOperator": true}
+var instanceOnly = map[string]bool{"OperatorService.DeleteOperator": true, "EnforcementService.ListRefusals": true}
 
 // free are what the other fields hold, so that a request is well formed.
 var free = map[string]any{

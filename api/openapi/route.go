@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -75,9 +76,12 @@ func (s *schemas) operation(method protoreflect.MethodDescriptor, r route, n int
 	if name == "SessionService.RefreshSession" {
 		o["security"] = []any{object{}} // the refresh token is the credential
 	}
-	if r.body == "" {
-		parameters = append(parameters, s.query(input, inPath)...)
-	} else {
+	if r.body != "*" { // what neither the path nor the body holds is in the query
+		elsewhere := maps.Clone(inPath)
+		elsewhere[r.body] = true
+		parameters = append(parameters, s.query(input, elsewhere)...)
+	}
+	if r.body != "" {
 		// Where the path says everything, a body may say nothing.
 		o["requestBody"] = object{"required": input.Fields().Len() > len(inPath), "content": object{"application/json": object{"schema": s.body(input, r, inPath)}}}
 	}

@@ -13,10 +13,11 @@ type Example struct {
 	Target string // of the request line: a path, and a query if there is one
 	Body   bool   // a body is announced
 	// Upgrade asks for another protocol, as a WebSocket does.
-	Upgrade bool
-	Token   bool // there is a valid token; the fields below are its user's
-	Other   bool // of another organization
-	Methods []string
+	Upgrade  bool
+	Token    bool // there is a valid token; the fields below are its user's
+	Other    bool // of another organization
+	Inactive bool // deactivated
+	Methods  []string
 	// What the user has. A permission may be a wildcard, as in a role.
 	Roles       []string
 	Permissions []directory.Permission
@@ -81,6 +82,9 @@ func (e *Example) rows(numbers *Numbering) exampleRows {
 	r := exampleRows{TokenEntry{ExpiresNs: exampleUntilNs, Org: exampleOrg, Length: uint32(len(exampleToken))}, SubjectEntry{Org: exampleOrg}}
 	if e.Other {
 		r.token.Org, r.subject.Org = exampleOrg+1, exampleOrg+1
+	}
+	if e.Inactive {
+		r.subject.Disabled = 1
 	}
 	if (&directory.Session{Methods: e.Methods}).MFA() {
 		r.token.MFA = 1

@@ -29,6 +29,7 @@ func TestTry(t *testing.T) {
 		{"two factors", policy.Example{Method: "POST", Target: "/patients/7", Token: true, Roles: both, Methods: factors, Body: true}, policy.ReasonAllowed, 2},
 		{"one of two roles", policy.Example{Method: "POST", Target: "/patients/7", Token: true, Roles: both[:1], Methods: factors}, policy.ReasonRights, 2},
 		{"another organization", policy.Example{Method: "POST", Target: "/patients/7", Token: true, Roles: both, Methods: factors, Other: true}, policy.ReasonOrganization, 2},
+		{"a deactivated user", policy.Example{Method: "GET", Target: "/patients/7", Token: true, Inactive: true}, policy.ReasonInactive, 1},
 		{"no route", policy.Example{Method: "DELETE", Target: "/patients/7", Token: true}, policy.ReasonNoRoute, policy.NoRoute},
 		{"a path that means another", policy.Example{Method: "GET", Target: "/patients/../health"}, policy.ReasonMalformed, policy.NoRoute},
 		{"another request within", policy.Example{Method: "GET", Target: "/health HTTP/1.1\r\nX: x\r\n\r\n"}, policy.ReasonMalformed, policy.NoRoute},
