@@ -49,6 +49,8 @@ type Enforcer struct {
 // service is one enforced address and where its program lies.
 type service struct {
 	place         uint64
+	word          uint64          // of the program, in its slot; 0: none
+	program       *policy.Program // nil with word 0
 	rows, accepts span
 	// listen is how the address was written when it was set since Open or
 	// Reset; the zero value is not set yet.

@@ -28,6 +28,7 @@ const (
 	modeActive uint32 = iota
 	modePoisoned
 	modeLeaked
+	modeUnread
 )
 
 // socket is a TCP socket of this network namespace.
@@ -92,18 +93,32 @@ func (e *Enforcer) ports() map[uint16]bool {
 }
 
 // Reap ends refused connections after a grace for the answer, and those that
-// have been in a header for too long.
+// have been in a header for too long, and in what is no dry run any more those that
+// could not be read.
 func (e *Enforcer) Reap() error {
-	now := BootNow()
+	now, dry := BootNow(), e.dryPlaces()
 	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
 		if !ok {
 			return false
 		}
 		idle := time.Duration(now - min(now, c.Touched))
+		if c.Mode == modeUnread {
+			return !dry[c.Place]
+		}
 		return c.Mode != modeActive && idle > poisonedGrace ||
 			c.Http.HeaderBytes > 0 && idle > headerGrace
 	})
+}
+
+func (e *Enforcer) dryPlaces() map[uint64]bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	dry := map[uint64]bool{}
+	for _, s := range e.services {
+		dry[s.place] = s.program.DryRun()
+	}
+	return dry
 }
 
 func (e *Enforcer) conn(cookie uint64) (c obj.EnforceConn, ok bool) {

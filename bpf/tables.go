@@ -112,6 +112,9 @@ func (e *Enforcer) occupy(key obj.EnforceServiceKey) (*service, error) {
 		return nil, err
 	}
 	place := serial<<slotBits | uint64(slot)
+	if err := e.clearVerdicts(slot); err != nil {
+		return nil, err
+	}
 	if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{Place: place}); err != nil {
 		return nil, err
 	}
@@ -180,7 +183,12 @@ func (e *Enforcer) point(s *service, program *policy.Program, row, accept uint32
 		return err
 	}
 	// A program without routes has no first row: row 0 leads nowhere.
-	return e.objects.Slots.Put(s.slot(), &obj.EnforceSlot{Place: s.place, Program: serial<<rowBits | uint64(row)})
+	word := serial<<rowBits | uint64(row)
+	if err := e.objects.Slots.Put(s.slot(), &obj.EnforceSlot{Place: s.place, Program: word}); err != nil {
+		return err
+	}
+	s.word, s.program = word, program
+	return nil
 }
 
 // copyProgram moves the program's own numbers, which begin at 1, to where its

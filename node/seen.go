@@ -36,17 +36,26 @@ func (e *enforcer) services() (all []admin.ServiceEnforcement) {
 		if n := len(all); n == 0 || all[n-1].Service != f.Service {
 			all = append(all, admin.ServiceEnforcement{
 				Service: f.Service, Org: f.Org, Name: f.Name, Mode: modeOf(&f), PolicyVersion: f.Version,
-				Verdicts: map[string]uint64{}, Routes: make([]admin.RouteHits, len(f.Routes)),
+				Verdicts: map[string]uint64{}, Routes: routesOf(&f, tallies[f.Listen]),
 			})
-			for i, text := range f.Routes {
-				all[n].Routes[i].Policy = text
-			}
 		}
 		s := &all[len(all)-1]
 		s.Listen = append(s.Listen, f.Listen)
 		add(s, tallies[f.Listen])
 	}
 	return all
+}
+
+// routesOf has a row for each route, if the gate counts them.
+func routesOf(f *enforce.Followed, t enforce.Tally) []admin.RouteHits {
+	if t.Routes == nil {
+		return nil
+	}
+	hits := make([]admin.RouteHits, len(f.Routes))
+	for i, text := range f.Routes {
+		hits[i].Policy = text
+	}
+	return hits
 }
 
 func add(s *admin.ServiceEnforcement, t enforce.Tally) {

@@ -91,6 +91,19 @@ type EnforceProbe struct {
 	Pad         uint32
 }
 
+type EnforceRefusal struct {
+	_       structs.HostLayout
+	Time    uint64
+	Program uint64
+	Subject EnforceSubjectKey
+	Slot    uint16
+	Row     uint16
+	Reason  uint8
+	Method  uint8
+	Read    uint8
+	DryRun  uint8
+}
+
 type EnforceResponse struct {
 	_      structs.HostLayout
 	Length uint32
@@ -100,7 +113,8 @@ type EnforceResponse struct {
 type EnforceRow struct {
 	_      structs.HostLayout
 	Accept uint16
-	Pad    [3]uint16
+	Flags  uint16
+	Pad    [2]uint16
 	Next   [256]uint16
 }
 
@@ -173,6 +187,7 @@ const (
 	EnforceMapSockets     = "sockets"
 	EnforceMapSubjects    = "subjects"
 	EnforceMapTokens      = "tokens"
+	EnforceMapVerdicts    = "verdicts"
 	EnforceProgEnrol      = "enrol"
 	EnforceProgGuardIn    = "guard_in"
 	EnforceProgGuardOut   = "guard_out"
@@ -252,6 +267,7 @@ type EnforceMapSpecs struct {
 	Sockets     *ebpf.MapSpec `ebpf:"sockets"`
 	Subjects    *ebpf.MapSpec `ebpf:"subjects"`
 	Tokens      *ebpf.MapSpec `ebpf:"tokens"`
+	Verdicts    *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // EnforceVariableSpecs contains global variables before they are loaded into the kernel.
@@ -299,6 +315,7 @@ type EnforceMaps struct {
 	Sockets     *ebpf.Map `ebpf:"sockets"`
 	Subjects    *ebpf.Map `ebpf:"subjects"`
 	Tokens      *ebpf.Map `ebpf:"tokens"`
+	Verdicts    *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *EnforceMaps) Close() error {
@@ -321,6 +338,7 @@ func (m *EnforceMaps) Close() error {
 		m.Sockets,
 		m.Subjects,
 		m.Tokens,
+		m.Verdicts,
 	)
 }
 

@@ -94,6 +94,23 @@ static INLINE u32 ask(struct conn *c)
 	return check_token(c, r);
 }
 
+/* A dry run is the service's of now, whichever program the request was read with. The
+ * flag is in the first row, too, where no path has led yet; it counts if the rows
+ * still are the program's after it was read. */
+static INLINE int dry_run(const struct conn *c)
+{
+	struct slot *s = slot_of(c);
+	u64 program = s ? READ_ONCE(s->program) : 0;
+	u32 first = program & ((1 << ROW_BITS) - 1);
+	struct row *row = bpf_map_lookup_elem(&rows, &first);
+	u32 flags = row ? READ_ONCE(row->flags) : 0;
+
+	BARRIER();
+	if (!s || !program || !c->place || READ_ONCE(s->program) != program || READ_ONCE(s->place) != c->place)
+		return 0;
+	return flags & ROW_DRY_RUN;
+}
+
 /* A word is never written twice: one that is the same afterwards stood all the
  * while, place since the connection was enrolled and program since the request
  * began, and whatever was read in between was theirs. */

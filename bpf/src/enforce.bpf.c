@@ -80,10 +80,14 @@ static INLINE void count(u32 which)
 		(*n)++;
 }
 
-static INLINE void count_reason(u32 reason)
+static INLINE void count_reason(const struct conn *c, u32 reason)
 {
+	u32 of_service = (c->place & ((1 << SLOT_BITS) - 1)) * REASONS_MAX + (reason & (REASONS_MAX - 1));
 	u64 *n = bpf_map_lookup_elem(&reasons, &reason);
 
+	if (n)
+		(*n)++;
+	n = bpf_map_lookup_elem(&verdicts, &of_service);
 	if (n)
 		(*n)++;
 }
@@ -134,10 +138,31 @@ static INLINE int load(struct reading *r)
 	return 0;
 }
 
+static INLINE void report(struct conn *c, u32 reason, u32 dry)
+{
+	struct refusal *f = bpf_ringbuf_reserve(&refusals, sizeof(*f), 0);
+
+	if (!f)
+		return; /* a sample, never a promise */
+	__builtin_memset(f, 0, sizeof(*f));
+	f->time = bpf_ktime_get_boot_ns();
+	f->program = c->program;
+	f->slot = c->place & ((1 << SLOT_BITS) - 1);
+	f->row = c->http.path;
+	f->subject = c->subject;
+	f->reason = reason;
+	f->method = c->http.method;
+	f->read = c->http.step == STEP_HEADER;
+	f->dry_run = dry;
+	bpf_ringbuf_submit(f, 0);
+}
+
+/* In a dry run a refusal is counted and told. Nobody's connection is ended later for
+ * losing access, so nobody is noted. */
 static INLINE int header_block(struct reading *r)
 {
 	struct conn *c = r->c;
-	u32 reason;
+	u32 reason, dry = dry_run(c);
 
 	if (++r->requests > PIPELINED_MAX) {
 		r->reason = TOO_MANY;
@@ -145,12 +170,22 @@ static INLINE int header_block(struct reading *r)
 	}
 	reason = decide(c);
 	if (reason != ALLOWED && reason != PUBLIC_ROUTE) {
-		r->reason = reason;
-		return 1;
+		if (!dry) {
+			r->reason = reason;
+			return 1;
+		}
+		report(c, reason, 1);
 	}
-	count_reason(reason);
+	count_reason(c, reason);
 	count(N_REQUESTS);
 	c->requests++;
+	if (dry) {
+		c->subject.id[0] = c->subject.id[1] = 0;
+		if (c->http.flags & HAS_UPGRADE) {
+			c->mode = UNREAD;
+			return 1;
+		}
+	}
 	http_begin_body(&c->http);
 	return 0;
 }
@@ -204,23 +239,6 @@ static INLINE u32 read_segment(struct __sk_buff *skb, struct conn *c)
 	return r.reason;
 }
 
-static INLINE void report(struct conn *c, u32 reason)
-{
-	struct refusal *f = bpf_ringbuf_reserve(&refusals, sizeof(*f), 0);
-
-	if (!f)
-		return; /* a sample, never a promise */
-	__builtin_memset(f, 0, sizeof(*f));
-	f->time = bpf_ktime_get_boot_ns();
-	f->h0 = c->http.h0;
-	f->h1 = c->http.h1;
-	f->slot = c->place & ((1 << SLOT_BITS) - 1);
-	f->subject = c->subject;
-	f->reason = reason;
-	f->method = c->http.method;
-	bpf_ringbuf_submit(f, 0);
-}
-
 /* Turns the segment into the answer and sends it out of its own socket. */
 static INLINE int answer(struct __sk_buff *skb, u64 cookie, u32 reason, u32 head)
 {
@@ -252,9 +270,20 @@ static INLINE int answer(struct __sk_buff *skb, u64 cookie, u32 reason, u32 head
 static INLINE int refuse(struct __sk_buff *skb, u64 cookie, struct conn *c, u32 reason)
 {
 	c->mode = POISONED;
-	count_reason(reason);
-	report(c, reason);
+	count_reason(c, reason);
+	report(c, reason, 0);
 	return answer(skb, cookie, reason, c->http.state != DEAD && c->http.method == HEAD);
+}
+
+/* Lets through what cannot be read, and the rest of the connection with it: where the
+ * next request begins, nobody can tell. */
+static INLINE int leave_unread(struct conn *c, u32 reason)
+{
+	c->mode = UNREAD;
+	c->requests++; /* guard_out lets the answer out */
+	count_reason(c, reason);
+	report(c, reason, 1);
+	return SK_PASS;
 }
 
 static INLINE void record(u64 began)
@@ -282,6 +311,10 @@ int verdict(struct __sk_buff *skb)
 		count(N_UNKNOWN_DROPPED);
 		return SK_DROP;
 	}
+	if (c->mode == UNREAD && dry_run(c)) {
+		c->touched = bpf_ktime_get_boot_ns();
+		return SK_PASS;
+	}
 	if (c->mode != ACTIVE) {
 		count(N_POISON_DROPPED);
 		return SK_DROP;
@@ -289,7 +322,7 @@ int verdict(struct __sk_buff *skb)
 	c->touched = bpf_ktime_get_boot_ns();
 	reason = read_segment(skb, c);
 	if (reason != ALLOWED)
-		result = refuse(skb, cookie, c, reason);
+		result = dry_run(c) ? leave_unread(c, reason) : refuse(skb, cookie, c, reason);
 	if (measure)
 		record(began);
 	return result;

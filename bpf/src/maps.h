@@ -12,6 +12,7 @@ enum {
 	CONNS_MAX = 65536,
 	RESPONSE_MAX = 508,
 	HISTOGRAM_MAX = 1024, /* buckets of 50 ns */
+	REASONS_MAX = 32,
 };
 
 /* The low bits of a place are its slot, those of a program its first row. */
@@ -36,9 +37,12 @@ struct accept {
 
 struct row {
 	u16 accept; /* 0: none */
-	u16 pad[3];
+	u16 flags;
+	u16 pad[2];
 	u16 next[256];
 };
+
+enum { ROW_DRY_RUN = 1 }; /* in every row of a service that refuses nothing */
 
 struct service_key {
 	u64 netns;
@@ -92,7 +96,7 @@ struct control {
 	u64 lease; /* CLOCK_BOOTTIME, ns */
 };
 
-enum mode { ACTIVE, POISONED, LEAKED };
+enum mode { ACTIVE, POISONED, LEAKED, UNREAD }; /* UNREAD: in a dry run, what comes can no longer be read */
 
 struct conn {
 	struct http http;
@@ -105,12 +109,14 @@ struct conn {
 	struct subject_key subject; /* of the last request with a token */
 };
 
+/* Of the token there is nothing in it, not even its key. */
 struct refusal {
-	u64 time, h0, h1;
+	u64 time, program;
 	struct subject_key subject;
-	u32 slot;
+	u16 slot, row; /* row: where the path led */
 	u8 reason, method;
-	u8 pad[2];
+	u8 read;    /* the header block was whole */
+	u8 dry_run; /* it was let through */
 };
 
 enum count {
@@ -147,10 +153,12 @@ HASH(conns, CONNS_MAX, u64, struct conn);       /* by socket cookie */
 TABLE(blank, ARRAY, 1, u32, struct conn);       /* template of a new connection */
 TABLE(sockets, SOCKHASH, CONNS_MAX, u64, u64);  /* by socket cookie; the verdict is attached here */
 TABLE(responses, ARRAY, 64, u32, struct response); /* reason * 2 + (1 for HEAD) */
-TABLE(reasons, PERCPU_ARRAY, 32, u32, u64);
+TABLE(reasons, PERCPU_ARRAY, REASONS_MAX, u32, u64);
+TABLE(verdicts, PERCPU_ARRAY, SERVICES_MAX * REASONS_MAX, u32, u64); /* by slot, of each by reason */
 TABLE(counts, PERCPU_ARRAY, N_COUNTS, u32, u64);
 TABLE(histogram, PERCPU_ARRAY, HISTOGRAM_MAX, u32, u64);
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);
+	__type(value, struct refusal);
 } refusals SEC(".maps");

@@ -16,7 +16,7 @@ import (
 type Kernel struct {
 	*bpf.Enforcer
 	log  *slog.Logger
-	seen *Seen
+	seen *kernelSeen
 }
 
 // OpenKernel puts the kernel gate in place.
@@ -28,11 +28,15 @@ func OpenKernel(cfg bpf.Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kernel{e, cfg.Logger, NewSeen()}, nil
+	k := &Kernel{Enforcer: e, log: cfg.Logger}
+	if err := k.watch(); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return k, nil
 }
 
-// Seen implements Gate.
-func (k *Kernel) Seen() *Seen { return k.seen }
+// Close lets go of the tables and leaves them in the kernel.
+func (k *Kernel) Close() error { return errors.Join(k.seen.close(), k.Enforcer.Close()) }
 
 // SetService implements Table; the kernel needs no upstream, and the program
 // knows its organization.
@@ -41,7 +45,12 @@ func (k *Kernel) SetService(listen, _ string, _ uint32, program *policy.Program)
 	if err != nil {
 		return fmt.Errorf("address of a service: %w", err)
 	}
-	return k.firstSpelling(k.Enforcer.SetService(address, program))
+	k.count() // in the mode before
+	if err := k.Enforcer.SetService(address, program); err != nil {
+		return k.firstSpelling(err)
+	}
+	k.following(address, program)
+	return nil
 }
 
 // RemoveService implements Table.
@@ -50,7 +59,11 @@ func (k *Kernel) RemoveService(listen string) error {
 	if err != nil {
 		return fmt.Errorf("address of a service: %w", err)
 	}
-	return k.firstSpelling(k.Enforcer.RemoveService(address))
+	if err := k.Enforcer.RemoveService(address); err != nil {
+		return k.firstSpelling(err)
+	}
+	k.seen.forgotten(address)
+	return nil
 }
 
 // firstSpelling leaves an address to the service that has it, so that the others

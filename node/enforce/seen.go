@@ -33,8 +33,8 @@ type Tally struct {
 	Reasons     [policy.ReasonsMax]uint64
 	LetThrough  uint64
 	Refused     uint64
-	WouldRefuse uint64 // in dry runs
-	Routes      []RouteTally
+	WouldRefuse uint64       // in dry runs
+	Routes      []RouteTally // nil where the gate does not count them
 }
 
 // RouteTally counts what one route has decided.
@@ -88,10 +88,9 @@ func (s *Seen) decided(now time.Time, r Refusal) {
 	if int(d.Reason) < len(t.Reasons) {
 		t.Reasons[d.Reason]++
 	}
-	switch {
-	case d.Lets():
+	if d.Lets() {
 		t.LetThrough++
-	default:
+	} else {
 		t.Refused++
 	}
 	allowed := d.Reason.Allows()
@@ -109,6 +108,36 @@ func (s *Seen) decided(now time.Time, r Refusal) {
 	if !allowed {
 		s.remember(now, r)
 	}
+}
+
+// advance counts what a gate that counts by itself has counted in one mode. Counts that
+// went back began anew.
+func (s *Seen) advance(listen string, before, now [policy.ReasonsMax]uint64, dry bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tally(listen)
+	for reason, n := range now {
+		if n >= before[reason] {
+			n -= before[reason]
+		}
+		t.Reasons[reason] += n
+		d := policy.Decision{Reason: policy.Reason(reason), DryRun: dry}
+		if d.Lets() {
+			t.LetThrough += n
+		} else {
+			t.Refused += n
+		}
+		if dry && !d.Reason.Allows() {
+			t.WouldRefuse += n
+		}
+	}
+}
+
+// refused remembers a refusal that is counted elsewhere.
+func (s *Seen) refused(at time.Time, r Refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember(at, r)
 }
 
 func (s *Seen) remember(now time.Time, r Refusal) {

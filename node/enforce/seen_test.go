@@ -53,6 +53,21 @@ func TestSeenCountsByServiceAndRoute(t *testing.T) {
 	}
 }
 
+// Counts of the kernel belong to the mode in which they were made.
+func TestCountsOfTheKernelBelongToAMode(t *testing.T) {
+	s := NewSeen()
+	var zero, first, second [policy.ReasonsMax]uint64
+	first[policy.ReasonNoToken], first[policy.ReasonAllowed] = 3, 5
+	second[policy.ReasonNoToken], second[policy.ReasonAllowed] = 4, 5
+	s.advance("x", zero, first, true)
+	s.advance("x", first, second, false)
+	s.advance("x", second, first, false) // 4 went back to 3: began anew
+	got := s.Tallies()["x"]
+	if got.LetThrough != 8 || got.WouldRefuse != 3 || got.Refused != 1+3 || got.Reasons[policy.ReasonNoToken] != 7 || got.Routes != nil {
+		t.Errorf("tally %+v", got)
+	}
+}
+
 func TestRefusalsAreSampled(t *testing.T) {
 	s := NewSeen()
 	refuse := func(second int64) {

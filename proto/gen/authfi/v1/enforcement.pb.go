@@ -248,9 +248,11 @@ type ServiceEnforcement struct {
 	LetThrough     uint64            `protobuf:"varint,8,opt,name=let_through,json=letThrough,proto3" json:"let_through,omitempty"`
 	Refused        uint64            `protobuf:"varint,9,opt,name=refused,proto3" json:"refused,omitempty"`                                        // in a dry run 0
 	WouldBeRefused uint64            `protobuf:"varint,10,opt,name=would_be_refused,json=wouldBeRefused,proto3" json:"would_be_refused,omitempty"` // in a dry run
-	Routes         []*RouteHits      `protobuf:"bytes,11,rep,name=routes,proto3" json:"routes,omitempty"`                                          // of this version, in the order of the policies
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of this version, in the order of the policies; none where the kernel decides,
+	// which counts no routes.
+	Routes        []*RouteHits `protobuf:"bytes,11,rep,name=routes,proto3" json:"routes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServiceEnforcement) Reset() {
