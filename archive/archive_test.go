@@ -87,6 +87,9 @@ func TestFindings(t *testing.T) {
 		{"policies that do not go together", header + `{"service":{"name":"s","listen":["127.0.0.1:1"],"policies":[{"path":"/a"},{"path":"/a"}]}}`, []string{
 			"line 2: policies[1].path: GET /a is already route 0",
 		}},
+		{"a policy that can never decide", header + `{"service":{"name":"s","listen":["127.0.0.1:1"],"policies":[{"path":"/a/**"},{"path":"/a/"},{"path":"/a/*"},{"path":"/a/*/**"}]}}`, []string{
+			"line 2: policies[0].path: * /a/** decides nothing: more specific routes match wherever it does",
+		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := found(t, row.text, known); !slices.Equal(got, row.want) {

@@ -176,7 +176,16 @@ func checkService(r *Service) error {
 	for i := range r.Policies {
 		whole.Routes = append(whole.Routes, r.Policies[i].Route())
 	}
-	return whole.Validate()
+	if err := whole.Validate(); err != nil {
+		return err
+	}
+	findings, err := whole.Lint(policy.Names{})
+	for _, f := range findings {
+		if f.Error {
+			return directory.Invalid(policy.Field(f.Route, "path"), "%s", f.Message)
+		}
+	}
+	return err
 }
 
 func checkRole(r *Role) error {

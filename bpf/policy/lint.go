@@ -78,7 +78,8 @@ func (l *linter) visit() {
 		dots  uint8 // of the segment: 0 empty, 1 and 2 so many dots, 3 anything else
 	}
 	start := at{l.program.Next(l.program.Start(), '/'), 0}
-	seen, next := map[at]bool{start: true}, []at{start}
+	seen, next := make([][4]bool, len(l.program.Rows)), []at{start}
+	seen[start.state][start.dots] = true
 	for len(next) > 0 {
 		here := next[len(next)-1]
 		next = next[:len(next)-1]
@@ -92,8 +93,8 @@ func (l *linter) visit() {
 		for b := range 256 {
 			dots, ok := nextDots(here.dots, byte(b))
 			there := at{l.program.Next(here.state, byte(b)), dots}
-			if ok && !seen[there] {
-				seen[there] = true
+			if ok && !seen[there.state][there.dots] {
+				seen[there.state][there.dots] = true
 				next = append(next, there)
 			}
 		}
