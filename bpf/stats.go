@@ -48,28 +48,69 @@ func total(m *ebpf.Map, key uint32) (sum uint64, err error) {
 	return sum, nil
 }
 
-// Histogram of the time that the verdict took per segment.
+// Sizes of the kernel's histogram, as in src/maps.h.
 const (
-	histogramMax = 1024
-	bucketNs     = 50
+	histogramParts = 32 // of an octave
+	histogramMax   = 28 * histogramParts
 )
 
-// Latency is the quantile q (0 to 1) of the verdict's time in nanoseconds, to
-// the bucket of 50 ns; ok is false when nothing was measured.
-func (e *Enforcer) Latency(q float64) (ns uint64, ok bool, err error) {
-	var buckets [histogramMax]uint64
-	var all uint64
-	for i := range buckets {
-		if buckets[i], err = total(e.objects.Histogram, uint32(i)); err != nil {
-			return 0, false, err
-		}
-		all += buckets[i]
+// Histogram is how long verdicts took, per segment, since the programs were
+// loaded. It is empty unless the gate measures.
+type Histogram struct {
+	Count uint64
+	SumNs uint64
+	// Octaves are the segments that took up to a power of two of nanoseconds, and
+	// more than the power before: what a Prometheus histogram adds up. Those of
+	// the last may have taken longer.
+	Octaves []Octave
+	buckets [histogramMax]uint64
+}
+
+// Octave is a coarse bucket of a Histogram.
+type Octave struct {
+	UpToNs uint64
+	Count  uint64
+}
+
+// Histogram reads what the kernel has measured.
+func (e *Enforcer) Histogram() (h Histogram, err error) {
+	if h.SumNs, err = total(e.objects.Histogram, histogramMax); err != nil {
+		return h, err
 	}
+	for i := range h.buckets {
+		n, err := total(e.objects.Histogram, uint32(i))
+		if err != nil {
+			return h, err
+		}
+		h.buckets[i] = n
+		h.Count += n
+		// The upper end of a bucket is in its octave; the first octave holds all
+		// buckets of one nanosecond.
+		if i%histogramParts == 0 {
+			h.Octaves = append(h.Octaves, Octave{UpToNs: bucketEnd(i + histogramParts - 1)})
+		}
+		h.Octaves[len(h.Octaves)-1].Count += n
+	}
+	return h, nil
+}
+
+// bucketEnd is the first nanosecond above a bucket.
+func bucketEnd(i int) uint64 {
+	if i < histogramParts {
+		return uint64(i) + 1
+	}
+	octave := i/histogramParts - 1
+	return uint64(histogramParts+i%histogramParts+1) << octave
+}
+
+// Quantile is the time within which the share q (0 to 1) of the segments was
+// decided, to 3 %; 0 when nothing was measured.
+func (h Histogram) Quantile(q float64) (ns uint64) {
 	var seen uint64
-	for i, n := range buckets {
-		if seen += n; n > 0 && float64(seen) >= q*float64(all) {
-			return uint64(i+1) * bucketNs, true, nil
+	for i, n := range h.buckets {
+		if seen += n; n > 0 && float64(seen) >= q*float64(h.Count) {
+			return bucketEnd(i)
 		}
 	}
-	return 0, false, nil
+	return 0
 }

@@ -18,9 +18,9 @@ import (
 const (
 	sockDestroy   = 21 // SOCK_DESTROY of linux/sock_diag.h
 	poisonedGrace = time.Second
-	headerGrace   = 30 * time.Second
-	diagIDSize    = 48 // struct inet_diag_sockid
-	diagMsgHead   = 4  // family, state, timer, retrans
+	headerGrace   = 30 * time.Second // from a header's first byte to its last
+	diagIDSize    = 48               // struct inet_diag_sockid
+	diagMsgHead   = 4                // family, state, timer, retrans
 )
 
 // modes of a connection, as in src/maps.h.
@@ -30,6 +30,9 @@ const (
 	modeLeaked
 	modeUnread
 )
+
+// stateInBody is the first state that is past the header block, as in src/http.h.
+const stateInBody = 20
 
 // socket is a TCP socket of this network namespace.
 type socket struct {
@@ -68,14 +71,36 @@ func (e *Enforcer) placeOf(address netip.AddrPort) (place uint64, guarded bool) 
 	return s.place, true
 }
 
-// Sweep ends the open connections of a subject, streams included. One that was
-// refused meanwhile is left to read its answer; Reap ends it.
-func (e *Enforcer) Sweep(subject policy.Subject) error {
-	key := subjectKey(subject)
+// Sweep ends the open connections on which a request of one of these subjects was
+// let through, streams included. One that was refused meanwhile is left to read
+// its answer; Reap ends it. A connection carries a bit for each user, of 256: now
+// and then somebody else's is ended too, and must be opened again.
+func (e *Enforcer) Sweep(subjects ...policy.Subject) error {
+	var gone carried
+	for _, s := range subjects {
+		gone.add(s)
+	}
 	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
-		return ok && c.Subject == key && c.Mode == modeActive
+		return ok && c.Mode == modeActive && gone.meets(c.Carried)
 	})
+}
+
+// carried is a set of subjects as a connection keeps it: a bit for the last byte
+// of an id.
+type carried [4]uint64
+
+func (c *carried) add(s policy.Subject) {
+	bit := s[len(s)-1]
+	c[bit/64] |= 1 << (bit % 64)
+}
+
+func (c *carried) meets(other [4]uint64) bool {
+	var both uint64
+	for i := range c {
+		both |= c[i] & other[i]
+	}
+	return both != 0
 }
 
 func (e *Enforcer) guardedPorts() map[uint16]bool {
@@ -93,21 +118,16 @@ func (e *Enforcer) ports() map[uint16]bool {
 }
 
 // Reap ends refused connections after a grace for the answer, and those that
-// have been in a header for too long, and in what is no dry run any more those that
-// could not be read.
+// have been in a header for too long, however often they send another byte, and in
+// what is no dry run any more those that could not be read.
 func (e *Enforcer) Reap() error {
 	now, dry := BootNow(), e.dryPlaces()
 	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
-		if !ok {
-			return false
-		}
-		idle := time.Duration(now - min(now, c.Touched))
-		if c.Mode == modeUnread {
+		if ok && c.Mode == modeUnread {
 			return !dry[c.Place]
 		}
-		return c.Mode != modeActive && idle > poisonedGrace ||
-			c.Http.HeaderBytes > 0 && idle > headerGrace
+		return ok && overdue(&c, now)
 	})
 }
 
@@ -119,6 +139,14 @@ func (e *Enforcer) dryPlaces() map[uint64]bool {
 		dry[s.place] = s.program.DryRun()
 	}
 	return dry
+}
+
+func overdue(c *obj.EnforceConn, now uint64) bool {
+	since := func(then uint64) time.Duration { return time.Duration(now - min(now, then)) }
+	if c.Mode != modeActive {
+		return since(c.Touched) > poisonedGrace
+	}
+	return c.Http.HeaderBytes > 0 && c.Http.State < stateInBody && since(c.Began) > headerGrace
 }
 
 func (e *Enforcer) conn(cookie uint64) (c obj.EnforceConn, ok bool) {

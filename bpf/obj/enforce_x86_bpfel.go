@@ -65,11 +65,13 @@ type EnforceConn struct {
 	}
 	Since    uint64
 	Touched  uint64
+	Began    uint64
 	Place    uint64
 	Program  uint64
 	Mode     uint32
 	Requests uint32
 	Subject  EnforceSubjectKey
+	Carried  [4]uint64
 }
 
 type EnforceControl struct {

@@ -110,6 +110,7 @@ static INLINE void begin_request(struct conn *c)
 	struct slot *s = slot_of(c);
 	u64 program = s ? READ_ONCE(s->program) : 0;
 
+	c->began = c->touched;
 	c->program = program;
 	c->http.start = program & ((1 << ROW_BITS) - 1);
 	c->http.path = c->http.start;
@@ -157,6 +158,15 @@ static INLINE void report(struct conn *c, u32 reason, u32 dry)
 	bpf_ringbuf_submit(f, 0);
 }
 
+/* Notes whose request goes through. Two users may share a bit: then losing
+ * access ends the connection of both, and never of neither. */
+static INLINE void carry(struct conn *c)
+{
+	u32 bit = c->subject.id[1] >> 56; /* the last byte of an id is random */
+
+	c->carried[(bit >> 6) & 3] |= 1ULL << (bit & 63);
+}
+
 /* In a dry run a refusal is counted and told. Nobody's connection is ended later for
  * losing access, so nobody is noted. */
 static INLINE int header_block(struct reading *r)
@@ -176,6 +186,8 @@ static INLINE int header_block(struct reading *r)
 		}
 		report(c, reason, 1);
 	}
+	if (reason == ALLOWED && !dry)
+		carry(c);
 	count_reason(c, reason);
 	count(N_REQUESTS);
 	c->requests++;
@@ -286,15 +298,43 @@ static INLINE int leave_unread(struct conn *c, u32 reason)
 	return SK_PASS;
 }
 
+static INLINE void add(u32 bucket, u64 n)
+{
+	u64 *sum = bpf_map_lookup_elem(&histogram, &bucket);
+
+	if (sum)
+		*sum += n;
+}
+
+/* The place of the highest bit. */
+static INLINE u32 octave_of(u32 n)
+{
+	u32 at = 0;
+
+	if (n >> 16) { n >>= 16; at = 16; }
+	if (n >> 8) { n >>= 8; at += 8; }
+	if (n >> 4) { n >>= 4; at += 4; }
+	if (n >> 2) { n >>= 2; at += 2; }
+	return at + (n >> 1);
+}
+
+/* Octaves of so many equal parts. Below the first whole octave a bucket is one
+ * nanosecond. */
 static INLINE void record(u64 began)
 {
-	u32 bucket = (bpf_ktime_get_ns() - began) / 50;
+	u64 took = bpf_ktime_get_ns() - began;
+	u32 n = took >> 32 ? ~0U : (u32)took, octave, bucket;
 
+	if (n < HISTOGRAM_PARTS) {
+		bucket = n;
+	} else {
+		octave = octave_of(n);
+		bucket = (octave - 4) * HISTOGRAM_PARTS + ((n >> (octave - 5)) & (HISTOGRAM_PARTS - 1));
+	}
 	if (bucket >= HISTOGRAM_MAX)
 		bucket = HISTOGRAM_MAX - 1;
-	u64 *n = bpf_map_lookup_elem(&histogram, &bucket);
-	if (n)
-		(*n)++;
+	add(bucket, 1);
+	add(HISTOGRAM_SUM, took);
 }
 
 SEC("sk_skb/stream_verdict")
@@ -381,6 +421,8 @@ int enrol(struct bpf_sock_ops *ops)
 	if (!found)
 		return 1;
 	place = READ_ONCE(*found);
+	if (!place)
+		return 1; /* shut: guard_in drops whatever comes */
 	cookie = bpf_get_socket_cookie(ops);
 	struct conn *template = bpf_map_lookup_elem(&blank, &zero);
 	if (!template || bpf_map_update_elem(&conns, &cookie, template, BPF_ANY)) {
@@ -459,7 +501,8 @@ static INLINE int payload(struct __sk_buff *skb)
 
 /* Payload reaches a protected address only on a connection that was enrolled
  * under the place that the address has now. One from before, or from when a
- * wider address stood for this one, is as one that was never enrolled. */
+ * wider address stood for this one, is as one that was never enrolled. An address
+ * without a place is shut: nobody is enrolled, and nothing comes in. */
 SEC("cgroup_skb/ingress")
 int guard_in(struct __sk_buff *skb)
 {
@@ -471,7 +514,7 @@ int guard_in(struct __sk_buff *skb)
 		return 1;
 	cookie = bpf_get_socket_cookie(skb);
 	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
-	if (c && c->place == READ_ONCE(*place))
+	if (c && c->place && c->place == READ_ONCE(*place))
 		return 1;
 	count(N_GUARD_DROPPED);
 	return 0;
@@ -482,13 +525,15 @@ int guard_in(struct __sk_buff *skb)
 SEC("cgroup_skb/egress")
 int guard_out(struct __sk_buff *skb)
 {
+	u64 *place = place_of(skb), cookie;
 	struct conn *c;
-	u64 cookie;
 	int at;
 	u8 status;
 
-	if (!place_of(skb))
+	if (!place)
 		return 1;
+	if (!READ_ONCE(*place))
+		return payload(skb) == 0;
 	cookie = bpf_get_socket_cookie(skb);
 	c = bpf_map_lookup_elem(&conns, &cookie);
 	if (!c || c->requests || c->mode == POISONED)
@@ -505,7 +550,8 @@ int guard_out(struct __sk_buff *skb)
 	return 0;
 }
 
-/* ---- for tests: the same reading over a packet of BPF_PROG_TEST_RUN ---- */
+/* ---- for tests: the same reading over packets of BPF_PROG_TEST_RUN, each of
+ * which is the next segment of the connection that probe_conn holds ---- */
 
 struct probe {
 	u64 h0, h1;
@@ -525,9 +571,6 @@ int probe(struct __sk_buff *skb)
 
 	if (!c || !p)
 		return 0;
-	c->requests = 0;
-	begin_request(c);
-	http_reset(&c->http);
 	struct reading r = { .c = c, .skb = skb, .at = ETHERNET, .total = skb->len, .reason = ALLOWED };
 	long turns = bpf_loop(STEPS_MAX, read_step, &r, 0);
 	p->reason = r.reason == ALLOWED && turns >= STEPS_MAX ? TOO_MANY : r.reason;

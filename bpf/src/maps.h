@@ -11,8 +11,10 @@ enum {
 	SUBJECTS_MAX = 262144,
 	CONNS_MAX = 65536,
 	RESPONSE_MAX = 508,
-	HISTOGRAM_MAX = 1024, /* buckets of 50 ns */
 	REASONS_MAX = 32,
+	HISTOGRAM_PARTS = 32, /* of an octave: a bucket is 3 % of its time wide */
+	HISTOGRAM_MAX = 28 * HISTOGRAM_PARTS, /* 32 ns to 4 s; the last takes all above */
+	HISTOGRAM_SUM = HISTOGRAM_MAX,        /* the row after them: nanoseconds in all */
 };
 
 /* The low bits of a place are its slot, those of a program its first row. */
@@ -103,10 +105,12 @@ struct conn {
 	struct chunk chunk; /* per connection: a verdict may be preempted by another on its CPU */
 	u64 since;          /* of the enrolment, CLOCK_BOOTTIME ns */
 	u64 touched;        /* of the last byte */
+	u64 began;          /* of the first byte of the request under way */
 	u64 place;          /* under which it was enrolled, 0: not yet */
 	u64 program;        /* with which the request under way is read */
 	u32 mode, requests; /* requests that were let through */
 	struct subject_key subject; /* of the last request with a token */
+	u64 carried[4];     /* whose requests were let through, a bit each of 256 */
 };
 
 /* Of the token there is nothing in it, not even its key. */
@@ -156,7 +160,7 @@ TABLE(responses, ARRAY, 64, u32, struct response); /* reason * 2 + (1 for HEAD) 
 TABLE(reasons, PERCPU_ARRAY, REASONS_MAX, u32, u64);
 TABLE(verdicts, PERCPU_ARRAY, SERVICES_MAX * REASONS_MAX, u32, u64); /* by slot, of each by reason */
 TABLE(counts, PERCPU_ARRAY, N_COUNTS, u32, u64);
-TABLE(histogram, PERCPU_ARRAY, HISTOGRAM_MAX, u32, u64);
+TABLE(histogram, PERCPU_ARRAY, HISTOGRAM_MAX + 1, u32, u64);
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 18);

@@ -107,9 +107,11 @@ func (k *Kernel) Report() (counters map[string]uint64, p50ns, leaseNs uint64, er
 	for reason, n := range stats.Reasons {
 		counters[reason.String()] = n
 	}
-	if p50ns, _, err = k.Latency(0.5); err != nil {
+	measured, err := k.Histogram()
+	if err != nil {
 		return nil, 0, 0, err
 	}
+	p50ns = measured.Quantile(0.5)
 	leaseNs, err = k.LeaseUntil()
 	return counters, p50ns, leaseNs, err
 }
