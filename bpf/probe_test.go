@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"math/rand"
 	"strings"
@@ -44,8 +45,22 @@ type reading struct {
 	idle     bool
 }
 
-func (o *oracle) read(stream []byte) (r reading) {
-	m := policy.NewMachine()
+func (o *oracle) read(stream []byte) reading { return o.readOn(policy.NewMachine(), stream) }
+
+// verdict is the oracle's, but for upgrades: the kernel does not see the answer to
+// one, so it refuses what the user-space gate may let through.
+func (o *oracle) verdict(f policy.Flow) policy.Reason {
+	upgrade := f.Upgrade
+	f.Upgrade = false
+	reason := policy.Verdict(o.program, f, o, BootNow(), o.lease)
+	if upgrade && reason != policy.ReasonNoRoute {
+		return policy.ReasonNotImplemented
+	}
+	return reason
+}
+
+// readOn reads the next segment of a connection.
+func (o *oracle) readOn(m *policy.Machine, stream []byte) (r reading) {
 	r.reason = policy.ReasonAllowed
 	blocks := 0
 	for {
@@ -69,7 +84,7 @@ func (o *oracle) read(stream []byte) (r reading) {
 			r.reason = policy.ReasonTooMany
 			return r
 		}
-		if verdict := policy.Verdict(o.program, m.Flow(), o, BootNow(), o.lease); !verdict.Allows() {
+		if verdict := o.verdict(m.Flow()); !verdict.Allows() {
 			r.reason, r.flow = verdict, m.Flow()
 			return r
 		}
@@ -81,14 +96,25 @@ func (o *oracle) read(stream []byte) (r reading) {
 // probe runs the kernel's program on the stream as one packet.
 func (r *rig) probe(t testing.TB, stream []byte) reading {
 	t.Helper()
+	return r.probeOn(t, r.newProbe(t), stream)
+}
+
+// newProbe is a connection that was just enrolled.
+func (r *rig) newProbe(t testing.TB) *service {
+	t.Helper()
 	r.mu.Lock()
 	s := r.services[r.key(r.address)]
 	r.mu.Unlock()
 	if err := r.objects.ProbeConn.Put(uint32(0), &obj.EnforceConn{Place: s.place}); err != nil {
 		t.Fatal(err)
 	}
-	packet := packetOf(stream)
-	if _, err := r.objects.Probe.Run(&ebpf.RunOptions{Data: packet}); err != nil {
+	return s
+}
+
+// probeOn reads the next segment of the connection.
+func (r *rig) probeOn(t testing.TB, s *service, segment []byte) reading {
+	t.Helper()
+	if _, err := r.objects.Probe.Run(&ebpf.RunOptions{Data: packetOf(segment)}); err != nil {
 		t.Fatal(err)
 	}
 	var p obj.EnforceProbe
@@ -100,7 +126,7 @@ func (r *rig) probe(t testing.TB, stream []byte) reading {
 		t.Fatal(err)
 	}
 	got := reading{reason: policy.Reason(p.Reason), requests: p.Requests, idle: p.State == 0 && c.Http.Count == 0}
-	if c.Http.Step == stepHeader && got.reason != policy.ReasonTooMany {
+	if c.Http.Step == stepHeader && got.reason != policy.ReasonTooMany && got.reason != policy.ReasonTooLarge {
 		got.flow = flowOf(&c, s.rows.from)
 	}
 	return got
@@ -137,6 +163,15 @@ func flowOf(c *obj.EnforceConn, rowsFrom uint32) policy.Flow {
 func (r *rig) world(t testing.TB, rng *rand.Rand) (o *oracle, tokens []string, paths []string) {
 	t.Helper()
 	routes, paths := manyRoutes(rng)
+	o, tokens = r.fillWorld(t, rng, routes)
+	return o, tokens, paths
+}
+
+func (r *rig) fillWorld(t testing.TB, rng *rand.Rand, routes []policy.Route) (o *oracle, tokens []string) {
+	t.Helper()
+	if err := r.Reset(); err != nil { // without the tokens of another world
+		t.Fatal(err)
+	}
 	numbers := policy.NewNumbering(routes)
 	program, err := policy.Compile(theOrg, routes, numbers)
 	if err != nil {
@@ -145,8 +180,8 @@ func (r *rig) world(t testing.TB, rng *rand.Rand) (o *oracle, tokens []string, p
 	if err := r.SetService(r.address, program); err != nil {
 		t.Fatal(err)
 	}
-	lease, err := r.LeaseUntil()
-	if err != nil {
+	lease := BootNow() + uint64(time.Hour)
+	if err := errors.Join(r.SetKey(secret0, secret1), r.ExtendLease(lease)); err != nil {
 		t.Fatal(err)
 	}
 	o = &oracle{program, map[policy.TokenKey]policy.TokenEntry{}, map[policy.Subject]policy.SubjectEntry{}, lease}
@@ -198,7 +233,7 @@ func (r *rig) world(t testing.TB, rng *rand.Rand) (o *oracle, tokens []string, p
 			t.Fatal(err)
 		}
 	}
-	return o, tokens, paths
+	return o, tokens
 }
 
 func manyRoutes(rng *rand.Rand) (routes []policy.Route, paths []string) {
