@@ -1,11 +1,8 @@
 package enforce
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/authfi/authfi/bpf/policy"
@@ -42,7 +39,9 @@ type projection struct {
 	orgs     map[directory.OrgID]*org
 	subjects map[directory.UserID]*subject
 	sessions map[directory.SessionID]*session
-	services map[string]owner // by address
+	services map[string]owner         // by address
+	waiting  map[directory.OrgID]bool // organizations with an address that an older service has
+	gone     []string                 // addresses without a service, still enforced
 	followed *following
 	lastOrg  uint32
 }
@@ -72,6 +71,18 @@ type subject struct {
 type session struct {
 	user   directory.UserID
 	tokens map[policy.TokenKey]policy.TokenEntry
+	// Of a bounded session, which is a subject of its own: its tokens may do less
+	// than their user.
+	bounded bool
+	entry   policy.SubjectEntry
+}
+
+// subject is whom the session's tokens name.
+func (s *session) subject(id directory.SessionID) policy.Subject {
+	if s.bounded {
+		return policy.Subject(id)
+	}
+	return policy.Subject(s.user)
 }
 
 func newProjection(table Table, clock Clock, listen func(string) bool, secret func(*state.System) (uint64, uint64, error)) *projection {
@@ -79,6 +90,7 @@ func newProjection(table Table, clock Clock, listen func(string) bool, secret fu
 		table: table, clock: clock, listen: listen, secret: secret,
 		orgs: map[directory.OrgID]*org{}, subjects: map[directory.UserID]*subject{},
 		sessions: map[directory.SessionID]*session{}, services: map[string]owner{}, followed: new(following),
+		waiting: map[directory.OrgID]bool{},
 	}
 }
 
@@ -89,7 +101,7 @@ func (p *projection) rebuild(root *state.Root) error {
 	}
 	var err error
 	root.EachOrg(directory.OrgID{}, func(view *state.Org) bool {
-		if err = p.compile(view); err != nil {
+		if err = p.compile(root, view); err != nil {
 			return false
 		}
 		view.EachSession(func(s *directory.Session) bool {
@@ -123,18 +135,18 @@ func (p *projection) apply(root *state.Root, delta directory.Delta) error {
 			}
 			continue
 		}
-		view, ok := root.Org(delta.Org)
-		if !ok {
-			continue
-		}
-		if err := p.row(view, row); err != nil {
+		if err := p.row(root, delta.Org, row); err != nil {
 			return fmt.Errorf("enforce index %d: %w", delta.Index, err)
 		}
 	}
 	return nil
 }
 
-func (p *projection) row(view *state.Org, row directory.Row) error {
+func (p *projection) row(root *state.Root, org directory.OrgID, row directory.Row) error {
+	view, ok := root.Org(org)
+	if !ok {
+		return p.drop(root, org)
+	}
 	switch row.Kind {
 	case directory.RowSession:
 		return p.session(view, row.ID)
@@ -144,8 +156,10 @@ func (p *projection) row(view *state.Org, row directory.Row) error {
 		}
 	case directory.RowGroup, directory.RowRole, directory.RowOrganization:
 		return p.everybody(view)
+	case directory.RowClient:
+		return p.ofClient(view, row.ID)
 	case directory.RowService:
-		return p.compile(view)
+		return p.compile(root, view)
 	}
 	return nil
 }
@@ -186,7 +200,7 @@ func (p *projection) subject(view *state.Org, id directory.UserID, s *subject) e
 		entry.Rights = rights(view, id, s.org)
 	}
 	if entry == s.entry {
-		return nil
+		return nil // nor has a bounded session's changed: it is a part of this one
 	}
 	if err := p.table.PutSubject(policy.Subject(id), entry); err != nil {
 		return err
@@ -195,7 +209,7 @@ func (p *projection) subject(view *state.Org, id directory.UserID, s *subject) e
 	if entry.Disabled != 0 {
 		p.table.Sweep(policy.Subject(id))
 	}
-	return nil
+	return p.bounded(view, s)
 }
 
 // rights are the numbered roles and permissions that routes of the
@@ -221,14 +235,19 @@ func (p *projection) session(view *state.Org, id directory.SessionID) error {
 	}
 	known, ok := p.sessions[id]
 	if !ok {
-		known = &session{user: stored.User, tokens: map[policy.TokenKey]policy.TokenEntry{}}
+		known = &session{user: stored.User, tokens: map[policy.TokenKey]policy.TokenEntry{}, bounded: stored.Bounded}
 		p.sessions[id] = known
 	}
 	s, err := p.subjectOf(view, stored)
 	if err != nil {
 		return err
 	}
-	wanted := p.tokens(stored, s)
+	if known.bounded {
+		if err := p.bound(view, id, known, s); err != nil {
+			return err
+		}
+	}
+	wanted := p.tokens(stored, known.subject(id), s.org.ordinal)
 	for key := range known.tokens {
 		if _, ok := wanted[key]; !ok {
 			if err := p.table.DeleteToken(key); err != nil {
@@ -246,30 +265,22 @@ func (p *projection) session(view *state.Org, id directory.SessionID) error {
 	}
 	known.tokens = wanted
 	if stored.Ended != 0 {
-		p.table.Sweep(policy.Subject(stored.User))
+		p.table.Sweep(known.subject(id))
 	}
 	return nil
 }
 
 // tokens are the rows of a session's access tokens: an ended session's are
 // marked and stay until they expire, because revoked and unknown differ.
-func (p *projection) tokens(stored *directory.Session, s *subject) map[policy.TokenKey]policy.TokenEntry {
-	if stored.Bounded {
-		// The table knows what a user may do, and this token may do less: it is
-		// unknown here, and so refused.
-		return nil
-	}
+func (p *projection) tokens(stored *directory.Session, subject policy.Subject, ordinal uint32) map[policy.TokenKey]policy.TokenEntry {
 	wanted := make(map[policy.TokenKey]policy.TokenEntry, len(stored.Tokens))
 	for _, t := range stored.Tokens {
-		key := policy.TokenKey{
-			H0: binary.LittleEndian.Uint64(t.Key[:]),
-			H1: binary.LittleEndian.Uint64(t.Key[8:]),
-		}
+		key := tokenKey(t.Key)
 		entry := policy.TokenEntry{
 			ExpiresNs:   p.clock.BootAt(t.Expires),
 			NotBeforeNs: p.clock.BootAt(t.NotBefore),
-			Subject:     policy.Subject(stored.User),
-			Org:         s.org.ordinal,
+			Subject:     subject,
+			Org:         ordinal,
 			Length:      t.Length,
 		}
 		if stored.MFA() {
@@ -281,6 +292,10 @@ func (p *projection) tokens(stored *directory.Session, s *subject) map[policy.To
 		wanted[key] = entry
 	}
 	return wanted
+}
+
+func tokenKey(key [16]byte) policy.TokenKey {
+	return policy.TokenKey{H0: binary.LittleEndian.Uint64(key[:]), H1: binary.LittleEndian.Uint64(key[8:])}
 }
 
 // subjectOf finds or makes the row of a session's user. The row is there before
@@ -311,11 +326,16 @@ func (p *projection) forget(id directory.SessionID) error {
 		}
 	}
 	delete(p.sessions, id)
+	p.table.Sweep(known.subject(id))
+	if known.bounded {
+		if err := p.table.DeleteSubject(policy.Subject(id)); err != nil {
+			return err
+		}
+	}
 	s, ok := p.subjects[known.user]
 	if !ok {
 		return nil
 	}
-	p.table.Sweep(policy.Subject(known.user))
 	delete(s.sessions, id)
 	if len(s.sessions) > 0 {
 		return nil
@@ -323,108 +343,6 @@ func (p *projection) forget(id directory.SessionID) error {
 	delete(p.subjects, known.user)
 	delete(s.org.subjects, known.user)
 	return p.table.DeleteSubject(policy.Subject(known.user))
-}
-
-// compile brings the services of an organization up to the root. The numbers of
-// roles and permissions are the organization's, so all its programs are made
-// anew together, and then all its subjects.
-func (p *projection) compile(view *state.Org) error {
-	o := p.org(view.ID())
-	var services []*directory.Service
-	view.EachService(func(s *directory.Service) bool { services = append(services, s); return true })
-	numbers := policy.NewNumbering(allRoutes(services))
-	o.numbers = numbers
-	wanted := map[string]bool{}
-	for _, s := range services {
-		program, closed, err := compiled(s, o.ordinal, numbers)
-		if err != nil {
-			return err
-		}
-		for _, address := range s.Listen {
-			if !p.listen(address) {
-				continue
-			}
-			if won, err := p.claim(view, address, owner{view.ID(), s.ID}); err != nil || !won {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			wanted[address] = true
-			p.services[address] = owner{view.ID(), s.ID}
-			if err := p.table.SetService(address, s.Upstream, o.ordinal, program); err != nil {
-				return err
-			}
-			p.followed.set(followed(view.ID(), s, address, closed))
-		}
-	}
-	if err := p.retire(view, wanted); err != nil {
-		return err
-	}
-	return p.everybody(view)
-}
-
-// claim gives an address to a service unless an older one has it, or one that it
-// overlaps with: another organization must never decide about what reaches a
-// listener. Ids are in the order of creation, so that it is the same service after
-// a restart; a younger one that came first gives way.
-func (p *projection) claim(view *state.Org, address string, by owner) (won bool, err error) {
-	for held, other := range p.services {
-		if other == by || !overlap(held, address) {
-			continue
-		}
-		if _, alive := view.Service(other.service); other.org == by.org && !alive {
-			continue // deleted, and about to be retired
-		}
-		if bytes.Compare(other.service[:], by.service[:]) < 0 {
-			return false, nil
-		}
-	}
-	for held, other := range p.services {
-		if other != by && overlap(held, address) {
-			delete(p.services, held)
-			p.followed.forget(held)
-			if held == address {
-				continue // the row is about to be written anew
-			}
-			if err := p.table.RemoveService(held); err != nil {
-				return false, err
-			}
-		}
-	}
-	return true, nil
-}
-
-// overlap reports whether a connection can reach both addresses: they have one
-// port, and one IP address or one that means all.
-func overlap(a, b string) bool {
-	left, errA := netip.ParseAddrPort(a)
-	right, errB := netip.ParseAddrPort(b)
-	if errA != nil || errB != nil {
-		return a == b
-	}
-	return left.Port() == right.Port() && (left.Addr().Unmap() == right.Addr().Unmap() ||
-		left.Addr().IsUnspecified() || right.Addr().IsUnspecified())
-}
-
-// retire ends the enforcement of this organization's addresses whose service is
-// gone.
-func (p *projection) retire(view *state.Org, wanted map[string]bool) error {
-	var gone []string
-	for address, first := range p.services {
-		if first.org == view.ID() && !wanted[address] {
-			gone = append(gone, address)
-		}
-	}
-	slices.Sort(gone)
-	for _, address := range gone {
-		delete(p.services, address)
-		p.followed.forget(address)
-		if err := p.table.RemoveService(address); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func allRoutes(services []*directory.Service) (routes []policy.Route) {
