@@ -90,6 +90,12 @@ func serve(t testing.TB, listen string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.serveOn(t, l)
+	return r
+}
+
+// serveOn counts and answers what reaches a listener.
+func (r *rig) serveOn(t testing.TB, l net.Listener) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r.served.Add(1)
 		n, _ := io.Copy(io.Discard, q.Body)
@@ -102,7 +108,6 @@ func serve(t testing.TB, listen string) *rig {
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 	r.address = netip.MustParseAddrPort(l.Addr().String())
-	return r
 }
 
 // goOn writes until the connection ends.
