@@ -172,7 +172,8 @@ func (c *call) long() string {
 // comes in pages.
 func listOf(method protoreflect.MethodDescriptor) (items protoreflect.FieldDescriptor, paged bool) {
 	paged = method.Input().Fields().ByName(cursorField) != nil
-	if !paged && !strings.HasPrefix(string(method.Output().Name()), "Get") {
+	name := string(method.Output().Name())
+	if !paged && !strings.HasPrefix(name, "Get") && !strings.HasPrefix(name, "List") {
 		return nil, false
 	}
 	fields := method.Output().Fields()

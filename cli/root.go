@@ -21,7 +21,7 @@ const NodesGroup = "nodes"
 var shelves = []struct{ id, title, names string }{
 	{"directory", "The directory:", "organizations schema users service-accounts api-keys groups roles assignments"},
 	{"questions", "Who may do what:", "permissions explain"},
-	{"access", "Sign-in and enforcement:", "connections clients sessions services policy enforcement"},
+	{"access", "Sign-in and enforcement:", "connections clients sessions keys services policy enforcement"},
 	{"history", "What happened:", "log sync-log events event-streams audit"},
 	{"many", "Many changes at once:", "export import bulk"},
 	{NodesGroup, "The nodes:", "status members operators token backup recovery-key leave"},

@@ -48,6 +48,12 @@ type Client struct {
 	Account     UserID       `cbor:"10,keyasint,omitzero"` // the service account of its client credentials
 	Created     Time         `cbor:"11,keyasint"`
 	Version     Index        `cbor:"12,keyasint"`
+
+	Algorithm  KeyAlgorithm `cbor:"20,keyasint,omitempty"` // its tokens are signed by; empty: the organization's first
+	Logout     string       `cbor:"21,keyasint,omitempty"` // where it is told that a session has ended
+	PostLogout []string     `cbor:"22,keyasint,omitempty"` // where people may be sent after they have signed out; sorted, without repeats
+	Binds      bool         `cbor:"23,keyasint,omitempty"` // gets only tokens that are bound to a key (RFC 9449)
+	Pushes     bool         `cbor:"24,keyasint,omitempty"` // sends people only with requests that it has pushed (RFC 9126)
 }
 
 // Check holds what is true of a client alone, and puts its lists in order.
@@ -59,7 +65,8 @@ func (c *Client) Check() error {
 		return err
 	}
 	c.Grants, c.Redirects, c.Permissions = sorted(c.Grants), sorted(c.Redirects), sorted(c.Permissions)
-	for _, check := range []func() error{c.checkGrants, c.checkProof, c.checkRedirects, c.checkPermissions} {
+	c.PostLogout = sorted(c.PostLogout)
+	for _, check := range []func() error{c.checkGrants, c.checkProof, c.checkRedirects, c.checkLogout, c.checkPermissions} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -117,9 +124,30 @@ func (c *Client) checkRedirects() error {
 		return Invalid("redirect_uris", "more than %d", RedirectsPerClientMax)
 	}
 	for _, uri := range c.Redirects {
-		if err := checkRedirect(uri); err != nil {
+		if err := checkRedirect("redirect_uris", uri); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkLogout: whoever is told that a session has ended is told who was signed in, so
+// it is https, and the logout has no say in where that may be.
+func (c *Client) checkLogout() error {
+	if len(c.PostLogout) > RedirectsPerClientMax {
+		return Invalid("post_logout_redirect_uris", "more than %d", RedirectsPerClientMax)
+	}
+	for _, uri := range c.PostLogout {
+		if err := checkRedirect("post_logout_redirect_uris", uri); err != nil {
+			return err
+		}
+	}
+	if c.Logout == "" {
+		return nil
+	}
+	u, err := url.Parse(c.Logout)
+	if err != nil || len(c.Logout) > urlMax || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Contains(c.Logout, "#") {
+		return Invalid("backchannel_logout_uri", "must be an https URL of at most %d bytes without user and fragment", urlMax)
 	}
 	return nil
 }
@@ -141,8 +169,7 @@ func (c *Client) checkPermissions() error {
 
 // checkRedirect takes https, http on this machine (RFC 8252, section 7.3), and the
 // scheme of a native application, which has a period in it (section 7.1).
-func checkRedirect(uri string) error {
-	const field = "redirect_uris"
+func checkRedirect(field, uri string) error {
 	if err := CheckText(field, uri, urlMax, true); err != nil {
 		return err
 	}

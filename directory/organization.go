@@ -35,6 +35,7 @@ type Organization struct {
 	Domains   []Domain           `cbor:"9,keyasint,omitempty"` // sorted by name
 	Branding  Branding           `cbor:"10,keyasint,omitzero"`
 	SignIn    SignIn             `cbor:"11,keyasint,omitzero"`
+	Keys      KeyPolicy          `cbor:"20,keyasint,omitzero"`
 }
 
 // Active reports whether the organization may be used at all.

@@ -11,6 +11,7 @@ const (
 	AccessTokensMax   = 16                  // live access tokens remembered per session
 	SessionsPerUser   = 64
 	SessionMethodsMax = 8
+	SessionDeviceMax  = 256 // bytes of a User-Agent that tell devices apart
 )
 
 // AccessToken names a bearer token without holding it: Key is its
@@ -20,6 +21,7 @@ type AccessToken struct {
 	Length    uint32   `cbor:"2,keyasint"`
 	NotBefore Time     `cbor:"3,keyasint"`
 	Expires   Time     `cbor:"4,keyasint"`
+	Signer    uint64   `cbor:"5,keyasint,omitempty"` // SignerOf the key that signed it
 }
 
 // Session is one sign-in. Refresh tokens are kept as SHA-256; Previous is the
@@ -47,6 +49,9 @@ type Session struct {
 	Permissions []Permission `cbor:"16,keyasint,omitempty"` // sorted
 	Code        *Code        `cbor:"17,keyasint,omitempty"`
 	Single      bool         `cbor:"18,keyasint,omitempty"` // has no refresh token, and ends with its access token
+
+	Address string `cbor:"30,keyasint,omitempty"` // of the device that the user signed in with; empty: not known
+	Device  string `cbor:"31,keyasint,omitempty"` // as it names itself
 }
 
 // Live reports whether the session may be used at now, in an organization that

@@ -39,6 +39,9 @@ func (c *CreateClient) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 
 // mayHaveClient asks of the actor what the client could get for them.
 func mayHaveClient(tx *state.OrgTx, env *Envelope, client *directory.Client) error {
+	if err := maySignBy(tx, client.Algorithm); err != nil {
+		return err
+	}
 	if client.Unbounded && client.Allows(directory.GrantAuthorizationCode) && !mayOwn(tx, env) {
 		return directory.Denied("a client with all permissions of its users can be kept by an owner only")
 	}
@@ -82,6 +85,11 @@ type UpdateClient struct {
 	Secret      *[32]byte               `cbor:"7,keyasint,omitempty"` // takes the place of keys, too
 	Keys        *[]byte                 `cbor:"8,keyasint,omitempty"` // take the place of the secret, too
 	IfVersion   directory.Index         `cbor:"9,keyasint,omitempty"`
+	Algorithm   *directory.KeyAlgorithm `cbor:"20,keyasint,omitempty"`
+	Logout      *string                 `cbor:"21,keyasint,omitempty"`
+	PostLogout  *[]string               `cbor:"22,keyasint,omitempty"`
+	Binds       *bool                   `cbor:"23,keyasint,omitempty"`
+	Pushes      *bool                   `cbor:"24,keyasint,omitempty"`
 }
 
 func (*UpdateClient) Kind() Kind { return KindUpdateClient }
@@ -100,6 +108,11 @@ func (c *UpdateClient) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	set(&client.Grants, c.Grants)
 	set(&client.Permissions, c.Permissions)
 	set(&client.Unbounded, c.Unbounded)
+	set(&client.Algorithm, c.Algorithm)
+	set(&client.Logout, c.Logout)
+	set(&client.PostLogout, c.PostLogout)
+	set(&client.Binds, c.Binds)
+	set(&client.Pushes, c.Pushes)
 	if c.Secret != nil {
 		client.Secret, client.Keys = *c.Secret, nil
 	}
@@ -122,8 +135,12 @@ func (c *UpdateClient) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	return changed(client.ID)
 }
 
-// narrows reports whether a token of before may carry what one of after may not.
+// narrows reports whether a token of before may carry what one of after may not, or
+// by whoever has it.
 func narrows(before, after *directory.Client) bool {
+	if after.Binds && !before.Binds {
+		return true
+	}
 	if before.Unbounded {
 		return !after.Unbounded
 	}

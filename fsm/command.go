@@ -84,6 +84,19 @@ const (
 	KindSetDryRun
 )
 
+// Kinds of signing keys.
+const (
+	KindAnnounceKey Kind = iota + 61
+	KindMoveKey
+	KindRevokeKey
+	KindSetKeyPolicy
+)
+
+// More kinds of sessions.
+const (
+	KindEndOrganizationSessions Kind = 65
+)
+
 // kindMax is the highest number that a kind may have so far.
 const kindMax Kind = 255
 
@@ -302,6 +315,23 @@ func newPolicy(kind Kind) Command {
 		return new(WritePolicies)
 	case KindSetDryRun:
 		return new(SetDryRun)
+	}
+	return newKeyCommand(kind)
+}
+
+// newKeyCommand continues New with the commands of signing keys and of all sessions.
+func newKeyCommand(kind Kind) Command {
+	switch kind {
+	case KindAnnounceKey:
+		return new(AnnounceKey)
+	case KindMoveKey:
+		return new(MoveKey)
+	case KindRevokeKey:
+		return new(RevokeKey)
+	case KindSetKeyPolicy:
+		return new(SetKeyPolicy)
+	case KindEndOrganizationSessions:
+		return new(EndOrganizationSessions)
 	}
 	return nil
 }

@@ -319,6 +319,11 @@ func (a *attempts) onSettings() {
 	for n := range roles {
 		a.add(directory.ManageSettings, &fsm.SetConnectionMappings{ID: connection, Mappings: []directory.Mapping{{Name: "group-9", Role: roleID(n)}}}, "role %d", n)
 	}
+	key := directory.SigningKey{ID: "next", Public: []byte{1}, Sealed: []byte{1}}
+	a.add(directory.ManageSettings, &fsm.AnnounceKey{Key: key}, "")
+	a.add(directory.ManageSettings, &fsm.MoveKey{ID: "k", To: directory.KeyRetiring}, "")
+	a.add(directory.ManageSettings, &fsm.RevokeKey{ID: "k", Next: key}, "")
+	a.add(directory.ManageSettings, &fsm.SetKeyPolicy{Policy: directory.KeyPolicy{Algorithms: []directory.KeyAlgorithm{directory.EdDSA}}}, "")
 	a.add(directory.ManageSettings, &fsm.CreateService{Service: directory.Service{ID: own, Name: "own", Listen: []string{"192.0.2.2:80"}}}, "")
 	a.add(directory.ManageSettings, &fsm.SetPolicies{Service: own, Policies: policies}, "")
 	a.add(directory.ManageSettings, &fsm.WritePolicies{Service: own, Policies: policies}, "")
@@ -377,6 +382,7 @@ func (a *attempts) onClients() {
 }
 
 func (a *attempts) onSessions() {
+	a.add(directory.ManageSessions, &fsm.EndOrganizationSessions{}, "")
 	for n := range users {
 		a.add(directory.ManageSessions, &fsm.StartSession{ID: id[directory.SessionID](100 + n), User: userID(n), Methods: []string{"mfa"}}, "of %d", n)
 		a.add(directory.ManageSessions, &fsm.EndUserSessions{User: userID(n)}, "of %d", n)

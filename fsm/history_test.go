@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
@@ -136,7 +137,7 @@ func (h *history) command() fsm.Command {
 var kinds = fsm.Kinds()
 
 func (h *history) of(kind fsm.Kind) fsm.Command {
-	for _, of := range []func(fsm.Kind) fsm.Command{h.person, h.collection, h.granting, h.access, h.application, h.service, h.eventStream, h.settings, h.instance} {
+	for _, of := range []func(fsm.Kind) fsm.Command{h.person, h.collection, h.granting, h.access, h.application, h.service, h.eventStream, h.settings, h.signingKey, h.instance} {
 		if c := of(kind); c != nil {
 			return c
 		}
@@ -242,6 +243,8 @@ func (h *history) access(kind fsm.Kind) fsm.Command {
 		return &fsm.EndSession{ID: h.session(), Reason: "test"}
 	case fsm.KindEndUserSessions:
 		return &fsm.EndUserSessions{User: h.user(), Reason: "test"}
+	case fsm.KindEndOrganizationSessions:
+		return &fsm.EndOrganizationSessions{Reason: "test"}
 	case fsm.KindExpireSessions:
 		c := &fsm.ExpireSessions{}
 		for n := range objects {
@@ -389,6 +392,29 @@ func (h *history) settings(kind fsm.Kind) fsm.Command {
 		return &fsm.RecordRefusal{Method: "POST", Class: "Users", Status: uint16(390 + h.rng.Intn(100)), Detail: h.name("text")}
 	case fsm.KindPutKey:
 		return &fsm.PutKey{Key: directory.SigningKey{ID: h.name("kid"), State: directory.KeyState(h.rng.Intn(5))}}
+	}
+	return nil
+}
+
+// signingKey is about keys of few names and two algorithms.
+func (h *history) signingKey(kind fsm.Kind) fsm.Command {
+	by := directory.KeyAlgorithms()[h.rng.Intn(2)]
+	key := directory.SigningKey{ID: h.name("kid"), Public: []byte{1}, Sealed: []byte{1}, Algorithm: by}
+	switch kind {
+	case fsm.KindAnnounceKey:
+		return &fsm.AnnounceKey{Key: key}
+	case fsm.KindMoveKey:
+		return &fsm.MoveKey{ID: key.ID, To: directory.KeyState(h.rng.Intn(4))}
+	case fsm.KindRevokeKey:
+		next := key
+		next.ID = h.name("kid")
+		return &fsm.RevokeKey{ID: key.ID, Next: next}
+	case fsm.KindSetKeyPolicy:
+		policy := directory.KeyPolicy{Announce: time.Duration(1+h.rng.Intn(3)) * time.Second}
+		if h.rng.Intn(3) > 0 {
+			policy.Algorithms = directory.KeyAlgorithms()[:2]
+		}
+		return &fsm.SetKeyPolicy{Policy: policy}
 	}
 	return nil
 }

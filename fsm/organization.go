@@ -229,7 +229,7 @@ func (c *SetOrganizationLimits) apply(tx *state.OrgTx, env *Envelope, e *effects
 }
 
 // endSessions ends those sessions of all users that are meant.
-func endSessions(tx *state.OrgTx, env *Envelope, e *effects, reason string, meant func(*directory.Session) bool) {
+func endSessions(tx *state.OrgTx, env *Envelope, e *effects, reason string, meant func(*directory.Session) bool) (ended int) {
 	var open []*directory.Session
 	tx.EachSession(func(s *directory.Session) bool {
 		if s.Ended == 0 && meant(s) {
@@ -240,6 +240,7 @@ func endSessions(tx *state.OrgTx, env *Envelope, e *effects, reason string, mean
 	for _, s := range open {
 		endSession(tx, env, e, s, reason)
 	}
+	return len(open)
 }
 
 // DeleteOrganization removes a suspended organization and every row of it. Its

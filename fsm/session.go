@@ -22,6 +22,9 @@ type StartSession struct {
 	Bounded     bool                   `cbor:"9,keyasint,omitempty"`
 	Permissions []directory.Permission `cbor:"10,keyasint,omitempty"`
 	Code        *directory.Code        `cbor:"11,keyasint,omitempty"` // nil: client credentials
+
+	Address string `cbor:"20,keyasint,omitempty"`
+	Device  string `cbor:"21,keyasint,omitempty"`
 }
 
 func (*StartSession) Kind() Kind { return KindStartSession }
@@ -51,6 +54,9 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	if len(c.Methods) > directory.SessionMethodsMax {
 		return Outcome{}, directory.Invalid("amr", "more than %d methods", directory.SessionMethodsMax)
 	}
+	if len(c.Address) > directory.OriginMax || len(c.Device) > directory.SessionDeviceMax {
+		return Outcome{}, directory.Invalid("device", "address and device have at most %d and %d bytes", directory.OriginMax, directory.SessionDeviceMax)
+	}
 	if _, taken := tx.Session(c.ID); taken || c.ID.IsZero() {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
@@ -61,6 +67,7 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 		ID: c.ID, User: c.User, Methods: c.Methods, Refresh: c.Refresh, Successor: c.Successor,
 		Refreshed: env.Now, Created: env.Now, Tokens: []directory.AccessToken{c.Token}, Version: e.index,
 		Client: c.Client, Scope: c.Scope, Bounded: c.Bounded, Permissions: c.Permissions, Code: c.Code, Single: c.single(),
+		Address: c.Address, Device: c.Device,
 	}
 	if c.Code != nil {
 		s.Tokens = nil // they come when the code is redeemed
@@ -238,6 +245,24 @@ func (c *EndUserSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Out
 		return unchanged(c.User)
 	}
 	return changed(c.User)
+}
+
+// EndOrganizationSessions ends all sessions of an organization, the owners' too, so
+// it takes an owner.
+type EndOrganizationSessions struct {
+	Reason string `cbor:"1,keyasint,omitempty"`
+}
+
+func (*EndOrganizationSessions) Kind() Kind { return KindEndOrganizationSessions }
+
+func (c *EndOrganizationSessions) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
+	if !mayOwn(tx, env) {
+		return Outcome{}, directory.Denied("only an owner may end the sessions of everybody")
+	}
+	if endSessions(tx, env, e, c.Reason, func(*directory.Session) bool { return true }) == 0 {
+		return unchanged(tx.Record().ID)
+	}
+	return changed(tx.Record().ID)
 }
 
 // ExpireSessions forgets dead sessions. The leader's timer proposes it with the

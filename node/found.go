@@ -90,23 +90,26 @@ func (n *Node) admitJoin(ctx context.Context, tokenID string, secret []byte, nod
 }
 
 // sweep is the node's timer: it lets go of what lists in progress have pinned, and
-// the leader proposes to forget sessions that are dead and to end what has expired.
+// the leader proposes to forget sessions that are dead, to end what has expired and to
+// turn signing keys.
 func (n *Node) sweep(ctx context.Context) {
 	sessions, grants := time.NewTicker(sweepEvery), time.NewTicker(expireEvery)
 	defer sessions.Stop()
 	defer grants.Stop()
 	for {
-		expire := n.expireGrants
+		due := []func(context.Context){n.expireGrants, n.turnKeys}
 		select {
 		case <-sessions.C:
 			n.gate.ForgetPins()
-			expire = n.expireSessions
+			due = []func(context.Context){n.expireSessions}
 		case <-grants.C:
 		case <-ctx.Done():
 			return
 		}
-		if n.cluster.IsLeader() {
-			expire(ctx)
+		for _, do := range due {
+			if n.cluster.IsLeader() {
+				do(ctx)
+			}
 		}
 	}
 }

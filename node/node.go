@@ -155,6 +155,7 @@ func (n *Node) openGate() {
 	n.gate.Observe(func(o *access.Origin) { n.timing.Received(o.Trace, o.Received) })
 	n.cluster.Handle(methodAges, n.serveAges)
 	n.cluster.Handle(methodEnforced, n.serveEnforced)
+	n.cluster.Handle(methodApplied, n.serveApplied)
 	n.cluster.Handle(methodEnforcement, n.serveEnforcement)
 	n.journal = journal.New(n.cfg.NodeID, n.ring.Derive, time.Now())
 	n.cluster.Handle(methodJournal, n.serveJournal)

@@ -126,6 +126,13 @@ var rules = map[Operation]Rule{
 	"sessions.end":      {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 	"sessions.end-user": {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
 
+	"sessions.end-organization": {Scope: Organization, Operator: true, Permission: directory.ManageSessions},
+
+	"signing-keys.list":       {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"signing-keys.rotate":     {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"signing-keys.revoke":     {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+	"signing-keys.set-policy": {Scope: Organization, Operator: true, Permission: directory.ManageSettings},
+
 	// What a token is and whether it lives tells who its user is.
 	"tokens.introspect": {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 

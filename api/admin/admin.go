@@ -98,6 +98,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewConnectionStateServiceHandler(a, options...))
 	add(authfiv1connect.NewEventStreamServiceHandler(a, options...))
 	add(authfiv1connect.NewSessionServiceHandler(a, options...))
+	add(authfiv1connect.NewSigningKeyServiceHandler(a, options...))
 	add(authfiv1connect.NewClientServiceHandler(a, options...))
 	add(authfiv1connect.NewServiceServiceHandler(a, options...))
 	add(authfiv1connect.NewPolicyServiceHandler(a, options...))

@@ -24,6 +24,8 @@ func (a *api) CreateClient(ctx context.Context, r *authfiv1.CreateClientRequest)
 		ID: access.NewID[directory.ClientID](pass.Now()), Name: r.GetName(), Public: r.GetPublic(),
 		Redirects: r.GetRedirectUris(), Grants: grantTypes(r.GetGrantTypes()),
 		Permissions: permissions(r.GetPermissions()), Unbounded: r.GetAllPermissions(),
+		Algorithm: directory.KeyAlgorithm(r.GetSigningAlgorithm()), Logout: r.GetBackchannelLogoutUri(),
+		PostLogout: r.GetPostLogoutRedirectUris(), Binds: r.GetDpopBoundAccessTokens(), Pushes: r.GetRequirePushedAuthorizationRequests(),
 	}
 	if r.GetAccountId() != "" {
 		if client.Account, err = directory.ParseUserID(r.GetAccountId()); err != nil {
@@ -119,10 +121,36 @@ func (a *api) UpdateClient(ctx context.Context, r *authfiv1.UpdateClientRequest)
 		}
 		command.Keys = &keys
 	}
+	changeLogout(command, m, r)
 	if _, err := c.propose(pass, command, r); err != nil {
 		return nil, err
 	}
 	return c.oneClient(pass, id)
+}
+
+// changeLogout continues UpdateClient with what protects the client's tokens and ends
+// its sessions.
+func changeLogout(command *fsm.UpdateClient, m mask, r *authfiv1.UpdateClientRequest) {
+	if m.changes("signing_algorithm") {
+		algorithm := directory.KeyAlgorithm(r.GetSigningAlgorithm())
+		command.Algorithm = &algorithm
+	}
+	if m.changes("backchannel_logout_uri") {
+		uri := r.GetBackchannelLogoutUri()
+		command.Logout = &uri
+	}
+	if m.changes("post_logout_redirect_uris") {
+		uris := r.GetPostLogoutRedirectUris().GetRedirectUris()
+		command.PostLogout = &uris
+	}
+	if m.changes("dpop_bound_access_tokens") {
+		binds := r.GetDpopBoundAccessTokens()
+		command.Binds = &binds
+	}
+	if m.changes("require_pushed_authorization_requests") {
+		pushes := r.GetRequirePushedAuthorizationRequests()
+		command.Pushes = &pushes
+	}
 }
 
 // RotateClientSecret implements ClientService.
@@ -167,6 +195,8 @@ func client(org directory.OrgID) func(*directory.Client) *authfiv1.Client {
 			Id: c.ID.String(), OrgId: org.String(), Name: c.Name, Public: c.Public, RedirectUris: c.Redirects,
 			Permissions: permissionTexts(c.Permissions), AllPermissions: c.Unbounded, Keys: string(c.Keys),
 			Created: timestamp(c.Created), Version: uint64(c.Version),
+			SigningAlgorithm: string(c.Algorithm), BackchannelLogoutUri: c.Logout, PostLogoutRedirectUris: c.PostLogout,
+			DpopBoundAccessTokens: c.Binds, RequirePushedAuthorizationRequests: c.Pushes,
 		}
 		for _, g := range c.Grants {
 			made.GrantTypes = append(made.GrantTypes, string(g))

@@ -102,10 +102,17 @@ var operations = map[string]access.Operation{
 	authfiv1connect.ClientServiceRotateClientSecretProcedure: "clients.rotate",
 	authfiv1connect.ClientServiceDeleteClientProcedure:       "clients.delete",
 
-	authfiv1connect.SessionServiceStartSessionProcedure:    "sessions.start",
-	authfiv1connect.SessionServiceListSessionsProcedure:    "sessions.list",
-	authfiv1connect.SessionServiceEndSessionProcedure:      "sessions.end",
-	authfiv1connect.SessionServiceEndUserSessionsProcedure: "sessions.end-user",
+	authfiv1connect.SessionServiceStartSessionProcedure:            "sessions.start",
+	authfiv1connect.SessionServiceListSessionsProcedure:            "sessions.list",
+	authfiv1connect.SessionServiceEndSessionProcedure:              "sessions.end",
+	authfiv1connect.SessionServiceEndUserSessionsProcedure:         "sessions.end-user",
+	authfiv1connect.SessionServiceEndOrganizationSessionsProcedure: "sessions.end-organization",
+
+	authfiv1connect.SigningKeyServiceListSigningKeysProcedure:     "signing-keys.list",
+	authfiv1connect.SigningKeyServiceRotateSigningKeyProcedure:    "signing-keys.rotate",
+	authfiv1connect.SigningKeyServiceRevokeSigningKeyProcedure:    "signing-keys.revoke",
+	authfiv1connect.SigningKeyServiceGetSigningKeyPolicyProcedure: "signing-keys.list",
+	authfiv1connect.SigningKeyServiceSetSigningKeyPolicyProcedure: "signing-keys.set-policy",
 
 	authfiv1connect.ServiceServiceListServicesProcedure:  "services.list",
 	authfiv1connect.ServiceServiceGetServiceProcedure:    "services.get",

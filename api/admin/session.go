@@ -33,7 +33,7 @@ func (a *api) StartSession(ctx context.Context, r *authfiv1.StartSessionRequest)
 	if err != nil {
 		return nil, err
 	}
-	grant, err := a.Sessions.Start(ctx, pass, user, r.GetAmr())
+	grant, err := a.Sessions.Start(ctx, pass, user, r.GetAmr(), login.Device{Address: r.GetAddress(), Name: r.GetDevice()})
 	if err != nil {
 		return nil, err
 	}
@@ -123,13 +123,31 @@ func (a *api) EndUserSessions(ctx context.Context, r *authfiv1.EndUserSessionsRe
 	if err != nil {
 		return nil, err
 	}
-	return &authfiv1.EndUserSessionsResponse{Ended: endedAt(pass.View(), id, result)}, nil
+	walk := func(yield func(*directory.Session) bool) { pass.View().EachUserSession(id, yield) }
+	return &authfiv1.EndUserSessionsResponse{Ended: endedAt(walk, result)}, nil
+}
+
+// EndOrganizationSessions implements SessionService.
+func (a *api) EndOrganizationSessions(ctx context.Context, r *authfiv1.EndOrganizationSessionsRequest) (*authfiv1.EndOrganizationSessionsResponse, error) {
+	c, err := a.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pass, err := c.named(r.GetOrgId())
+	if err != nil {
+		return nil, err
+	}
+	result, err := c.propose(pass, &fsm.EndOrganizationSessions{Reason: endReason}, r)
+	if err != nil {
+		return nil, err
+	}
+	return &authfiv1.EndOrganizationSessionsResponse{Ended: endedAt(pass.View().EachSession, result)}, nil
 }
 
 // endedAt counts the sessions that the entry ended: it is the last to have
 // changed them.
-func endedAt(org *state.Org, user directory.UserID, result fsm.Result) (n int32) {
-	org.EachUserSession(user, func(s *directory.Session) bool {
+func endedAt(walk func(yield func(*directory.Session) bool), result fsm.Result) (n int32) {
+	walk(func(s *directory.Session) bool {
 		if result.Outcome.Changed && s.Ended != 0 && s.Version == result.Index {
 			n++
 		}
@@ -143,7 +161,7 @@ func session(in directory.SignIn) func(*directory.Session) *authfiv1.Session {
 		made := &authfiv1.Session{
 			Id: s.ID.String(), UserId: s.User.String(), Amr: s.Methods,
 			Created: timestamp(s.Created), Refreshed: timestamp(s.Refreshed), Expires: timestamp(s.Expires(in)),
-			Ended: timestamp(s.Ended), Reason: s.Reason,
+			Ended: timestamp(s.Ended), Reason: s.Reason, Address: s.Address, Device: s.Device,
 		}
 		if !s.Client.IsZero() {
 			made.ClientId = s.Client.String()

@@ -143,7 +143,7 @@ func (w *world) session(org directory.OrgID, user directory.UserID) string {
 	w.t.Helper()
 	pass, err := w.gate.Admit(w.t.Context(), w.operator, org, "sessions.start", access.Freshness{})
 	must(w.t, err)
-	grant, err := w.sessions.Start(w.t.Context(), pass, user, []string{"pwd"})
+	grant, err := w.sessions.Start(w.t.Context(), pass, user, []string{"pwd"}, login.Device{})
 	must(w.t, err)
 	return grant.AccessToken
 }

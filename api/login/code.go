@@ -143,7 +143,7 @@ func (s *Sessions) redeemed(ctx context.Context, before *directory.Session, next
 // MintID signs an ID token (OpenID Connect Core, section 2) for the client of a
 // session. It says who signed in, when and how, and belongs to one access token.
 func (t *Tokens) MintID(org *state.Org, session *directory.Session, nonce, accessToken string) (string, error) {
-	key, err := signing(t.ring, org)
+	key, err := t.signer(org, session)
 	if err != nil {
 		return "", err
 	}

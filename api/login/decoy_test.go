@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/api/login"
@@ -112,5 +113,37 @@ func TestDecoysStay(t *testing.T) {
 	cached := outsider(t, one, "GET", path("western"), "", "If-None-Match", first.Header().Get("ETag"))
 	if cached.Code != http.StatusNotModified {
 		t.Errorf("a client that has the key gets %d", cached.Code)
+	}
+}
+
+// TestDecoyKeysComeAndGo as those of an organization that is there: over a year there
+// are one, two or three at a time, and none comes back.
+func TestDecoyKeysComeAndGo(t *testing.T) {
+	w := newWorld(t)
+	last, gone, turns := map[string]bool{}, map[string]bool{}, 0
+	for range 365 * 24 * 6 {
+		w.clock = w.clock.Add(10 * time.Minute)
+		now := map[string]bool{}
+		set := told(t, outsider(t, w.handler(), http.MethodGet, "/o/nobody/.well-known/jwks.json", ""))
+		for _, key := range set["keys"].([]any) {
+			kid := key.(map[string]any)["kid"].(string)
+			if now[kid] = true; gone[kid] {
+				t.Fatalf("%s came back", kid)
+			}
+			if !last[kid] && len(last) > 0 {
+				turns++
+			}
+		}
+		for kid := range last {
+			if !now[kid] {
+				gone[kid] = true
+			}
+		}
+		if last = now; len(now) < 1 || len(now) > 3 {
+			t.Fatalf("%d keys at %v", len(now), w.clock)
+		}
+	}
+	if turns < 3 || turns > 5 {
+		t.Errorf("%d keys came in a year", turns)
 	}
 }

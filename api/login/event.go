@@ -6,9 +6,6 @@ import (
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jwk"
-	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 )
 
@@ -31,12 +28,12 @@ type SecurityEvent struct {
 // now.
 type EventSigner struct {
 	issuer string
-	key    jwk.Key
+	key    *signer
 }
 
 // EventSigner opens the key once for many events.
 func (t *Tokens) EventSigner(org *state.Org) (*EventSigner, error) {
-	key, err := signing(t.ring, org)
+	key, err := signing(t.ring, org, "")
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +56,7 @@ func (s *EventSigner) Sign(e SecurityEvent) (string, error) {
 			return "", fmt.Errorf("sign security event: %w", err)
 		}
 	}
-	headers := jws.NewHeaders()
-	if err := headers.Set(jws.TypeKey, typeSecurityEvent); err != nil {
-		return "", fmt.Errorf("sign security event: %w", err)
-	}
-	signed, err := jwt.Sign(token, jwt.WithKey(jwa.ES256(), s.key, jws.WithProtectedHeaders(headers)))
+	signed, err := sign(token, s.key, typeSecurityEvent)
 	if err != nil {
 		return "", fmt.Errorf("sign security event: %w", err)
 	}

@@ -125,7 +125,7 @@ func (w *world) change(i int, op access.Operation, command fsm.OrgCommand) {
 
 func (w *world) signIn(i int) login.Grant {
 	w.t.Helper()
-	grant, err := w.sessions.Start(w.t.Context(), w.pass(i, "sessions.start"), w.users[i], []string{"pwd"})
+	grant, err := w.sessions.Start(w.t.Context(), w.pass(i, "sessions.start"), w.users[i], []string{"pwd"}, login.Device{})
 	must(w.t, err)
 	return grant
 }

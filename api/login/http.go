@@ -30,6 +30,7 @@ func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions, signIn SignI
 	mux.HandleFunc("POST /o/{slug}/oauth2/revoke", h.revoke)
 	mux.HandleFunc("GET /o/{slug}/oauth2/userinfo", h.userinfo)
 	mux.HandleFunc("POST /o/{slug}/oauth2/userinfo", h.userinfo)
+	mux.HandleFunc("GET /o/{slug}/oauth2/permissions", h.permissions)
 	mux.HandleFunc("GET /o/{slug}/oauth2/authorize", h.authorize)
 	mux.HandleFunc("POST /o/{slug}/oauth2/authorize", h.authorize)
 	return mux
@@ -80,7 +81,7 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 		"userinfo_endpoint":                                        issuer + "/oauth2/userinfo",
 		"response_types_supported":                                 []string{},
 		"subject_types_supported":                                  []string{"public"},
-		"id_token_signing_alg_values_supported":                    []string{"ES256"},
+		"id_token_signing_alg_values_supported":                    h.signs(name),
 		"scopes_supported":                                         scopes,
 		"claims_supported":                                         claimsOffered,
 		"claims_parameter_supported":                               false,
@@ -106,6 +107,21 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, jwksCache, document)
 }
 
+// signs are the algorithms that tokens of an organization may have, its first one
+// first. What is announced and does not sign yet is none of them.
+func (h *handler) signs(slug string) (offered []directory.KeyAlgorithm) {
+	org, ok := h.organization(slug)
+	if !ok {
+		return new(directory.KeyPolicy).Signs()
+	}
+	for _, by := range org.Record().Keys.Signs() {
+		if k := active(org, by); k != nil && k.Signs() == by {
+			offered = append(offered, by)
+		}
+	}
+	return offered
+}
+
 // claimsOffered are those of ID tokens and of userinfo.
 var claimsOffered = []string{
 	"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "amr", "sid", "org_id",
@@ -115,14 +131,14 @@ var claimsOffered = []string{
 // keys are those of the organization, or the decoy of one that is not there. The
 // decoy is made in any case, so that the time does not tell either.
 func (h *handler) keys(slug string) (jwk.Set, error) {
-	decoy, err := decoyKey(h.tokens.ring, slug)
+	decoys, err := decoyKeys(h.tokens.ring, slug, h.tokens.now())
 	if err != nil {
 		return nil, err
 	}
 	if org, ok := h.organization(slug); ok {
 		return KeySet(org)
 	}
-	return keySet([]*directory.SigningKey{decoy})
+	return keySet(decoys)
 }
 
 func (h *handler) jwks(w http.ResponseWriter, r *http.Request) {

@@ -4,11 +4,16 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
@@ -17,10 +22,21 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
-// NewSigningKey makes an ES256 key for an organization. The private half
-// leaves this function only sealed; the key's name is its RFC 7638 thumbprint.
+// rsaBits is what RS256 demands at least (RFC 7518, section 3.3): more makes signing
+// three times as dear.
+const rsaBits = 2048
+
+// NewSigningKey makes an ES256 key for a new organization, which signs at once.
 func NewSigningKey(ring *keyring.Keyring, org directory.OrgID) (directory.SigningKey, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := newKey(ring, org, directory.ES256)
+	key.State = directory.KeyActive
+	return key, err
+}
+
+// newKey makes a key of an organization. The private half leaves this function only
+// sealed; the key's name is its RFC 7638 thumbprint.
+func newKey(ring *keyring.Keyring, org directory.OrgID, by directory.KeyAlgorithm) (directory.SigningKey, error) {
+	private, err := generate(by)
 	if err != nil {
 		return directory.SigningKey{}, fmt.Errorf("generate signing key: %w", err)
 	}
@@ -28,11 +44,11 @@ func NewSigningKey(ring *keyring.Keyring, org directory.OrgID) (directory.Signin
 	if err != nil {
 		return directory.SigningKey{}, fmt.Errorf("generate signing key: %w", err)
 	}
-	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	public, err := x509.MarshalPKIXPublicKey(private.Public())
 	if err != nil {
 		return directory.SigningKey{}, fmt.Errorf("generate signing key: %w", err)
 	}
-	published, err := publicJWK(&private.PublicKey)
+	published, err := publicJWK(private.Public(), by)
 	if err != nil {
 		return directory.SigningKey{}, err
 	}
@@ -41,7 +57,37 @@ func NewSigningKey(ring *keyring.Keyring, org directory.OrgID) (directory.Signin
 	if err != nil {
 		return directory.SigningKey{}, err
 	}
-	return directory.SigningKey{ID: kid, Public: public, Sealed: sealed, State: directory.KeyActive}, nil
+	key := directory.SigningKey{ID: kid, Public: public, Sealed: sealed, Algorithm: by}
+	if by == directory.ES256 {
+		key.Algorithm = "" // as it is kept
+	}
+	return key, nil
+}
+
+func generate(by directory.KeyAlgorithm) (crypto.Signer, error) {
+	switch by {
+	case directory.ES256:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case directory.EdDSA:
+		_, private, err := ed25519.GenerateKey(rand.Reader)
+		return private, err
+	case directory.RS256:
+		return rsa.GenerateKey(rand.Reader, rsaBits)
+	}
+	return nil, fmt.Errorf("there are no keys of the algorithm %q", by)
+}
+
+// jwaOf is the algorithm as the library names it. The zero value verifies nothing.
+func jwaOf(by directory.KeyAlgorithm) (none jwa.SignatureAlgorithm) {
+	switch by {
+	case directory.ES256:
+		return jwa.ES256()
+	case directory.EdDSA:
+		return jwa.EdDSA()
+	case directory.RS256:
+		return jwa.RS256()
+	}
+	return none
 }
 
 func keyPurpose(org directory.OrgID, kid string) string {
@@ -49,7 +95,7 @@ func keyPurpose(org directory.OrgID, kid string) string {
 }
 
 // publicJWK is the key as it is published and as verification uses it.
-func publicJWK(public crypto.PublicKey) (jwk.Key, error) {
+func publicJWK(public crypto.PublicKey, by directory.KeyAlgorithm) (jwk.Key, error) {
 	key, err := jwk.Import(public)
 	if err != nil {
 		return nil, fmt.Errorf("publish signing key: %w", err)
@@ -60,7 +106,7 @@ func publicJWK(public crypto.PublicKey) (jwk.Key, error) {
 	}
 	fields := map[string]any{
 		jwk.KeyIDKey:     base64.RawURLEncoding.EncodeToString(thumbprint),
-		jwk.AlgorithmKey: jwa.ES256(),
+		jwk.AlgorithmKey: jwaOf(by),
 		jwk.KeyUsageKey:  "sig",
 	}
 	for name, value := range fields {
@@ -71,11 +117,13 @@ func publicJWK(public crypto.PublicKey) (jwk.Key, error) {
 	return key, nil
 }
 
-// KeySet is the JWKS of an organization: every key that may still verify.
-func KeySet(org *state.Org) (jwk.Set, error) {
-	var keys []*directory.SigningKey
+// KeySet is the JWKS of an organization: every key that may still verify, and those
+// that will.
+func KeySet(org *state.Org) (jwk.Set, error) { return keySet(keysOf(org)) }
+
+func keysOf(org *state.Org) (keys []*directory.SigningKey) {
 	org.EachKey(func(k *directory.SigningKey) bool { keys = append(keys, k); return true })
-	return keySet(keys)
+	return keys
 }
 
 func keySet(keys []*directory.SigningKey) (jwk.Set, error) {
@@ -92,11 +140,34 @@ func keySet(keys []*directory.SigningKey) (jwk.Set, error) {
 	return set, nil
 }
 
-// decoyKey is what an organization that is not there publishes: a key that looks
-// like any other, stays the same on every node, and signs nothing.
-func decoyKey(ring *keyring.Keyring, slug string) (*directory.SigningKey, error) {
+// decoyKeys are what an organization that is not there publishes: keys that look and
+// come and go like those of any other, are the same on every node, and sign nothing.
+func decoyKeys(ring *keyring.Keyring, slug string, now time.Time) ([]*directory.SigningKey, error) {
+	life, announce, retire := new(directory.KeyPolicy).Times()
+	phase := ring.Derive("decoy phase of " + slug)
+	at := now.Unix() + int64(phase[0])<<16 | int64(phase[1])<<8
+	turn, into := at/int64(life.Seconds()), time.Duration(at%int64(life.Seconds()))*time.Second
+	turns := []int64{turn}
+	if into < retire {
+		turns = append(turns, turn-1)
+	}
+	if life-into < announce {
+		turns = append(turns, turn+1)
+	}
+	var keys []*directory.SigningKey
+	for _, turn := range turns {
+		key, err := decoyKey(ring, slug, turn)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func decoyKey(ring *keyring.Keyring, slug string, turn int64) (*directory.SigningKey, error) {
 	for attempt := 0; ; attempt++ {
-		scalar := ring.Derive(fmt.Sprintf("decoy signing key %d of %s", attempt, slug))
+		scalar := ring.Derive(fmt.Sprintf("decoy signing key %d %d of %s", turn, attempt, slug))
 		private, err := ecdh.P256().NewPrivateKey(scalar[:])
 		if err != nil {
 			continue // not below the order of the curve, as one in 2^32 is
@@ -114,32 +185,67 @@ func verifying(k *directory.SigningKey) (jwk.Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
 	}
-	return publicJWK(public)
+	return publicJWK(public, k.Signs())
 }
 
-// signing opens the newest active key of an organization.
-func signing(ring *keyring.Keyring, org *state.Org) (jwk.Key, error) {
-	var newest *directory.SigningKey
-	org.EachKey(func(k *directory.SigningKey) bool {
-		if k.State == directory.KeyActive && (newest == nil || k.Created > newest.Created) {
-			newest = k
-		}
-		return true
-	})
-	if newest == nil {
+// signer is an open key.
+type signer struct {
+	kid string
+	by  directory.KeyAlgorithm
+	key jwk.Key
+}
+
+// headerBytes is the length of the header of a token of a type.
+func (s *signer) headerBytes(typ string) int {
+	header, err := json.Marshal(map[string]string{"alg": string(s.by), "kid": s.kid, "typ": typ})
+	if err != nil {
+		panic("login: text cannot be written as JSON: " + err.Error())
+	}
+	return len(header)
+}
+
+// signatureBytes is the length of what the key signs with.
+func (s *signer) signatureBytes() int {
+	if s.by == directory.RS256 {
+		return rsaBits / 8
+	}
+	return 64
+}
+
+// signing opens the newest active key of an organization: of the algorithm that is
+// asked for, or else of the first that the organization has a key of.
+func signing(ring *keyring.Keyring, org *state.Org, by directory.KeyAlgorithm) (*signer, error) {
+	k := active(org, by)
+	if k == nil {
 		return nil, fmt.Errorf("%s has no active signing key", org.ID())
 	}
-	secret, err := ring.Open(keyPurpose(org.ID(), newest.ID), newest.Sealed)
+	secret, err := ring.Open(keyPurpose(org.ID(), k.ID), k.Sealed)
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", newest.ID, err)
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
 	}
 	private, err := x509.ParsePKCS8PrivateKey(secret)
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", newest.ID, err)
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
 	}
 	key, err := jwk.Import(private)
 	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", newest.ID, err)
+		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
 	}
-	return key, key.Set(jwk.KeyIDKey, newest.ID)
+	return &signer{k.ID, k.Signs(), key}, key.Set(jwk.KeyIDKey, k.ID)
+}
+
+func active(org *state.Org, by directory.KeyAlgorithm) *directory.SigningKey {
+	newest := map[directory.KeyAlgorithm]*directory.SigningKey{}
+	for _, k := range keysOf(org) {
+		if old := newest[k.Signs()]; k.State == directory.KeyActive && (old == nil || k.Since() > old.Since()) {
+			newest[k.Signs()] = k
+		}
+	}
+	order := slices.Concat([]directory.KeyAlgorithm{by}, org.Record().Keys.Signs(), directory.KeyAlgorithms())
+	for _, by := range order {
+		if k := newest[by]; k != nil {
+			return k
+		}
+	}
+	return nil
 }

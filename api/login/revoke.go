@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/authfi/authfi/api/access"
@@ -91,7 +92,7 @@ func (t *Tokens) couldBe(org *state.Org, token string) bool {
 		return owner == org.ID()
 	}
 	_, _, err := t.read(org, token)
-	return err == nil
+	return err == nil || errors.Is(err, errKeyUnknown) // another node may sign by a newer key
 }
 
 // held is the session that a token of the organization proves to hold. A refresh

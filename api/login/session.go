@@ -39,8 +39,8 @@ func NewSessions(gate *access.Gate, tokens *Tokens, ring *keyring.Keyring, enfor
 }
 
 // Start opens a session for a user who has proved who they are to the caller,
-// by the methods named (amr values of RFC 8176).
-func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID directory.UserID, methods []string) (Grant, error) {
+// by the methods named (amr values of RFC 8176) with a device.
+func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID directory.UserID, methods []string, device Device) (Grant, error) {
 	org := pass.View()
 	user, ok := org.User(userID)
 	if !ok {
@@ -50,6 +50,9 @@ func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID director
 		return Grant{}, directory.Precondition("user_id", "the user is deactivated")
 	}
 	if err := checkMethods(methods); err != nil {
+		return Grant{}, err
+	}
+	if err := device.check(); err != nil {
 		return Grant{}, err
 	}
 	id := access.NewID[directory.SessionID](pass.Now())
@@ -65,6 +68,7 @@ func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID director
 	result, err := pass.Propose(ctx, &fsm.StartSession{
 		ID: id, User: userID, Methods: methods,
 		Refresh: refresh.hash, Successor: refresh.sealed, Token: minted.Entry,
+		Address: device.Address, Device: device.Name,
 	}, access.IdempotencyKey{})
 	if err != nil {
 		return Grant{}, err
@@ -73,6 +77,19 @@ func (s *Sessions) Start(ctx context.Context, pass *access.Pass, userID director
 	return Grant{
 		Session: id, AccessToken: minted.Token, ExpiresIn: minted.Life, RefreshToken: refresh.token, Index: result.Index,
 	}, nil
+}
+
+// Device is what a user signs in with, as far as whoever sees it can tell.
+type Device struct {
+	Address string
+	Name    string // as it names itself, the User-Agent of a browser
+}
+
+func (d Device) check() error {
+	if err := directory.CheckText("address", d.Address, directory.OriginMax, false); err != nil {
+		return err
+	}
+	return directory.CheckText("device", d.Name, directory.SessionDeviceMax, false)
 }
 
 func checkMethods(methods []string) error {

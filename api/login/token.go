@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,8 +10,6 @@ import (
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 	"github.com/authfi/authfi/keyring"
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 )
@@ -63,11 +62,12 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 	if end := session.Expires(org.Record().SignIn).Std().Truncate(time.Second); end.Before(expires) {
 		expires = end
 	}
-	key, err := signing(t.ring, org)
+	key, err := t.signer(org, session)
 	if err != nil {
 		return Minted{}, err
 	}
-	token, err := t.claims(org, user, session, now, expires)
+	build := func() (jwt.Token, error) { return t.claims(org, user, session, now, expires) }
+	token, err := t.fit(build, org, session, key)
 	if err != nil {
 		return Minted{}, fmt.Errorf("mint access token: %w", err)
 	}
@@ -80,21 +80,32 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 		Length:    uint32(len(signed)),
 		NotBefore: directory.TimeOf(now.Add(-skew)),
 		Expires:   directory.TimeOf(expires),
+		Signer:    directory.SignerOf(key.kid),
 	}}, nil
 }
 
+// signer opens the key for the tokens of a session: its client may ask for another
+// than the organization's first.
+func (t *Tokens) signer(org *state.Org, session *directory.Session) (*signer, error) {
+	var by directory.KeyAlgorithm
+	if client, ok := org.Client(session.Client); ok {
+		by = client.Algorithm
+	}
+	return signing(t.ring, org, by)
+}
+
 // sign signs a token of a type: what one type is good for another is not.
-func sign(token jwt.Token, key jwk.Key, typ string) ([]byte, error) {
+func sign(token jwt.Token, s *signer, typ string) ([]byte, error) {
 	headers := jws.NewHeaders()
 	if err := headers.Set(jws.TypeKey, typ); err != nil {
 		return nil, err
 	}
-	return jwt.Sign(token, jwt.WithKey(jwa.ES256(), key, jws.WithProtectedHeaders(headers)))
+	return jwt.Sign(token, jwt.WithKey(jwaOf(s.by), s.key, jws.WithProtectedHeaders(headers)))
 }
 
 func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) (jwt.Token, error) {
 	issuer := t.Issuer(org.Record().Slug)
-	builder := jwt.NewBuilder().
+	return jwt.NewBuilder().
 		Issuer(issuer).
 		Audience([]string{issuer}).
 		Subject(user.ID.String()).
@@ -104,14 +115,8 @@ func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory
 		Claim(claimSession, session.ID.String()).
 		Claim(claimOrg, org.ID().String()).
 		Claim(claimMethods, methods(session)).
-		Claim(claimIndex, uint64(org.Applied()))
-	for name, list := range rightsOf(org, session) {
-		builder = builder.Claim(name, list)
-	}
-	if !session.Client.IsZero() {
-		builder = builder.Claim(claimClient, session.Client.String()).Claim(claimScope, scopeText(session))
-	}
-	return builder.Build()
+		Claim(claimIndex, uint64(org.Applied())).
+		Build()
 }
 
 var _ access.Verifier = (*Tokens)(nil)
@@ -199,6 +204,8 @@ func claimID[ID any](token jwt.Token, name string, parse func(string) (ID, error
 	return parse(text)
 }
 
+var errKeyUnknown = errors.New("token names an unknown key")
+
 // check verifies with the organization's published keys only: the algorithm
 // comes from the key, never from the header, and embedded keys are not read.
 func (t *Tokens) check(org *state.Org, token string) (verified jwt.Token, kid string, err error) {
@@ -216,7 +223,7 @@ func (t *Tokens) check(org *state.Org, token string) (verified jwt.Token, kid st
 	kid, _ = header.KeyID()
 	stored, ok := org.Key(kid)
 	if !ok {
-		return nil, "", fmt.Errorf("token names an unknown key")
+		return nil, "", errKeyUnknown
 	}
 	key, err := verifying(stored)
 	if err != nil {
@@ -224,7 +231,7 @@ func (t *Tokens) check(org *state.Org, token string) (verified jwt.Token, kid st
 	}
 	issuer := t.Issuer(org.Record().Slug)
 	verified, err = jwt.Parse([]byte(token),
-		jwt.WithKey(jwa.ES256(), key),
+		jwt.WithKey(jwaOf(stored.Signs()), key),
 		jwt.WithValidate(true),
 		jwt.WithIssuer(issuer),
 		jwt.WithAudience(issuer),

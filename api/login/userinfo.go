@@ -10,41 +10,58 @@ import (
 	"github.com/authfi/authfi/fsm/state"
 )
 
-// userinfo is section 5.3 of OpenID Connect Core, with a bearer token in the header
-// (RFC 6750). It answers from a state that misses no acknowledged write.
-func (h *handler) userinfo(w http.ResponseWriter, r *http.Request) {
+// shown is a session of which an access token was shown that lives.
+type shown struct {
+	org     *state.Org
+	user    *directory.User
+	session *directory.Session
+}
+
+// shown reads the bearer token in the header of a request (RFC 6750) and answers when
+// there is none that lives in a state that misses no acknowledged write.
+func (h *handler) shown(w http.ResponseWriter, r *http.Request) (s shown, ok bool) {
 	name, ok := slug(w, r)
 	if !ok {
-		return
+		return s, false
 	}
 	token := access.Bearer(r.Header)
 	org, exists := h.organization(name)
 	if token == "" || len(token) > access.CredentialMax || !exists || !h.tokens.couldBe(org, token) {
 		challenge(w, token)
-		return
+		return s, false
 	}
 	org, exists, err := h.newest(r.Context(), name)
 	if err != nil {
 		fail(w, err)
-		return
+		return s, false
 	}
 	if !exists {
 		challenge(w, token)
-		return
+		return s, false
 	}
-	s, _, err := h.tokens.read(org, token)
-	if err != nil || h.tokens.live(org, s) != nil {
+	named, _, err := h.tokens.read(org, token)
+	if err != nil || h.tokens.live(org, named) != nil {
 		challenge(w, token)
+		return s, false
+	}
+	s.org = org
+	s.user, _ = org.User(named.User) // is there, or the token would not live
+	s.session, _ = org.Session(named.ID)
+	return s, true
+}
+
+// userinfo is section 5.3 of OpenID Connect Core.
+func (h *handler) userinfo(w http.ResponseWriter, r *http.Request) {
+	s, ok := h.shown(w, r)
+	if !ok {
 		return
 	}
-	user, _ := org.User(s.User) // is there, or the token would not live
-	session, _ := org.Session(s.ID)
-	if !session.Client.IsZero() && !slices.Contains(session.Scope, "openid") {
+	if !s.session.Client.IsZero() && !slices.Contains(s.session.Scope, "openid") {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
 		refuse(w, http.StatusForbidden, "insufficient_scope", "the token was not granted the scope openid")
 		return
 	}
-	answer(w, http.StatusOK, "no-store", userClaims(org, user, session))
+	answer(w, http.StatusOK, "no-store", userClaims(s.org, s.user, s.session))
 }
 
 // challenge refuses a bearer token; one that is missing is no error (RFC 6750,

@@ -293,7 +293,7 @@ func (w *world) signIn(org directory.OrgID, user directory.UserID) login.Grant {
 	w.t.Helper()
 	pass, err := w.gate.Admit(w.t.Context(), access.Caller{Actor: w.operator, Source: "api"}, org, "sessions.start", access.Freshness{})
 	must(w.t, err)
-	grant, err := w.sessions.Start(w.t.Context(), pass, user, []string{"pwd"})
+	grant, err := w.sessions.Start(w.t.Context(), pass, user, []string{"pwd"}, login.Device{})
 	must(w.t, err)
 	return grant
 }

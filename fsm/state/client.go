@@ -33,4 +33,9 @@ func (f *fields) client(c *directory.Client) {
 	f.list("permissions", permissionTexts(c.Permissions))
 	f.flag("all_permissions", c.Unbounded)
 	f.id("account_id", c.Account, c.Account.IsZero())
+	f.text("signing_algorithm", string(c.Algorithm))
+	f.text("backchannel_logout_uri", c.Logout)
+	f.list("post_logout_redirect_uris", c.PostLogout)
+	f.flag("dpop_bound_access_tokens", c.Binds)
+	f.flag("require_pushed_authorization_requests", c.Pushes)
 }

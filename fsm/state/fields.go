@@ -169,6 +169,8 @@ func fieldsOf(record any) (f fields) {
 		f.id("client_id", r.Client, r.Client.IsZero())
 		f.list("scope", r.Scope)
 		f.flag("bounded", r.Bounded)
+		f.text("address", r.Address)
+		f.text("device", r.Device)
 		f.list("permissions", permissionTexts(r.Permissions))
 	case *directory.APIKey:
 		f.text("name", r.Name)
@@ -204,6 +206,7 @@ func (f *fields) instance(record any) {
 	case *directory.SigningKey:
 		f.text("kid", r.ID)
 		f.number("state", int64(r.State))
+		f.text("algorithm", string(r.Algorithm))
 	case *directory.Schema:
 		for _, d := range r.Attributes {
 			var one fields
@@ -311,6 +314,19 @@ func (f *fields) organization(o *directory.Organization) {
 	f.inner("domains", domains)
 	f.inner("branding", branding)
 	f.inner("sign_in", signIn)
+	f.inner("keys", keysOf(&o.Keys))
+}
+
+func keysOf(p *directory.KeyPolicy) (keys fields) {
+	algorithms := make([]string, len(p.Algorithms))
+	for i, a := range p.Algorithms {
+		algorithms[i] = string(a)
+	}
+	keys.list("algorithms", algorithms)
+	keys.number("life_seconds", int64(p.Life.Seconds()))
+	keys.number("announce_seconds", int64(p.Announce.Seconds()))
+	keys.number("retire_seconds", int64(p.Retire.Seconds()))
+	return keys
 }
 
 func statusText(s directory.OrganizationStatus) string {

@@ -24,7 +24,7 @@ var silent = map[string][]string{
 	"EventStream":    {"ID", "Created", "Version", "Progress"},
 	"Client":         {"ID", "Secret", "Created", "Version"},
 	"Service":        {"ID", "Created", "Modified", "Version"},
-	"SigningKey":     {"Public", "Sealed", "Created", "Version"},
+	"SigningKey":     {"Public", "Sealed", "Created", "Version", "Began"},
 	"Schema":         {"Modified", "Version"},
 	"PermissionText": {"Modified", "Version"},
 	"Organization":   {"ID", "Created", "Modified", "Version"},

@@ -73,6 +73,9 @@ func (tx *OrgTx) DeleteService(s *directory.Service) {
 // PutKey creates or replaces a signing key.
 func (tx *OrgTx) PutKey(k *directory.SigningKey) { tx.put(textKey(tableKey, k.ID), k) }
 
+// DeleteKey ends a signing key: nothing that it has signed verifies any more.
+func (tx *OrgTx) DeleteKey(k *directory.SigningKey) { tx.remove(textKey(tableKey, k.ID)) }
+
 // RequestsKept bounds what is remembered per organization: by count, since the
 // machine has no clock. A retry comes within minutes.
 const RequestsKept = 4_096

@@ -32,16 +32,21 @@ type Client struct {
 	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	Public         bool                   `protobuf:"varint,4,opt,name=public,proto3" json:"public,omitempty"`                                       // cannot prove itself: a native application or one in a browser
 	RedirectUris   []string               `protobuf:"bytes,5,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`        // sorted
-	GrantTypes     []string               `protobuf:"bytes,6,rep,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"`              // of authorization_code, client_credentials and refresh_token
+	GrantTypes     []string               `protobuf:"bytes,6,rep,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"`              // as OAuth names them
 	Permissions    []string               `protobuf:"bytes,7,rep,name=permissions,proto3" json:"permissions,omitempty"`                              // what its tokens may carry of what their user holds, sorted
 	AllPermissions bool                   `protobuf:"varint,8,opt,name=all_permissions,json=allPermissions,proto3" json:"all_permissions,omitempty"` // its tokens carry all that their user holds
 	AccountId      string                 `protobuf:"bytes,9,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`                 // the service account of client_credentials
 	Keys           string                 `protobuf:"bytes,10,opt,name=keys,proto3" json:"keys,omitempty"`                                           // JSON Web Key Set of private_key_jwt; empty for a client with a secret
 	Created        *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=created,proto3" json:"created,omitempty"`
 	// The index of the entry that last changed it.
-	Version       uint64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Version                            uint64   `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"`
+	SigningAlgorithm                   string   `protobuf:"bytes,13,opt,name=signing_algorithm,json=signingAlgorithm,proto3" json:"signing_algorithm,omitempty"`                       // its tokens are signed by; empty: the organization's first
+	BackchannelLogoutUri               string   `protobuf:"bytes,14,opt,name=backchannel_logout_uri,json=backchannelLogoutUri,proto3" json:"backchannel_logout_uri,omitempty"`         // is told when a session ends; empty: nobody is
+	PostLogoutRedirectUris             []string `protobuf:"bytes,15,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"` // sorted
+	DpopBoundAccessTokens              bool     `protobuf:"varint,16,opt,name=dpop_bound_access_tokens,json=dpopBoundAccessTokens,proto3" json:"dpop_bound_access_tokens,omitempty"`   // it gets no token that is not bound to a key
+	RequirePushedAuthorizationRequests bool     `protobuf:"varint,17,opt,name=require_pushed_authorization_requests,json=requirePushedAuthorizationRequests,proto3" json:"require_pushed_authorization_requests,omitempty"`
+	unknownFields                      protoimpl.UnknownFields
+	sizeCache                          protoimpl.SizeCache
 }
 
 func (x *Client) Reset() {
@@ -158,19 +163,59 @@ func (x *Client) GetVersion() uint64 {
 	return 0
 }
 
+func (x *Client) GetSigningAlgorithm() string {
+	if x != nil {
+		return x.SigningAlgorithm
+	}
+	return ""
+}
+
+func (x *Client) GetBackchannelLogoutUri() string {
+	if x != nil {
+		return x.BackchannelLogoutUri
+	}
+	return ""
+}
+
+func (x *Client) GetPostLogoutRedirectUris() []string {
+	if x != nil {
+		return x.PostLogoutRedirectUris
+	}
+	return nil
+}
+
+func (x *Client) GetDpopBoundAccessTokens() bool {
+	if x != nil {
+		return x.DpopBoundAccessTokens
+	}
+	return false
+}
+
+func (x *Client) GetRequirePushedAuthorizationRequests() bool {
+	if x != nil {
+		return x.RequirePushedAuthorizationRequests
+	}
+	return false
+}
+
 type CreateClientRequest struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	OrgId          string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // at most 256 bytes
-	Public         bool                   `protobuf:"varint,3,opt,name=public,proto3" json:"public,omitempty"`
-	RedirectUris   []string               `protobuf:"bytes,4,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`        // at most 20: https, http on a loopback address, or the scheme of a native application
-	GrantTypes     []string               `protobuf:"bytes,5,rep,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"`              // of authorization_code, client_credentials and refresh_token
-	Permissions    []string               `protobuf:"bytes,6,rep,name=permissions,proto3" json:"permissions,omitempty"`                              // at most 200
-	AllPermissions bool                   `protobuf:"varint,7,opt,name=all_permissions,json=allPermissions,proto3" json:"all_permissions,omitempty"` // for a client of people an owner's to set
-	AccountId      string                 `protobuf:"bytes,8,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`                 // for client_credentials: a service account
-	Keys           string                 `protobuf:"bytes,9,opt,name=keys,proto3" json:"keys,omitempty"`                                            // JSON Web Key Set of public keys, at most 16,384 bytes; without it a client that is not public gets a secret
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state                              protoimpl.MessageState `protogen:"open.v1"`
+	OrgId                              string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Name                               string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // at most 256 bytes
+	Public                             bool                   `protobuf:"varint,3,opt,name=public,proto3" json:"public,omitempty"`
+	RedirectUris                       []string               `protobuf:"bytes,4,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`                                    // at most 20: https, http on a loopback address, or the scheme of a native application
+	GrantTypes                         []string               `protobuf:"bytes,5,rep,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"`                                          // as OAuth names them
+	Permissions                        []string               `protobuf:"bytes,6,rep,name=permissions,proto3" json:"permissions,omitempty"`                                                          // at most 200
+	AllPermissions                     bool                   `protobuf:"varint,7,opt,name=all_permissions,json=allPermissions,proto3" json:"all_permissions,omitempty"`                             // for a client of people an owner's to set
+	AccountId                          string                 `protobuf:"bytes,8,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`                                             // for client_credentials: a service account
+	Keys                               string                 `protobuf:"bytes,9,opt,name=keys,proto3" json:"keys,omitempty"`                                                                        // JSON Web Key Set of public keys, at most 16,384 bytes; without it a client that is not public gets a secret
+	SigningAlgorithm                   string                 `protobuf:"bytes,10,opt,name=signing_algorithm,json=signingAlgorithm,proto3" json:"signing_algorithm,omitempty"`                       // one of the organization's whose key is active; empty: its first
+	BackchannelLogoutUri               string                 `protobuf:"bytes,11,opt,name=backchannel_logout_uri,json=backchannelLogoutUri,proto3" json:"backchannel_logout_uri,omitempty"`         // https, at most 2,048 bytes
+	PostLogoutRedirectUris             []string               `protobuf:"bytes,12,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"` // at most 20, of the form of redirect_uris
+	DpopBoundAccessTokens              bool                   `protobuf:"varint,13,opt,name=dpop_bound_access_tokens,json=dpopBoundAccessTokens,proto3" json:"dpop_bound_access_tokens,omitempty"`
+	RequirePushedAuthorizationRequests bool                   `protobuf:"varint,14,opt,name=require_pushed_authorization_requests,json=requirePushedAuthorizationRequests,proto3" json:"require_pushed_authorization_requests,omitempty"`
+	unknownFields                      protoimpl.UnknownFields
+	sizeCache                          protoimpl.SizeCache
 }
 
 func (x *CreateClientRequest) Reset() {
@@ -264,6 +309,41 @@ func (x *CreateClientRequest) GetKeys() string {
 		return x.Keys
 	}
 	return ""
+}
+
+func (x *CreateClientRequest) GetSigningAlgorithm() string {
+	if x != nil {
+		return x.SigningAlgorithm
+	}
+	return ""
+}
+
+func (x *CreateClientRequest) GetBackchannelLogoutUri() string {
+	if x != nil {
+		return x.BackchannelLogoutUri
+	}
+	return ""
+}
+
+func (x *CreateClientRequest) GetPostLogoutRedirectUris() []string {
+	if x != nil {
+		return x.PostLogoutRedirectUris
+	}
+	return nil
+}
+
+func (x *CreateClientRequest) GetDpopBoundAccessTokens() bool {
+	if x != nil {
+		return x.DpopBoundAccessTokens
+	}
+	return false
+}
+
+func (x *CreateClientRequest) GetRequirePushedAuthorizationRequests() bool {
+	if x != nil {
+		return x.RequirePushedAuthorizationRequests
+	}
+	return false
 }
 
 type CreateClientResponse struct {
@@ -491,18 +571,23 @@ func (x *GetClientRequest) GetId() string {
 }
 
 type UpdateClientRequest struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	OrgId          string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
-	Id             string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Name           *string                `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"`                               // at most 256 bytes
-	RedirectUris   *RedirectSet           `protobuf:"bytes,4,opt,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"` // present: replaces them all
-	GrantTypes     *GrantTypeSet          `protobuf:"bytes,5,opt,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"`       // present: replaces them all
-	Permissions    *PermissionSet         `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`                       // present: replaces them all; at most 200
-	AllPermissions *bool                  `protobuf:"varint,7,opt,name=all_permissions,json=allPermissions,proto3,oneof" json:"all_permissions,omitempty"`
-	Keys           *string                `protobuf:"bytes,8,opt,name=keys,proto3,oneof" json:"keys,omitempty"`                         // JSON Web Key Set of public keys, at most 16,384 bytes
-	UpdateMask     []string               `protobuf:"bytes,9,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"` // at most 100 names of fields
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state                              protoimpl.MessageState `protogen:"open.v1"`
+	OrgId                              string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	Id                                 string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Name                               *string                `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"`                               // at most 256 bytes
+	RedirectUris                       *RedirectSet           `protobuf:"bytes,4,opt,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"` // present: replaces them all
+	GrantTypes                         *GrantTypeSet          `protobuf:"bytes,5,opt,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"`       // present: replaces them all
+	Permissions                        *PermissionSet         `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`                       // present: replaces them all; at most 200
+	AllPermissions                     *bool                  `protobuf:"varint,7,opt,name=all_permissions,json=allPermissions,proto3,oneof" json:"all_permissions,omitempty"`
+	Keys                               *string                `protobuf:"bytes,8,opt,name=keys,proto3,oneof" json:"keys,omitempty"`                                                                  // JSON Web Key Set of public keys, at most 16,384 bytes
+	UpdateMask                         []string               `protobuf:"bytes,9,rep,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`                                          // at most 100 names of fields
+	SigningAlgorithm                   *string                `protobuf:"bytes,10,opt,name=signing_algorithm,json=signingAlgorithm,proto3,oneof" json:"signing_algorithm,omitempty"`                 // one of the organization's whose key is active; empty: its first
+	BackchannelLogoutUri               *string                `protobuf:"bytes,11,opt,name=backchannel_logout_uri,json=backchannelLogoutUri,proto3,oneof" json:"backchannel_logout_uri,omitempty"`   // https, at most 2,048 bytes
+	PostLogoutRedirectUris             *RedirectSet           `protobuf:"bytes,12,opt,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"` // present: replaces them all
+	DpopBoundAccessTokens              *bool                  `protobuf:"varint,13,opt,name=dpop_bound_access_tokens,json=dpopBoundAccessTokens,proto3,oneof" json:"dpop_bound_access_tokens,omitempty"`
+	RequirePushedAuthorizationRequests *bool                  `protobuf:"varint,14,opt,name=require_pushed_authorization_requests,json=requirePushedAuthorizationRequests,proto3,oneof" json:"require_pushed_authorization_requests,omitempty"`
+	unknownFields                      protoimpl.UnknownFields
+	sizeCache                          protoimpl.SizeCache
 }
 
 func (x *UpdateClientRequest) Reset() {
@@ -598,6 +683,41 @@ func (x *UpdateClientRequest) GetUpdateMask() []string {
 	return nil
 }
 
+func (x *UpdateClientRequest) GetSigningAlgorithm() string {
+	if x != nil && x.SigningAlgorithm != nil {
+		return *x.SigningAlgorithm
+	}
+	return ""
+}
+
+func (x *UpdateClientRequest) GetBackchannelLogoutUri() string {
+	if x != nil && x.BackchannelLogoutUri != nil {
+		return *x.BackchannelLogoutUri
+	}
+	return ""
+}
+
+func (x *UpdateClientRequest) GetPostLogoutRedirectUris() *RedirectSet {
+	if x != nil {
+		return x.PostLogoutRedirectUris
+	}
+	return nil
+}
+
+func (x *UpdateClientRequest) GetDpopBoundAccessTokens() bool {
+	if x != nil && x.DpopBoundAccessTokens != nil {
+		return *x.DpopBoundAccessTokens
+	}
+	return false
+}
+
+func (x *UpdateClientRequest) GetRequirePushedAuthorizationRequests() bool {
+	if x != nil && x.RequirePushedAuthorizationRequests != nil {
+		return *x.RequirePushedAuthorizationRequests
+	}
+	return false
+}
+
 // RedirectSet tells an empty set from an absent one; an array in REST.
 type RedirectSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -646,7 +766,7 @@ func (x *RedirectSet) GetRedirectUris() []string {
 // GrantTypeSet tells an empty set from an absent one; an array in REST.
 type GrantTypeSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	GrantTypes    []string               `protobuf:"bytes,1,rep,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"` // of authorization_code, client_credentials and refresh_token
+	GrantTypes    []string               `protobuf:"bytes,1,rep,name=grant_types,json=grantTypes,proto3" json:"grant_types,omitempty"` // as OAuth names them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -884,7 +1004,7 @@ var File_authfi_v1_client_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_client_proto_rawDesc = "" +
 	"\n" +
-	"\x16authfi/v1/client.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x14authfi/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xef\x02\n" +
+	"\x16authfi/v1/client.proto\x12\tauthfi.v1\x1a\x17authfi/v1/problem.proto\x1a\x14authfi/v1/role.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x05\n" +
 	"\x06Client\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
 	"\x06org_id\x18\x02 \x01(\tR\x05orgId\x12\x12\n" +
@@ -900,7 +1020,12 @@ const file_authfi_v1_client_proto_rawDesc = "" +
 	"\x04keys\x18\n" +
 	" \x01(\tR\x04keys\x124\n" +
 	"\acreated\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x18\n" +
-	"\aversion\x18\f \x01(\x04R\aversion\"\x9c\x02\n" +
+	"\aversion\x18\f \x01(\x04R\aversion\x12+\n" +
+	"\x11signing_algorithm\x18\r \x01(\tR\x10signingAlgorithm\x124\n" +
+	"\x16backchannel_logout_uri\x18\x0e \x01(\tR\x14backchannelLogoutUri\x129\n" +
+	"\x19post_logout_redirect_uris\x18\x0f \x03(\tR\x16postLogoutRedirectUris\x127\n" +
+	"\x18dpop_bound_access_tokens\x18\x10 \x01(\bR\x15dpopBoundAccessTokens\x12Q\n" +
+	"%require_pushed_authorization_requests\x18\x11 \x01(\bR\"requirePushedAuthorizationRequests\"\xc6\x04\n" +
 	"\x13CreateClientRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -912,7 +1037,13 @@ const file_authfi_v1_client_proto_rawDesc = "" +
 	"\x0fall_permissions\x18\a \x01(\bR\x0eallPermissions\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\b \x01(\tR\taccountId\x12\x12\n" +
-	"\x04keys\x18\t \x01(\tR\x04keys\"f\n" +
+	"\x04keys\x18\t \x01(\tR\x04keys\x12+\n" +
+	"\x11signing_algorithm\x18\n" +
+	" \x01(\tR\x10signingAlgorithm\x124\n" +
+	"\x16backchannel_logout_uri\x18\v \x01(\tR\x14backchannelLogoutUri\x129\n" +
+	"\x19post_logout_redirect_uris\x18\f \x03(\tR\x16postLogoutRedirectUris\x127\n" +
+	"\x18dpop_bound_access_tokens\x18\r \x01(\bR\x15dpopBoundAccessTokens\x12Q\n" +
+	"%require_pushed_authorization_requests\x18\x0e \x01(\bR\"requirePushedAuthorizationRequests\"f\n" +
 	"\x14CreateClientResponse\x12)\n" +
 	"\x06client\x18\x01 \x01(\v2\x11.authfi.v1.ClientR\x06client\x12#\n" +
 	"\rclient_secret\x18\x02 \x01(\tR\fclientSecret\"Y\n" +
@@ -926,7 +1057,7 @@ const file_authfi_v1_client_proto_rawDesc = "" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\"9\n" +
 	"\x10GetClientRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"\x96\x03\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\xe4\x06\n" +
 	"\x13UpdateClientRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x17\n" +
@@ -938,10 +1069,20 @@ const file_authfi_v1_client_proto_rawDesc = "" +
 	"\x0fall_permissions\x18\a \x01(\bH\x01R\x0eallPermissions\x88\x01\x01\x12\x17\n" +
 	"\x04keys\x18\b \x01(\tH\x02R\x04keys\x88\x01\x01\x12\x1f\n" +
 	"\vupdate_mask\x18\t \x03(\tR\n" +
-	"updateMaskB\a\n" +
+	"updateMask\x120\n" +
+	"\x11signing_algorithm\x18\n" +
+	" \x01(\tH\x03R\x10signingAlgorithm\x88\x01\x01\x129\n" +
+	"\x16backchannel_logout_uri\x18\v \x01(\tH\x04R\x14backchannelLogoutUri\x88\x01\x01\x12Q\n" +
+	"\x19post_logout_redirect_uris\x18\f \x01(\v2\x16.authfi.v1.RedirectSetR\x16postLogoutRedirectUris\x12<\n" +
+	"\x18dpop_bound_access_tokens\x18\r \x01(\bH\x05R\x15dpopBoundAccessTokens\x88\x01\x01\x12V\n" +
+	"%require_pushed_authorization_requests\x18\x0e \x01(\bH\x06R\"requirePushedAuthorizationRequests\x88\x01\x01B\a\n" +
 	"\x05_nameB\x12\n" +
 	"\x10_all_permissionsB\a\n" +
-	"\x05_keys\"8\n" +
+	"\x05_keysB\x14\n" +
+	"\x12_signing_algorithmB\x19\n" +
+	"\x17_backchannel_logout_uriB\x1b\n" +
+	"\x19_dpop_bound_access_tokensB(\n" +
+	"&_require_pushed_authorization_requests\"8\n" +
 	"\vRedirectSet\x12#\n" +
 	"\rredirect_uris\x18\x01 \x03(\tR\fredirectUris:\x04\xe8\xc7\x18\x01\"5\n" +
 	"\fGrantTypeSet\x12\x1f\n" +
@@ -1002,24 +1143,25 @@ var file_authfi_v1_client_proto_depIdxs = []int32{
 	7,  // 3: authfi.v1.UpdateClientRequest.redirect_uris:type_name -> authfi.v1.RedirectSet
 	8,  // 4: authfi.v1.UpdateClientRequest.grant_types:type_name -> authfi.v1.GrantTypeSet
 	14, // 5: authfi.v1.UpdateClientRequest.permissions:type_name -> authfi.v1.PermissionSet
-	0,  // 6: authfi.v1.RotateClientSecretResponse.client:type_name -> authfi.v1.Client
-	1,  // 7: authfi.v1.ClientService.CreateClient:input_type -> authfi.v1.CreateClientRequest
-	3,  // 8: authfi.v1.ClientService.ListClients:input_type -> authfi.v1.ListClientsRequest
-	5,  // 9: authfi.v1.ClientService.GetClient:input_type -> authfi.v1.GetClientRequest
-	6,  // 10: authfi.v1.ClientService.UpdateClient:input_type -> authfi.v1.UpdateClientRequest
-	9,  // 11: authfi.v1.ClientService.RotateClientSecret:input_type -> authfi.v1.RotateClientSecretRequest
-	11, // 12: authfi.v1.ClientService.DeleteClient:input_type -> authfi.v1.DeleteClientRequest
-	2,  // 13: authfi.v1.ClientService.CreateClient:output_type -> authfi.v1.CreateClientResponse
-	4,  // 14: authfi.v1.ClientService.ListClients:output_type -> authfi.v1.ListClientsResponse
-	0,  // 15: authfi.v1.ClientService.GetClient:output_type -> authfi.v1.Client
-	0,  // 16: authfi.v1.ClientService.UpdateClient:output_type -> authfi.v1.Client
-	10, // 17: authfi.v1.ClientService.RotateClientSecret:output_type -> authfi.v1.RotateClientSecretResponse
-	12, // 18: authfi.v1.ClientService.DeleteClient:output_type -> authfi.v1.DeleteClientResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	7,  // 6: authfi.v1.UpdateClientRequest.post_logout_redirect_uris:type_name -> authfi.v1.RedirectSet
+	0,  // 7: authfi.v1.RotateClientSecretResponse.client:type_name -> authfi.v1.Client
+	1,  // 8: authfi.v1.ClientService.CreateClient:input_type -> authfi.v1.CreateClientRequest
+	3,  // 9: authfi.v1.ClientService.ListClients:input_type -> authfi.v1.ListClientsRequest
+	5,  // 10: authfi.v1.ClientService.GetClient:input_type -> authfi.v1.GetClientRequest
+	6,  // 11: authfi.v1.ClientService.UpdateClient:input_type -> authfi.v1.UpdateClientRequest
+	9,  // 12: authfi.v1.ClientService.RotateClientSecret:input_type -> authfi.v1.RotateClientSecretRequest
+	11, // 13: authfi.v1.ClientService.DeleteClient:input_type -> authfi.v1.DeleteClientRequest
+	2,  // 14: authfi.v1.ClientService.CreateClient:output_type -> authfi.v1.CreateClientResponse
+	4,  // 15: authfi.v1.ClientService.ListClients:output_type -> authfi.v1.ListClientsResponse
+	0,  // 16: authfi.v1.ClientService.GetClient:output_type -> authfi.v1.Client
+	0,  // 17: authfi.v1.ClientService.UpdateClient:output_type -> authfi.v1.Client
+	10, // 18: authfi.v1.ClientService.RotateClientSecret:output_type -> authfi.v1.RotateClientSecretResponse
+	12, // 19: authfi.v1.ClientService.DeleteClient:output_type -> authfi.v1.DeleteClientResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_authfi_v1_client_proto_init() }

@@ -36,6 +36,8 @@ type Session struct {
 	Ended         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ended,proto3" json:"ended,omitempty"`                       // absent while it lives
 	Reason        string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`                     // why it ended
 	ClientId      string                 `protobuf:"bytes,9,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // the client that has it; empty: the user's own backend
+	Address       string                 `protobuf:"bytes,10,opt,name=address,proto3" json:"address,omitempty"`                  // of the device that the user signed in with; empty: not known
+	Device        string                 `protobuf:"bytes,11,opt,name=device,proto3" json:"device,omitempty"`                    // as it names itself; empty: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,11 +135,27 @@ func (x *Session) GetClientId() string {
 	return ""
 }
 
+func (x *Session) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Session) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
 type StartSessionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
 	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Amr           []string               `protobuf:"bytes,3,rep,name=amr,proto3" json:"amr,omitempty"` // 1 to 8 values of RFC 8176, 32 bytes each
+	Amr           []string               `protobuf:"bytes,3,rep,name=amr,proto3" json:"amr,omitempty"`         // 1 to 8 values of RFC 8176, 32 bytes each
+	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // of the user's device, as the backend sees it; at most 64 bytes
+	Device        string                 `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`   // as it names itself, its User-Agent; at most 256 bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +209,20 @@ func (x *StartSessionRequest) GetAmr() []string {
 		return x.Amr
 	}
 	return nil
+}
+
+func (x *StartSessionRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *StartSessionRequest) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
 }
 
 type RefreshSessionRequest struct {
@@ -593,11 +625,99 @@ func (x *EndUserSessionsResponse) GetEnded() int32 {
 	return 0
 }
 
+type EndOrganizationSessionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrgId         string                 `protobuf:"bytes,1,opt,name=org_id,json=orgId,proto3" json:"org_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndOrganizationSessionsRequest) Reset() {
+	*x = EndOrganizationSessionsRequest{}
+	mi := &file_authfi_v1_session_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndOrganizationSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndOrganizationSessionsRequest) ProtoMessage() {}
+
+func (x *EndOrganizationSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_session_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndOrganizationSessionsRequest.ProtoReflect.Descriptor instead.
+func (*EndOrganizationSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_session_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *EndOrganizationSessionsRequest) GetOrgId() string {
+	if x != nil {
+		return x.OrgId
+	}
+	return ""
+}
+
+type EndOrganizationSessionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ended         int32                  `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"` // how many lived until now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndOrganizationSessionsResponse) Reset() {
+	*x = EndOrganizationSessionsResponse{}
+	mi := &file_authfi_v1_session_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndOrganizationSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndOrganizationSessionsResponse) ProtoMessage() {}
+
+func (x *EndOrganizationSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_authfi_v1_session_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndOrganizationSessionsResponse.ProtoReflect.Descriptor instead.
+func (*EndOrganizationSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_authfi_v1_session_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *EndOrganizationSessionsResponse) GetEnded() int32 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
 var File_authfi_v1_session_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x17authfi/v1/session.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd1\x02\n" +
+	"\x17authfi/v1/session.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x03\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x10\n" +
@@ -607,11 +727,16 @@ const file_authfi_v1_session_proto_rawDesc = "" +
 	"\aexpires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x120\n" +
 	"\x05ended\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x1b\n" +
-	"\tclient_id\x18\t \x01(\tR\bclientId\"W\n" +
+	"\tclient_id\x18\t \x01(\tR\bclientId\x12\x18\n" +
+	"\aaddress\x18\n" +
+	" \x01(\tR\aaddress\x12\x16\n" +
+	"\x06device\x18\v \x01(\tR\x06device\"\x89\x01\n" +
 	"\x13StartSessionRequest\x12\x15\n" +
 	"\x06org_id\x18\x01 \x01(\tR\x05orgId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x10\n" +
-	"\x03amr\x18\x03 \x03(\tR\x03amr\"<\n" +
+	"\x03amr\x18\x03 \x03(\tR\x03amr\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06device\x18\x05 \x01(\tR\x06device\"<\n" +
 	"\x15RefreshSessionRequest\x12#\n" +
 	"\rrefresh_token\x18\x01 \x01(\tR\frefreshToken\"\x95\x01\n" +
 	"\rSessionTokens\x12\x1d\n" +
@@ -635,14 +760,19 @@ const file_authfi_v1_session_proto_rawDesc = "" +
 	"\x16EndUserSessionsRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\"/\n" +
 	"\x17EndUserSessionsResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xc7\x04\n" +
+	"\x05ended\x18\x01 \x01(\x05R\x05ended\"7\n" +
+	"\x1eEndOrganizationSessionsRequest\x12\x15\n" +
+	"\x06org_id\x18\x01 \x01(\tR\x05orgId\"7\n" +
+	"\x1fEndOrganizationSessionsResponse\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\x05R\x05ended2\xeb\x05\n" +
 	"\x0eSessionService\x12e\n" +
 	"\fStartSession\x12\x1e.authfi.v1.StartSessionRequest\x1a\x18.authfi.v1.SessionTokens\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/api/v1/sessions\x12q\n" +
 	"\x0eRefreshSession\x12 .authfi.v1.RefreshSessionRequest\x1a\x18.authfi.v1.SessionTokens\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/api/v1/sessions/refresh\x12l\n" +
 	"\fListSessions\x12\x1e.authfi.v1.ListSessionsRequest\x1a\x1f.authfi.v1.ListSessionsResponse\"\x1b\x82\xd3\xe4\x93\x02\x12\x12\x10/api/v1/sessions\x90\x02\x01\x12h\n" +
 	"\n" +
 	"EndSession\x12\x1c.authfi.v1.EndSessionRequest\x1a\x1d.authfi.v1.EndSessionResponse\"\x1d\x82\xd3\xe4\x93\x02\x17*\x15/api/v1/sessions/{id}\x12\x82\x01\n" +
-	"\x0fEndUserSessions\x12!.authfi.v1.EndUserSessionsRequest\x1a\".authfi.v1.EndUserSessionsResponse\"(\x82\xd3\xe4\x93\x02\"* /api/v1/users/{user_id}/sessionsB7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
+	"\x0fEndUserSessions\x12!.authfi.v1.EndUserSessionsRequest\x1a\".authfi.v1.EndUserSessionsResponse\"(\x82\xd3\xe4\x93\x02\"* /api/v1/users/{user_id}/sessions\x12\xa1\x01\n" +
+	"\x17EndOrganizationSessions\x12).authfi.v1.EndOrganizationSessionsRequest\x1a*.authfi.v1.EndOrganizationSessionsResponse\"/\x82\xd3\xe4\x93\x02)*'/api/v1/organizations/{org_id}/sessionsB7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
 var (
 	file_authfi_v1_session_proto_rawDescOnce sync.Once
@@ -656,38 +786,42 @@ func file_authfi_v1_session_proto_rawDescGZIP() []byte {
 	return file_authfi_v1_session_proto_rawDescData
 }
 
-var file_authfi_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_authfi_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_authfi_v1_session_proto_goTypes = []any{
-	(*Session)(nil),                 // 0: authfi.v1.Session
-	(*StartSessionRequest)(nil),     // 1: authfi.v1.StartSessionRequest
-	(*RefreshSessionRequest)(nil),   // 2: authfi.v1.RefreshSessionRequest
-	(*SessionTokens)(nil),           // 3: authfi.v1.SessionTokens
-	(*ListSessionsRequest)(nil),     // 4: authfi.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),    // 5: authfi.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),       // 6: authfi.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),      // 7: authfi.v1.EndSessionResponse
-	(*EndUserSessionsRequest)(nil),  // 8: authfi.v1.EndUserSessionsRequest
-	(*EndUserSessionsResponse)(nil), // 9: authfi.v1.EndUserSessionsResponse
-	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
+	(*Session)(nil),                         // 0: authfi.v1.Session
+	(*StartSessionRequest)(nil),             // 1: authfi.v1.StartSessionRequest
+	(*RefreshSessionRequest)(nil),           // 2: authfi.v1.RefreshSessionRequest
+	(*SessionTokens)(nil),                   // 3: authfi.v1.SessionTokens
+	(*ListSessionsRequest)(nil),             // 4: authfi.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),            // 5: authfi.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),               // 6: authfi.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),              // 7: authfi.v1.EndSessionResponse
+	(*EndUserSessionsRequest)(nil),          // 8: authfi.v1.EndUserSessionsRequest
+	(*EndUserSessionsResponse)(nil),         // 9: authfi.v1.EndUserSessionsResponse
+	(*EndOrganizationSessionsRequest)(nil),  // 10: authfi.v1.EndOrganizationSessionsRequest
+	(*EndOrganizationSessionsResponse)(nil), // 11: authfi.v1.EndOrganizationSessionsResponse
+	(*timestamppb.Timestamp)(nil),           // 12: google.protobuf.Timestamp
 }
 var file_authfi_v1_session_proto_depIdxs = []int32{
-	10, // 0: authfi.v1.Session.created:type_name -> google.protobuf.Timestamp
-	10, // 1: authfi.v1.Session.refreshed:type_name -> google.protobuf.Timestamp
-	10, // 2: authfi.v1.Session.expires:type_name -> google.protobuf.Timestamp
-	10, // 3: authfi.v1.Session.ended:type_name -> google.protobuf.Timestamp
+	12, // 0: authfi.v1.Session.created:type_name -> google.protobuf.Timestamp
+	12, // 1: authfi.v1.Session.refreshed:type_name -> google.protobuf.Timestamp
+	12, // 2: authfi.v1.Session.expires:type_name -> google.protobuf.Timestamp
+	12, // 3: authfi.v1.Session.ended:type_name -> google.protobuf.Timestamp
 	0,  // 4: authfi.v1.ListSessionsResponse.sessions:type_name -> authfi.v1.Session
 	1,  // 5: authfi.v1.SessionService.StartSession:input_type -> authfi.v1.StartSessionRequest
 	2,  // 6: authfi.v1.SessionService.RefreshSession:input_type -> authfi.v1.RefreshSessionRequest
 	4,  // 7: authfi.v1.SessionService.ListSessions:input_type -> authfi.v1.ListSessionsRequest
 	6,  // 8: authfi.v1.SessionService.EndSession:input_type -> authfi.v1.EndSessionRequest
 	8,  // 9: authfi.v1.SessionService.EndUserSessions:input_type -> authfi.v1.EndUserSessionsRequest
-	3,  // 10: authfi.v1.SessionService.StartSession:output_type -> authfi.v1.SessionTokens
-	3,  // 11: authfi.v1.SessionService.RefreshSession:output_type -> authfi.v1.SessionTokens
-	5,  // 12: authfi.v1.SessionService.ListSessions:output_type -> authfi.v1.ListSessionsResponse
-	7,  // 13: authfi.v1.SessionService.EndSession:output_type -> authfi.v1.EndSessionResponse
-	9,  // 14: authfi.v1.SessionService.EndUserSessions:output_type -> authfi.v1.EndUserSessionsResponse
-	10, // [10:15] is the sub-list for method output_type
-	5,  // [5:10] is the sub-list for method input_type
+	10, // 10: authfi.v1.SessionService.EndOrganizationSessions:input_type -> authfi.v1.EndOrganizationSessionsRequest
+	3,  // 11: authfi.v1.SessionService.StartSession:output_type -> authfi.v1.SessionTokens
+	3,  // 12: authfi.v1.SessionService.RefreshSession:output_type -> authfi.v1.SessionTokens
+	5,  // 13: authfi.v1.SessionService.ListSessions:output_type -> authfi.v1.ListSessionsResponse
+	7,  // 14: authfi.v1.SessionService.EndSession:output_type -> authfi.v1.EndSessionResponse
+	9,  // 15: authfi.v1.SessionService.EndUserSessions:output_type -> authfi.v1.EndUserSessionsResponse
+	11, // 16: authfi.v1.SessionService.EndOrganizationSessions:output_type -> authfi.v1.EndOrganizationSessionsResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
 	5,  // [5:5] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name
@@ -704,7 +838,7 @@ func file_authfi_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_authfi_v1_session_proto_rawDesc), len(file_authfi_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

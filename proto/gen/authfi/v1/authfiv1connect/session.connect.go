@@ -50,6 +50,9 @@ const (
 	// SessionServiceEndUserSessionsProcedure is the fully-qualified name of the SessionService's
 	// EndUserSessions RPC.
 	SessionServiceEndUserSessionsProcedure = "/authfi.v1.SessionService/EndUserSessions"
+	// SessionServiceEndOrganizationSessionsProcedure is the fully-qualified name of the
+	// SessionService's EndOrganizationSessions RPC.
+	SessionServiceEndOrganizationSessionsProcedure = "/authfi.v1.SessionService/EndOrganizationSessions"
 )
 
 // SessionServiceClient is a client for the authfi.v1.SessionService service.
@@ -64,6 +67,8 @@ type SessionServiceClient interface {
 	// EndSession kills the session's access tokens on every node.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
 	EndUserSessions(context.Context, *v1.EndUserSessionsRequest) (*v1.EndUserSessionsResponse, error)
+	// EndOrganizationSessions ends every session of an organization, at one index.
+	EndOrganizationSessions(context.Context, *v1.EndOrganizationSessionsRequest) (*v1.EndOrganizationSessionsResponse, error)
 }
 
 // NewSessionServiceClient constructs a client for the authfi.v1.SessionService service. By default,
@@ -108,16 +113,23 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(sessionServiceMethods.ByName("EndUserSessions")),
 			connect.WithClientOptions(opts...),
 		),
+		endOrganizationSessions: connect.NewClient[v1.EndOrganizationSessionsRequest, v1.EndOrganizationSessionsResponse](
+			httpClient,
+			baseURL+SessionServiceEndOrganizationSessionsProcedure,
+			connect.WithSchema(sessionServiceMethods.ByName("EndOrganizationSessions")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // sessionServiceClient implements SessionServiceClient.
 type sessionServiceClient struct {
-	startSession    *connect.Client[v1.StartSessionRequest, v1.SessionTokens]
-	refreshSession  *connect.Client[v1.RefreshSessionRequest, v1.SessionTokens]
-	listSessions    *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
-	endSession      *connect.Client[v1.EndSessionRequest, v1.EndSessionResponse]
-	endUserSessions *connect.Client[v1.EndUserSessionsRequest, v1.EndUserSessionsResponse]
+	startSession            *connect.Client[v1.StartSessionRequest, v1.SessionTokens]
+	refreshSession          *connect.Client[v1.RefreshSessionRequest, v1.SessionTokens]
+	listSessions            *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
+	endSession              *connect.Client[v1.EndSessionRequest, v1.EndSessionResponse]
+	endUserSessions         *connect.Client[v1.EndUserSessionsRequest, v1.EndUserSessionsResponse]
+	endOrganizationSessions *connect.Client[v1.EndOrganizationSessionsRequest, v1.EndOrganizationSessionsResponse]
 }
 
 // StartSession calls authfi.v1.SessionService.StartSession.
@@ -165,6 +177,15 @@ func (c *sessionServiceClient) EndUserSessions(ctx context.Context, req *v1.EndU
 	return nil, err
 }
 
+// EndOrganizationSessions calls authfi.v1.SessionService.EndOrganizationSessions.
+func (c *sessionServiceClient) EndOrganizationSessions(ctx context.Context, req *v1.EndOrganizationSessionsRequest) (*v1.EndOrganizationSessionsResponse, error) {
+	response, err := c.endOrganizationSessions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SessionServiceHandler is an implementation of the authfi.v1.SessionService service.
 type SessionServiceHandler interface {
 	// StartSession is for a backend that has verified the user itself and is
@@ -177,6 +198,8 @@ type SessionServiceHandler interface {
 	// EndSession kills the session's access tokens on every node.
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
 	EndUserSessions(context.Context, *v1.EndUserSessionsRequest) (*v1.EndUserSessionsResponse, error)
+	// EndOrganizationSessions ends every session of an organization, at one index.
+	EndOrganizationSessions(context.Context, *v1.EndOrganizationSessionsRequest) (*v1.EndOrganizationSessionsResponse, error)
 }
 
 // NewSessionServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -217,6 +240,12 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 		connect.WithSchema(sessionServiceMethods.ByName("EndUserSessions")),
 		connect.WithHandlerOptions(opts...),
 	)
+	sessionServiceEndOrganizationSessionsHandler := connect.NewUnaryHandlerSimple(
+		SessionServiceEndOrganizationSessionsProcedure,
+		svc.EndOrganizationSessions,
+		connect.WithSchema(sessionServiceMethods.ByName("EndOrganizationSessions")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/authfi.v1.SessionService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SessionServiceStartSessionProcedure:
@@ -229,6 +258,8 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 			sessionServiceEndSessionHandler.ServeHTTP(w, r)
 		case SessionServiceEndUserSessionsProcedure:
 			sessionServiceEndUserSessionsHandler.ServeHTTP(w, r)
+		case SessionServiceEndOrganizationSessionsProcedure:
+			sessionServiceEndOrganizationSessionsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -256,4 +287,8 @@ func (UnimplementedSessionServiceHandler) EndSession(context.Context, *v1.EndSes
 
 func (UnimplementedSessionServiceHandler) EndUserSessions(context.Context, *v1.EndUserSessionsRequest) (*v1.EndUserSessionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.SessionService.EndUserSessions is not implemented"))
+}
+
+func (UnimplementedSessionServiceHandler) EndOrganizationSessions(context.Context, *v1.EndOrganizationSessionsRequest) (*v1.EndOrganizationSessionsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("authfi.v1.SessionService.EndOrganizationSessions is not implemented"))
 }
