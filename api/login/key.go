@@ -145,7 +145,7 @@ func keySet(keys []*directory.SigningKey) (jwk.Set, error) {
 func decoyKeys(ring *keyring.Keyring, slug string, now time.Time) ([]*directory.SigningKey, error) {
 	life, announce, retire := new(directory.KeyPolicy).Times()
 	phase := ring.Derive("decoy phase of " + slug)
-	at := now.Unix() + int64(phase[0])<<16 | int64(phase[1])<<8
+	at := now.Unix() + (int64(phase[0])<<16 | int64(phase[1])<<8)
 	turn, into := at/int64(life.Seconds()), time.Duration(at%int64(life.Seconds()))*time.Second
 	turns := []int64{turn}
 	if into < retire {
