@@ -14,6 +14,7 @@ const (
 	GrantAuthorizationCode GrantType = "authorization_code"
 	GrantRefreshToken      GrantType = "refresh_token"
 	GrantClientCredentials GrantType = "client_credentials"
+	GrantTokenExchange     GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // Bounds of clients.
@@ -83,9 +84,9 @@ func sorted[T ~string](list []T) []T {
 func (c *Client) checkGrants() error {
 	for _, g := range c.Grants {
 		switch g {
-		case GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials:
+		case GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantTokenExchange:
 		default:
-			return Invalid("grant_types", "%.64q is not one of authorization_code, client_credentials and refresh_token", string(g))
+			return Invalid("grant_types", "%.64q is none that is offered", string(g))
 		}
 	}
 	switch {
@@ -106,8 +107,8 @@ func (c *Client) checkProof() error {
 	switch {
 	case c.Public && (secret || keys):
 		return Invalid("public", "a public client has neither secret nor keys")
-	case c.Public && c.Allows(GrantClientCredentials):
-		return Invalid("grant_types", "a public client cannot prove itself, so it has no client_credentials")
+	case c.Public && (c.Allows(GrantClientCredentials) || c.Allows(GrantTokenExchange)):
+		return Invalid("grant_types", "a public client cannot prove itself, so it has no client_credentials and no token exchange")
 	case !c.Public && secret == keys:
 		return Invalid("keys", "a client that is not public has either a secret or keys")
 	case len(c.Keys) > ClientKeysMax:
@@ -253,4 +254,5 @@ type Code struct {
 	Nonce     string   `cbor:"4,keyasint,omitempty"` // of OpenID Connect, for the ID token
 	Expires   Time     `cbor:"5,keyasint"`
 	Used      Time     `cbor:"6,keyasint,omitempty"` // zero: not yet; the rest is forgotten then
+	Key       [32]byte `cbor:"20,keyasint,omitzero"` // of the thumbprint that the client has named; zero: none
 }

@@ -52,6 +52,13 @@ type Session struct {
 
 	Address string `cbor:"30,keyasint,omitempty"` // of the device that the user signed in with; empty: not known
 	Device  string `cbor:"31,keyasint,omitempty"` // as it names itself
+
+	// Of a session that came of another by token exchange: it ends with that one.
+	Origin SessionID `cbor:"32,keyasint,omitzero"`
+	Until  Time      `cbor:"33,keyasint,omitempty"` // zero: as long as its lives are
+	// Key is the SHA-256 thumbprint of the key that its tokens are bound to (RFC 9449);
+	// zero: whoever holds them may use them.
+	Key [32]byte `cbor:"34,keyasint,omitzero"`
 }
 
 // Live reports whether the session may be used at now, in an organization that
@@ -62,6 +69,9 @@ func (s *Session) Live(now Time, in SignIn) bool { return s.Ended == 0 && now < 
 func (s *Session) Expires(in SignIn) Time {
 	idle, whole := in.lives()
 	expires := min(s.Refreshed.Add(idle), s.Created.Add(whole))
+	if s.Until != 0 {
+		expires = min(expires, s.Until)
+	}
 	switch {
 	case s.Code != nil && s.Code.Used == 0: // nothing came of it yet
 		return min(expires, s.Code.Expires)
@@ -74,6 +84,9 @@ func (s *Session) Expires(in SignIn) Time {
 // Covers reports whether the session's tokens may carry a permission that its user
 // holds.
 func (s *Session) Covers(p Permission) bool { return !s.Bounded || covers(s.Permissions, p) }
+
+// Bound reports whether the session's tokens are good only with a proof of a key.
+func (s *Session) Bound() bool { return s.Key != [32]byte{} }
 
 // MFA reports whether the session was opened with more than one factor:
 // two different methods, or one that RFC 8176 calls multi-factor.

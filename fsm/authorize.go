@@ -94,7 +94,8 @@ func authorizeConnection(tx *state.OrgTx, env *Envelope) error {
 func authorizeNode(c Command) error {
 	switch c.Kind() {
 	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken, KindExpireGrants,
-		KindAcknowledgeEvents, KindRedeemCode, KindAnnounceKey, KindMoveKey:
+		KindAcknowledgeEvents, KindRedeemCode, KindAnnounceKey, KindMoveKey,
+		KindSpendProofs:
 		return nil
 	}
 	if start, ok := c.(*StartSession); ok && !start.Client.IsZero() {

@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 )
@@ -13,7 +15,7 @@ func (c *StartSession) single() bool { return !c.Client.IsZero() && c.Code == ni
 // only while the client is what it was then.
 func (c *StartSession) mayBeForClient(tx *state.OrgTx, env *Envelope, user *directory.User) error {
 	if env.Actor.Kind != directory.ActorNode {
-		if !c.Client.IsZero() || c.Code != nil || c.Bounded || len(c.Scope)+len(c.Permissions) > 0 {
+		if !c.Client.IsZero() || c.Code != nil || c.Bounded || len(c.Scope)+len(c.Permissions) > 0 || !c.Origin.IsZero() || c.Key != [32]byte{} {
 			return directory.Denied("a session for a client is started at the issuer only")
 		}
 		return nil
@@ -25,6 +27,12 @@ func (c *StartSession) mayBeForClient(tx *state.OrgTx, env *Envelope, user *dire
 	if !c.Bounded && !client.Unbounded || c.Bounded && !coversAll(client, c.Permissions) {
 		return directory.Denied("the client may not have these permissions")
 	}
+	if client.Binds && c.Code == nil && c.Key == ([32]byte{}) {
+		return directory.Denied("the client gets bound tokens only")
+	}
+	if !c.Origin.IsZero() {
+		return c.mayBeExchanged(tx, env, client)
+	}
 	if c.single() {
 		if !client.Allows(directory.GrantClientCredentials) || client.Account != user.ID || !user.Service || c.Refresh != ([32]byte{}) {
 			return directory.Denied("the client has no credentials of this account")
@@ -32,6 +40,30 @@ func (c *StartSession) mayBeForClient(tx *state.OrgTx, env *Envelope, user *dire
 		return nil
 	}
 	return c.mayCarryCode(env, client, user)
+}
+
+// mayBeExchanged: a token of a user becomes one of the same user for another client,
+// good for no more and no longer.
+func (c *StartSession) mayBeExchanged(tx *state.OrgTx, env *Envelope, client *directory.Client) error {
+	origin, ok := tx.Session(c.Origin)
+	switch {
+	case !client.Allows(directory.GrantTokenExchange) || c.Code != nil || c.Refresh != [32]byte{}:
+		return directory.Denied("the client may not exchange tokens")
+	case !ok || origin.User != c.User || !origin.Live(env.Now, tx.Record().SignIn):
+		return directory.Unauthenticated("the session of the token has ended")
+	case !origin.Origin.IsZero() || origin.Bound():
+		return directory.Denied("the token is not one to exchange")
+	case c.Until == 0 || !slices.Equal(c.Methods, origin.Methods):
+		return directory.Invalid("origin", "a session that comes of another is like it")
+	case !c.Bounded && origin.Bounded:
+		return directory.Denied("the token may do less")
+	}
+	for _, p := range c.Permissions {
+		if !origin.Covers(p) {
+			return directory.Denied("the token may do less")
+		}
+	}
+	return nil
 }
 
 func (c *StartSession) mayCarryCode(env *Envelope, client *directory.Client, user *directory.User) error {
@@ -74,6 +106,7 @@ type RedeemCode struct {
 	Refresh   [32]byte              `cbor:"6,keyasint,omitzero"` // zero: the session gets no refresh token
 	Successor []byte                `cbor:"7,keyasint,omitempty"`
 	Token     directory.AccessToken `cbor:"8,keyasint"`
+	Key       [32]byte              `cbor:"20,keyasint,omitzero"` // that the client has proved to have: the session's tokens are bound to it
 }
 
 func (*RedeemCode) Kind() Kind { return KindRedeemCode }
@@ -100,10 +133,13 @@ func (c *RedeemCode) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	if c.Refresh != ([32]byte{}) && !client.Allows(directory.GrantRefreshToken) {
 		return Outcome{}, errCode()
 	}
+	if old.Code.Key != ([32]byte{}) && old.Code.Key != c.Key || client.Binds && c.Key == ([32]byte{}) {
+		return Outcome{}, errCode()
+	}
 	s := *old
 	s.Code = &directory.Code{Hash: old.Code.Hash, Expires: old.Code.Expires, Used: max(env.Now, 1)}
 	s.Refresh, s.Successor, s.Refreshed, s.Version = c.Refresh, c.Successor, env.Now, e.index
-	s.Single = c.Refresh == [32]byte{}
+	s.Single, s.Key = c.Refresh == [32]byte{}, c.Key
 	s.Tokens = []directory.AccessToken{c.Token}
 	tx.PutSession(&s)
 	e.event(directory.SessionRefreshed, s.ID, "code redeemed by %s", client.Name)

@@ -94,7 +94,8 @@ const (
 
 // More kinds of sessions.
 const (
-	KindEndOrganizationSessions Kind = 65
+	KindEndOrganizationSessions Kind = iota + 65
+	KindSpendProofs
 )
 
 // kindMax is the highest number that a kind may have so far.
@@ -332,6 +333,8 @@ func newKeyCommand(kind Kind) Command {
 		return new(SetKeyPolicy)
 	case KindEndOrganizationSessions:
 		return new(EndOrganizationSessions)
+	case KindSpendProofs:
+		return new(SpendProofs)
 	}
 	return nil
 }

@@ -99,6 +99,9 @@ func (h *history) next() *fsm.Envelope {
 	if _, ok := env.Command.(fsm.SystemCommand); ok {
 		env.Org = directory.OrgID{}
 	}
+	if env.Command.Kind() == fsm.KindSpendProofs {
+		env.Actor = directory.Actor{Kind: directory.ActorNode}
+	}
 	if start, ok := env.Command.(*fsm.StartSession); ok && !start.Client.IsZero() {
 		env.Actor = directory.Actor{Kind: directory.ActorNode}
 		if start.Code != nil {
@@ -243,6 +246,8 @@ func (h *history) access(kind fsm.Kind) fsm.Command {
 		return &fsm.EndSession{ID: h.session(), Reason: "test"}
 	case fsm.KindEndUserSessions:
 		return &fsm.EndUserSessions{User: h.user(), Reason: "test"}
+	case fsm.KindSpendProofs:
+		return &fsm.SpendProofs{Proofs: []directory.Proof{{Hash: h.hash(), Expires: h.now/60_000*60_000 + directory.Time(h.rng.Intn(4))*60_000}}}
 	case fsm.KindEndOrganizationSessions:
 		return &fsm.EndOrganizationSessions{Reason: "test"}
 	case fsm.KindExpireSessions:

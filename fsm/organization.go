@@ -237,10 +237,7 @@ func endSessions(tx *state.OrgTx, env *Envelope, e *effects, reason string, mean
 		}
 		return true
 	})
-	for _, s := range open {
-		endSession(tx, env, e, s, reason)
-	}
-	return len(open)
+	return endAll(tx, env, e, open, reason)
 }
 
 // DeleteOrganization removes a suspended organization and every row of it. Its

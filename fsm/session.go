@@ -25,6 +25,10 @@ type StartSession struct {
 
 	Address string `cbor:"20,keyasint,omitempty"`
 	Device  string `cbor:"21,keyasint,omitempty"`
+
+	Origin directory.SessionID `cbor:"22,keyasint,omitzero"` // the session that it came of by token exchange
+	Until  directory.Time      `cbor:"23,keyasint,omitempty"`
+	Key    [32]byte            `cbor:"24,keyasint,omitzero"` // that its tokens are bound to
 }
 
 func (*StartSession) Kind() Kind { return KindStartSession }
@@ -60,14 +64,14 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	if _, taken := tx.Session(c.ID); taken || c.ID.IsZero() {
 		return Outcome{}, directory.Conflict("id", "is taken")
 	}
-	if err := makeRoom(tx, env, u.ID, c.single()); err != nil {
+	if err := makeRoom(tx, env, u.ID, c); err != nil {
 		return Outcome{}, err
 	}
 	s := &directory.Session{
 		ID: c.ID, User: c.User, Methods: c.Methods, Refresh: c.Refresh, Successor: c.Successor,
 		Refreshed: env.Now, Created: env.Now, Tokens: []directory.AccessToken{c.Token}, Version: e.index,
 		Client: c.Client, Scope: c.Scope, Bounded: c.Bounded, Permissions: c.Permissions, Code: c.Code, Single: c.single(),
-		Address: c.Address, Device: c.Device,
+		Address: c.Address, Device: c.Device, Origin: c.Origin, Until: c.Until, Key: c.Key,
 	}
 	if c.Code != nil {
 		s.Tokens = nil // they come when the code is redeemed
@@ -80,9 +84,9 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 
 // makeRoom forgets the user's dead sessions whose tokens have run out, and
 // refuses one more above the limit of live ones.
-func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID, single bool) error {
+func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID, c *StartSession) error {
 	most := directory.SessionsPerUser
-	if single {
+	if c.single() {
 		most = directory.ClientSessionsMax
 	}
 	var live int
@@ -91,8 +95,8 @@ func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID, single bool
 	tx.EachUserSession(user, func(s *directory.Session) bool {
 		if Forgettable(s, env.Now, in) {
 			dead = append(dead, s)
-		} else if s.Live(env.Now, in) {
-			live++
+		} else if s.Live(env.Now, in) && s.Origin.IsZero() == c.Origin.IsZero() {
+			live++ // what services exchange costs nobody a sign-in
 		}
 		return true
 	})
@@ -127,13 +131,14 @@ type RefreshSession struct {
 	Refresh   [32]byte              `cbor:"3,keyasint"` // SHA-256 of the next one
 	Successor []byte                `cbor:"4,keyasint,omitempty"`
 	Token     directory.AccessToken `cbor:"5,keyasint"`
+	Key       [32]byte              `cbor:"20,keyasint,omitzero"` // that the client has proved to have
 }
 
 func (*RefreshSession) Kind() Kind { return KindRefreshSession }
 
 func (c *RefreshSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome, error) {
 	old, ok := tx.Session(c.ID)
-	if !ok || !old.Live(env.Now, tx.Record().SignIn) {
+	if !ok || !old.Live(env.Now, tx.Record().SignIn) || old.Key != c.Key {
 		return Outcome{}, directory.Unauthenticated("refresh token is not valid")
 	}
 	if u, ok := tx.User(old.User); !ok || !u.Active || tx.Record().Status != directory.OrganizationActive {
@@ -210,6 +215,25 @@ func endSession(tx *state.OrgTx, env *Envelope, e *effects, old *directory.Sessi
 	tx.PutSession(&s)
 	e.event(directory.SessionEnded, s.ID, "%s", reason)
 	e.row(directory.RowSession, s.ID)
+	endExchanged(tx, env, e, &s)
+}
+
+// endExchanged ends what came of a session. Nothing comes of such a one, so this goes
+// no deeper.
+func endExchanged(tx *state.OrgTx, env *Envelope, e *effects, origin *directory.Session) {
+	if !origin.Origin.IsZero() {
+		return
+	}
+	var open []*directory.Session
+	tx.EachUserSession(origin.User, func(s *directory.Session) bool {
+		if s.Origin == origin.ID && s.Ended == 0 {
+			open = append(open, s)
+		}
+		return true
+	})
+	for _, s := range open {
+		endSession(tx, env, e, s, "the session that it came of has ended")
+	}
 }
 
 func endUserSessions(tx *state.OrgTx, env *Envelope, e *effects, user directory.UserID, reason string) (n int) {
@@ -220,8 +244,15 @@ func endUserSessions(tx *state.OrgTx, env *Envelope, e *effects, user directory.
 		}
 		return true
 	})
+	return endAll(tx, env, e, open, reason)
+}
+
+// endAll ends sessions that were open a moment ago: with one end those that came of it.
+func endAll(tx *state.OrgTx, env *Envelope, e *effects, open []*directory.Session, reason string) int {
 	for _, s := range open {
-		endSession(tx, env, e, s, reason)
+		if now, ok := tx.Session(s.ID); ok && now.Ended == 0 {
+			endSession(tx, env, e, now, reason)
+		}
 	}
 	return len(open)
 }

@@ -33,8 +33,11 @@ func (s *site) principal(grant directory.GrantType) string {
 }
 
 func (s *site) client(grant directory.GrantType) (id, secret string) {
-	if grant == directory.GrantClientCredentials {
+	switch grant {
+	case directory.GrantClientCredentials:
 		return s.robot.ID, s.robot.Secret
+	case directory.GrantTokenExchange:
+		return s.broker.ID, s.broker.Secret
 	}
 	return s.web.ID, s.web.Secret
 }
@@ -82,6 +85,7 @@ const (
 	grantNo = "invalid_grant"
 	client  = "invalid_client"
 	account = "unauthorized_client"
+	subject = "invalid_request" // RFC 8693 says of a subject token that is not good
 )
 
 // outcomes is what each grant answers after each flip, in their order. A grant
@@ -90,6 +94,7 @@ var outcomes = map[directory.GrantType][]string{
 	// nothing, deactivated, back, deleted, person, suspended, sessions, client gone, less, secret
 	directory.GrantAuthorizationCode: {issued, grantNo, grantNo, grantNo, grantNo, client, grantNo, client, grantNo, client},
 	directory.GrantRefreshToken:      {issued, grantNo, grantNo, grantNo, grantNo, client, grantNo, client, grantNo, client},
+	directory.GrantTokenExchange:     {issued, subject, subject, subject, subject, client, subject, client, issued, client},
 	directory.GrantClientCredentials: {issued, account, issued, client, account, client, issued, client, issued, client},
 }
 
@@ -154,6 +159,13 @@ func (s *site) begin(i int, grant directory.GrantType) (fields url.Values, befor
 	fields = url.Values{"grant_type": {string(grant)}, "client_id": {id}, "client_secret": {secret}}
 	switch grant {
 	case directory.GrantClientCredentials:
+		before, _ = s.tokens(i, fields)["access_token"].(string)
+		return fields, before
+	case directory.GrantTokenExchange:
+		code, _ := s.begin(i, directory.GrantAuthorizationCode)
+		token, _ := s.tokens(i, code)["access_token"].(string)
+		fields.Set("subject_token", token)
+		fields.Set("subject_token_type", "urn:ietf:params:oauth:token-type:access_token")
 		before, _ = s.tokens(i, fields)["access_token"].(string)
 		return fields, before
 	case directory.GrantAuthorizationCode, directory.GrantRefreshToken:

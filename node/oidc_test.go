@@ -56,6 +56,7 @@ type site struct {
 	account string
 	web     struct{ ID, Secret string }
 	robot   struct{ ID, Secret string }
+	broker  struct{ ID, Secret string } // exchanges tokens
 }
 
 type named struct {
@@ -94,6 +95,9 @@ func newSite(t *testing.T, c *nodetest.Cluster, slug string) *site {
 	s.at(0, "POST", "/organizations/"+s.org+"/clients", &client,
 		`{"name":"robot","grant_types":["client_credentials"],"account_id":%q,"permissions":["read:patients","write:notes"]}`, s.account)
 	s.robot.ID, s.robot.Secret = client.Client.ID, client.ClientSecret
+	s.at(0, "POST", "/organizations/"+s.org+"/clients", &client,
+		`{"name":"broker","grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"],"permissions":["read:patients","write:notes"]}`)
+	s.broker.ID, s.broker.Secret = client.Client.ID, client.ClientSecret
 	return s
 }
 

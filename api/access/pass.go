@@ -238,14 +238,8 @@ func (p *SystemPass) Propose(ctx context.Context, command fsm.SystemCommand, key
 // token that it has verified, and its timers. The machine allows nothing else
 // to this actor.
 func (g *Gate) ProposeAsNode(ctx context.Context, org directory.OrgID, command fsm.Command) (fsm.Result, error) {
-	return g.ProposeOnceAsNode(ctx, org, directory.RequestID{}, command)
-}
-
-// ProposeOnceAsNode is ProposeAsNode for a request that must count once: a repeat
-// changes nothing, and its outcome names the first one's object.
-func (g *Gate) ProposeOnceAsNode(ctx context.Context, org directory.OrgID, request directory.RequestID, command fsm.Command) (fsm.Result, error) {
 	return g.propose(ctx, &fsm.Envelope{
-		Org: org, Actor: directory.Actor{Kind: directory.ActorNode}, Source: "node", Request: request, Command: command,
+		Org: org, Actor: directory.Actor{Kind: directory.ActorNode}, Source: "node", Command: command,
 	})
 }
 

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,6 +33,8 @@ type authorization struct {
 	nonce     string
 	challenge [32]byte
 	wish      wish
+	key       [32]byte        // that the client has named for its tokens; zero: none
+	once      directory.Proof // of a request that was pushed, which counts once
 }
 
 // errPage is a failure that the person is told and the client is not: nobody is sent
@@ -64,7 +67,7 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 		showError(w, http.StatusBadRequest, "The request is not valid: "+what+" is there more than once.")
 		return
 	}
-	a, err := h.asked(r.Context(), name, fields)
+	a, err := h.asks(r.Context(), name, fields)
 	switch {
 	case err != nil:
 		h.turnAway(w, r, name, a, err)
@@ -73,6 +76,26 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 	default:
 		showSignIn(w, http.StatusOK, name, fields, "")
 	}
+}
+
+// asks reads a request as a browser brings it: whole, or by its reference.
+func (h *handler) asks(ctx context.Context, slug string, fields url.Values) (*authorization, error) {
+	if !strings.HasPrefix(fields.Get("request_uri"), pushedPrefix) {
+		a, err := h.asked(ctx, slug, fields)
+		if err == nil && a.client.Pushes {
+			err = failed(0, "invalid_request", "the client pushes its requests")
+		}
+		return a, err
+	}
+	request, once, err := h.pulled(ctx, slug, fields)
+	if err != nil {
+		return nil, err
+	}
+	a, err := h.asked(ctx, slug, request)
+	if a != nil {
+		a.once = once
+	}
+	return a, err
 }
 
 // asked reads a request. Its client and redirect URI are known to be right when the
@@ -94,6 +117,11 @@ func (h *handler) asked(ctx context.Context, slug string, fields url.Values) (a 
 	var ok bool
 	if a.challenge, ok = challengeOf(fields.Get("code_challenge")); !ok || fields.Get("code_challenge_method") != "S256" {
 		return a, failed(0, "invalid_request", "a code_challenge of the method S256 is required")
+	}
+	if jkt := fields.Get("dpop_jkt"); jkt != "" {
+		if a.key, ok = challengeOf(jkt); !ok { // of the same form
+			return a, failed(0, "invalid_request", "dpop_jkt is not a thumbprint")
+		}
 	}
 	a.wish, err = wished(a.client, fields.Get("scope"))
 	return a, err
@@ -163,7 +191,13 @@ func (h *handler) signInPosted(w http.ResponseWriter, r *http.Request, slug stri
 		return
 	}
 	who, err := developmentSignIn(a.org, fields)
+	who.device = deviceOf(r)
 	var code string
+	if err == nil && a.once != (directory.Proof{}) {
+		if err = h.spend(r.Context(), a.org, a.once); directory.KindOf(err) == directory.KindUnauthenticated {
+			err = &errPage{"The request of the application was used already. Go back to it and try again."}
+		}
+	}
 	if err == nil {
 		code, err = h.sessions.StartWithCode(r.Context(), a, who)
 	}
@@ -190,7 +224,23 @@ func developmentSignIn(org *state.Org, fields url.Values) (signedIn, error) {
 	if fields.Get("second_factor") != "" {
 		methods = append(methods, "mfa")
 	}
-	return signedIn{user.ID, methods}, nil
+	return signedIn{user: user.ID, methods: methods}, nil
+}
+
+// deviceOf is what a person's browser says and shows of itself. The address is that of
+// the connection: a header could say anything.
+func deviceOf(r *http.Request) Device {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = ""
+	}
+	name := strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return -1
+		}
+		return c
+	}, r.UserAgent())
+	return Device{Address: host, Name: name[:min(len(name), directory.SessionDeviceMax)]}
 }
 
 // turnAway tells the client what is wrong when it is known to be the client, and

@@ -347,7 +347,7 @@ func TestNobodySignsInWithoutAPage(t *testing.T) {
 		t.Error("something was written")
 	}
 	document := told(t, outsider(t, handler, "GET", "/o/north/.well-known/openid-configuration", ""))
-	if document["authorization_endpoint"] != nil || fmt.Sprint(document["grant_types_supported"], document["response_types_supported"]) != "[client_credentials refresh_token] []" {
+	if document["authorization_endpoint"] != nil || fmt.Sprint(document["grant_types_supported"], document["response_types_supported"]) != "[client_credentials refresh_token urn:ietf:params:oauth:grant-type:token-exchange] []" {
 		t.Errorf("%v", document)
 	}
 	document = told(t, outsider(t, w.handler(), "GET", "/o/north/.well-known/openid-configuration", ""))

@@ -40,7 +40,7 @@ type proof struct {
 // prover is a client that has proved itself.
 type prover struct {
 	*directory.Client
-	once directory.RequestID // of an assertion, which may count once; zero without one
+	once directory.Proof // of an assertion, which counts once; zero without one
 }
 
 // proofOf reads how a client presents itself; ok is false when it does not. Two ways
@@ -128,8 +128,8 @@ func (t *Tokens) prove(org *state.Org, p proof) (prover, error) {
 			return prover{Client: client}, nil
 		}
 	case len(client.Keys) > 0:
-		if id, ok := t.asserted(org, client, p.assertion); ok {
-			return prover{client, id}, nil
+		if once, ok := t.asserted(org, client, p.assertion); ok {
+			return prover{client, once}, nil
 		}
 	case p.assertion == "" && right:
 		return prover{Client: client}, nil
@@ -139,11 +139,12 @@ func (t *Tokens) prove(org *state.Org, p proof) (prover, error) {
 
 // asserted verifies a client's own assertion (RFC 7523, section 3, and OpenID
 // Connect Core, section 9): by the client's registered keys alone, about itself, for
-// this issuer or its token endpoint, and not for long. The id names its jti.
-func (t *Tokens) asserted(org *state.Org, client *directory.Client, assertion string) (id directory.RequestID, ok bool) {
+// this issuer or its token endpoint, and not for long. Whether it was used before is
+// not asked here.
+func (t *Tokens) asserted(org *state.Org, client *directory.Client, assertion string) (once directory.Proof, ok bool) {
 	set, err := jwk.Parse(client.Keys)
 	if err != nil || assertion == "" {
-		return id, false
+		return once, false
 	}
 	token, err := jwt.Parse([]byte(assertion),
 		jwt.WithKeySet(set, jws.WithRequireKid(false)),
@@ -156,7 +157,7 @@ func (t *Tokens) asserted(org *state.Org, client *directory.Client, assertion st
 		jwt.WithClock(jwt.ClockFunc(t.now)),
 	)
 	if err != nil {
-		return id, false
+		return once, false
 	}
 	issuer := t.Issuer(org.Record().Slug)
 	audience, _ := token.Audience()
@@ -164,11 +165,12 @@ func (t *Tokens) asserted(org *state.Org, client *directory.Client, assertion st
 	jti, _ := token.JwtID()
 	if len(audience) != 1 || audience[0] != issuer && audience[0] != issuer+"/oauth2/token" ||
 		expires.After(t.now().Add(assertionLifeMax+skew)) || jti == "" || len(jti) > assertionIDMax {
-		return id, false
+		return once, false
 	}
-	sum := sha256.Sum256([]byte("client assertion " + client.ID.String() + " " + jti)) // the id has one length
-	copy(id[:], sum[:])
-	return id, true
+	return directory.Proof{
+		Hash:    sha256.Sum256([]byte("client assertion " + client.ID.String() + " " + jti)), // the id has one length
+		Expires: directory.TimeOf(expires).Add(skew),
+	}, true
 }
 
 // CheckClientKeys reads a client's JWKS and gives it back as it is kept: public

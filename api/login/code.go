@@ -17,7 +17,7 @@ import (
 
 // StartForClient opens the short session of client credentials. It has one access
 // token and ends with it.
-func (s *Sessions) StartForClient(ctx context.Context, org *state.Org, client prover, w wish) (Grant, string, error) {
+func (s *Sessions) StartForClient(ctx context.Context, org *state.Org, client *directory.Client, w wish, with holder) (Grant, string, error) {
 	account, ok := org.User(client.Account)
 	if !ok || !account.Active {
 		return Grant{}, "", failed(400, "unauthorized_client", "the service account of the client is deactivated")
@@ -25,21 +25,18 @@ func (s *Sessions) StartForClient(ctx context.Context, org *state.Org, client pr
 	now := directory.TimeOf(s.tokens.now())
 	session := &directory.Session{
 		ID: access.NewID[directory.SessionID](s.tokens.now()), User: account.ID, Client: client.ID,
-		Bounded: w.bounded, Permissions: w.permissions, Created: now, Refreshed: now, Single: true,
+		Bounded: w.bounded, Permissions: w.permissions, Created: now, Refreshed: now, Single: true, Key: with.key,
 	}
 	minted, err := s.mint(org, account, session)
 	if err != nil {
 		return Grant{}, "", err
 	}
-	result, err := s.gate.ProposeOnceAsNode(ctx, org.ID(), client.once, &fsm.StartSession{
+	result, err := s.gate.ProposeAsNode(ctx, org.ID(), &fsm.StartSession{
 		ID: session.ID, User: account.ID, Token: minted.Entry,
-		Client: client.ID, Bounded: session.Bounded, Permissions: session.Permissions,
+		Client: client.ID, Bounded: session.Bounded, Permissions: session.Permissions, Key: session.Key,
 	})
 	if err != nil {
 		return Grant{}, "", err
-	}
-	if directory.SessionID(result.Outcome.Object) != session.ID {
-		return Grant{}, "", errClient() // the assertion was used before
 	}
 	s.enforced(ctx, result.Index)
 	return Grant{Session: session.ID, AccessToken: minted.Token, ExpiresIn: minted.Life, Index: result.Index}, scopeText(session), nil
@@ -49,6 +46,7 @@ func (s *Sessions) StartForClient(ctx context.Context, org *state.Org, client pr
 type signedIn struct {
 	user    directory.UserID
 	methods []string
+	device  Device
 }
 
 // StartWithCode opens the session of a person who signs in for a client, and gives
@@ -62,8 +60,9 @@ func (s *Sessions) StartWithCode(ctx context.Context, a *authorization, who sign
 		Scope: a.wish.scope, Bounded: a.wish.bounded, Permissions: a.wish.permissions,
 		Code: &directory.Code{
 			Hash: hash, Redirect: a.redirect, Challenge: a.challenge, Nonce: a.nonce,
-			Expires: directory.TimeOf(now).Add(directory.CodeLife),
+			Expires: directory.TimeOf(now).Add(directory.CodeLife), Key: a.key,
 		},
+		Address: who.device.Address, Device: who.device.Name,
 	})
 	return code, err
 }
@@ -82,7 +81,7 @@ func errCode() error { return failed(400, "invalid_grant", "the code is not vali
 
 // Redeem takes a code for the tokens of its session, in one entry on whichever node:
 // of two at the same time one is the first, and the other ends the session.
-func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory.Client, code, redirect, verifier string) (Redeemed, error) {
+func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory.Client, code, redirect, verifier string, with holder) (Redeemed, error) {
 	owner, id, ok := access.ParseCode(code)
 	if !ok || owner != org.ID() || len(verifier) < verifierMin || len(verifier) > verifierMax {
 		return Redeemed{}, errCode()
@@ -103,7 +102,7 @@ func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory
 		}
 	}
 	after := *session
-	after.Code = nil
+	after.Code, after.Key = nil, with.key
 	after.Refreshed, after.Single = directory.TimeOf(s.tokens.now()), next.token == ""
 	minted, err := s.mint(org, user, &after)
 	if err != nil {
@@ -111,7 +110,7 @@ func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory
 	}
 	result, err := s.gate.ProposeAsNode(ctx, org.ID(), &fsm.RedeemCode{
 		ID: id, Presented: access.Hash(code), Client: client.ID, Redirect: redirect, Verifier: sha256.Sum256([]byte(verifier)),
-		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry,
+		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry, Key: with.key,
 	})
 	if err != nil {
 		return Redeemed{}, err

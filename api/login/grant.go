@@ -9,7 +9,6 @@ import (
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
-	"github.com/authfi/authfi/fsm/state"
 )
 
 // grants are the ways to get tokens. What is not here is not offered, and the test
@@ -18,6 +17,7 @@ var grants = map[directory.GrantType]func(*handler, context.Context, *tokenReque
 	directory.GrantAuthorizationCode: (*handler).redeem,
 	directory.GrantClientCredentials: (*handler).credentials,
 	directory.GrantRefreshToken:      (*handler).refresh,
+	directory.GrantTokenExchange:     (*handler).exchange,
 }
 
 // GrantTypes names all of them, sorted.
@@ -29,6 +29,7 @@ type tokenRequest struct {
 	fields    url.Values
 	proof     proof
 	presented bool // the client presents itself
+	holder    holder
 }
 
 // token is the token endpoint of RFC 6749, section 3.2.
@@ -50,6 +51,9 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	var err error
 	var body map[string]any
 	if request.proof, request.presented, err = proofOf(r, fields); err == nil {
+		request.holder, err = h.held(w, r, h.tokens.Issuer(name)+"/oauth2/token", "")
+	}
+	if err == nil {
 		body, err = grant(h, r.Context(), request)
 	}
 	if err != nil {
@@ -59,21 +63,25 @@ func (h *handler) token(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, "no-store", body)
 }
 
-// client is the organization in its newest state, and the client of it that asks.
-func (h *handler) client(ctx context.Context, slug string, p proof) (*state.Org, prover, error) {
-	org, _, err := h.newest(ctx, slug)
-	if err != nil {
-		return nil, prover{}, err
+// mayGrant holds what every grant asks of its client.
+func mayGrant(client prover, grant directory.GrantType, with holder) error {
+	if !client.Allows(grant) {
+		return failed(http.StatusBadRequest, "unauthorized_client", "the client may not use this grant")
 	}
-	client, err := h.tokens.prove(org, p)
-	return org, client, err
+	if client.Binds && !with.shown() {
+		return errDPoP("the client gets bound tokens only")
+	}
+	return nil
 }
 
-func tokenBody(grant Grant) map[string]any {
+func tokenBody(grant Grant, with holder) map[string]any {
 	body := map[string]any{
 		"access_token": grant.AccessToken,
 		"token_type":   "Bearer",
 		"expires_in":   int(grant.ExpiresIn.Seconds()),
+	}
+	if with.shown() {
+		body["token_type"] = "DPoP"
 	}
 	if grant.RefreshToken != "" {
 		body["refresh_token"] = grant.RefreshToken
@@ -86,11 +94,13 @@ func tokenBody(grant Grant) map[string]any {
 func (h *handler) refresh(ctx context.Context, t *tokenRequest) (map[string]any, error) {
 	var client directory.ClientID
 	if t.presented {
-		_, proved, err := h.client(ctx, t.slug, t.proof)
+		_, proved, err := h.client(ctx, t.slug, t.proof, t.holder)
 		if err != nil {
 			return nil, err
 		}
 		client = proved.ID
+	} else if t.holder.shown() {
+		return nil, errDPoP("only a client's tokens are bound")
 	}
 	org, exists := h.organization(t.slug)
 	presented := t.fields.Get("refresh_token")
@@ -98,11 +108,11 @@ func (h *handler) refresh(ctx context.Context, t *tokenRequest) (map[string]any,
 	if !ok || !exists || owner != org.ID() {
 		return nil, errRefresh()
 	}
-	grant, err := h.sessions.Refresh(ctx, presented, client)
+	grant, err := h.sessions.refresh(ctx, presented, client, t.holder)
 	if err != nil {
 		return nil, err
 	}
-	body := tokenBody(grant)
+	body := tokenBody(grant, t.holder)
 	if org, exists = h.organization(t.slug); exists && !client.IsZero() {
 		if session, ok := org.Session(id); ok {
 			body["scope"] = scopeText(session)
@@ -117,12 +127,12 @@ func (h *handler) credentials(ctx context.Context, t *tokenRequest) (map[string]
 	if !t.presented {
 		return nil, errClient()
 	}
-	org, client, err := h.client(ctx, t.slug, t.proof)
+	org, client, err := h.client(ctx, t.slug, t.proof, t.holder)
 	if err != nil {
 		return nil, err
 	}
-	if !client.Allows(directory.GrantClientCredentials) {
-		return nil, failed(http.StatusBadRequest, "unauthorized_client", "the client may not use this grant")
+	if err := mayGrant(client, directory.GrantClientCredentials, t.holder); err != nil {
+		return nil, err
 	}
 	wish, err := wished(client.Client, t.fields.Get("scope"))
 	if err != nil {
@@ -131,11 +141,11 @@ func (h *handler) credentials(ctx context.Context, t *tokenRequest) (map[string]
 	if len(wish.scope) > 0 {
 		return nil, failed(http.StatusBadRequest, "invalid_scope", "there is no person whose identity could be told")
 	}
-	grant, scope, err := h.sessions.StartForClient(ctx, org, client, wish)
+	grant, scope, err := h.sessions.StartForClient(ctx, org, client.Client, wish, t.holder)
 	if err != nil {
 		return nil, err
 	}
-	body := tokenBody(grant)
+	body := tokenBody(grant, t.holder)
 	body["scope"] = scope
 	return body, nil
 }
@@ -149,18 +159,18 @@ func (h *handler) redeem(ctx context.Context, t *tokenRequest) (map[string]any, 
 	if code == "" || verifier == "" || t.fields.Get("redirect_uri") == "" {
 		return nil, failed(http.StatusBadRequest, "invalid_request", "code, code_verifier and redirect_uri are required")
 	}
-	org, client, err := h.client(ctx, t.slug, t.proof)
+	org, client, err := h.client(ctx, t.slug, t.proof, t.holder)
 	if err != nil {
 		return nil, err
 	}
-	if !client.Allows(directory.GrantAuthorizationCode) {
-		return nil, failed(http.StatusBadRequest, "unauthorized_client", "the client may not use this grant")
+	if err := mayGrant(client, directory.GrantAuthorizationCode, t.holder); err != nil {
+		return nil, err
 	}
-	redeemed, err := h.sessions.Redeem(ctx, org, client.Client, code, t.fields.Get("redirect_uri"), verifier)
+	redeemed, err := h.sessions.Redeem(ctx, org, client.Client, code, t.fields.Get("redirect_uri"), verifier, t.holder)
 	if err != nil {
 		return nil, err
 	}
-	body := tokenBody(redeemed.Grant)
+	body := tokenBody(redeemed.Grant, t.holder)
 	body["scope"] = redeemed.Scope
 	if redeemed.IDToken != "" {
 		body["id_token"] = redeemed.IDToken

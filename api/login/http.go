@@ -26,6 +26,7 @@ func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions, signIn SignI
 	mux.HandleFunc("GET /o/{slug}/.well-known/openid-configuration", h.discovery)
 	mux.HandleFunc("GET /o/{slug}/.well-known/jwks.json", h.jwks)
 	mux.HandleFunc("POST /o/{slug}/oauth2/token", h.token)
+	mux.HandleFunc("POST /o/{slug}/oauth2/par", h.push)
 	mux.HandleFunc("POST /o/{slug}/oauth2/introspect", h.introspect)
 	mux.HandleFunc("POST /o/{slug}/oauth2/revoke", h.revoke)
 	mux.HandleFunc("GET /o/{slug}/oauth2/userinfo", h.userinfo)
@@ -93,11 +94,14 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 		"introspection_endpoint_auth_signing_alg_values_supported": assertionAlgorithms,
 		"revocation_endpoint_auth_methods_supported":               authMethods,
 		"revocation_endpoint_auth_signing_alg_values_supported":    assertionAlgorithms,
+		"dpop_signing_alg_values_supported":                        assertionAlgorithms,
 	}
 	if h.signIn == NoSignIn {
 		offered = slices.DeleteFunc(offered, func(g directory.GrantType) bool { return g == directory.GrantAuthorizationCode })
 	} else {
 		document["authorization_endpoint"] = issuer + "/oauth2/authorize"
+		document["pushed_authorization_request_endpoint"] = issuer + "/oauth2/par"
+		document["require_pushed_authorization_requests"] = false
 		document["response_types_supported"] = []string{"code"}
 		document["response_modes_supported"] = []string{"query"}
 		document["code_challenge_methods_supported"] = []string{"S256"}

@@ -50,7 +50,7 @@ func (h *handler) introspector(r *http.Request, slug string) (*state.Org, direct
 	if err != nil || !presented {
 		return nil, directory.ClientID{}, errClient()
 	}
-	org, client, err := h.client(r.Context(), slug, proof)
+	org, client, err := h.client(r.Context(), slug, proof, holder{})
 	if err != nil {
 		return nil, directory.ClientID{}, err
 	}
@@ -110,6 +110,9 @@ func (t *Tokens) describe(org *state.Org, asker directory.ClientID, token string
 	session, _ := org.Session(s.ID)
 	told := t.about(org, user, session)
 	told["token_type"] = "Bearer"
+	if session.Bound() {
+		told["token_type"] = "DPoP"
+	}
 	told["exp"] = s.Expires.Std().Unix()
 	issued, _ := verified.IssuedAt()
 	told["iat"] = issued.Unix()
@@ -127,6 +130,9 @@ func (t *Tokens) about(org *state.Org, user *directory.User, session *directory.
 	}
 	for name, list := range rightsOf(org, session) {
 		told[name] = list
+	}
+	if session.Bound() {
+		told[claimBinding] = binding(session.Key)
 	}
 	if !session.Client.IsZero() {
 		told[claimClient], told[claimScope] = session.Client.String(), scopeText(session)

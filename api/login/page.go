@@ -32,11 +32,14 @@ var (
 
 type hiddenField struct{ Name, Value string }
 
-// kept are the parameters of a request that the sign-in page carries along.
-var kept = []string{
-	"client_id", "code_challenge", "code_challenge_method", "max_age", "nonce", "prompt", "redirect_uri",
+// asking are the parameters of a request.
+var asking = []string{
+	"client_id", "code_challenge", "code_challenge_method", "dpop_jkt", "max_age", "nonce", "prompt", "redirect_uri",
 	"response_mode", "response_type", "scope", "state",
 }
+
+// kept are those that the sign-in page carries along.
+var kept = append([]string{"request_uri"}, asking...)
 
 func showSignIn(w http.ResponseWriter, status int, slug string, fields url.Values, problem string) {
 	var hidden []hiddenField

@@ -49,7 +49,7 @@ func (h *handler) end(r *http.Request, slug, token string) error {
 	}
 	var client directory.ClientID
 	if presented {
-		_, proved, err := h.client(r.Context(), slug, proof)
+		_, proved, err := h.client(r.Context(), slug, proof, holder{})
 		if err != nil {
 			return err
 		}

@@ -135,12 +135,18 @@ func errRefresh() error { return directory.Unauthenticated("the refresh token is
 // issued to; zero when it was issued to none. The same token again within the grace
 // answers with the same successor; later, it ends the session.
 func (s *Sessions) Refresh(ctx context.Context, presented string, client directory.ClientID) (Grant, error) {
+	return s.refresh(ctx, presented, client, holder{})
+}
+
+// refresh is Refresh by whoever has shown a key: a session stays with the one that its
+// tokens are bound to.
+func (s *Sessions) refresh(ctx context.Context, presented string, client directory.ClientID, with holder) (Grant, error) {
 	orgID, id, ok := access.ParseRefreshToken(presented)
 	if !ok {
 		return Grant{}, errRefresh()
 	}
 	org, session, err := s.find(ctx, orgID, id)
-	if err != nil || session.Client != client {
+	if err != nil || session.Client != client || session.Key != with.key {
 		return Grant{}, cmp.Or(err, errRefresh())
 	}
 	user, ok := org.User(session.User)
@@ -159,7 +165,7 @@ func (s *Sessions) Refresh(ctx context.Context, presented string, client directo
 	}
 	result, err := s.gate.ProposeAsNode(ctx, orgID, &fsm.RefreshSession{
 		ID: id, Presented: access.Hash(presented),
-		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry,
+		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry, Key: with.key,
 	})
 	if err != nil {
 		return Grant{}, err

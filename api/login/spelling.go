@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -19,7 +20,10 @@ var errSpelling = errors.New("token is not spelt as RFC 7515 and RFC 8725 want i
 // reads it: each part in the one base64url that its bytes have, each JSON text an
 // object with every name once and nothing behind it, and a header that names type,
 // algorithm and key and nothing that would say how to find another.
-func checkSpelling(token string) error {
+func checkSpelling(token string) error { return checkParts(token, "typ", "alg", "kid") }
+
+// checkParts is checkSpelling for a header of these names and no other.
+func checkParts(token string, names ...string) error {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return errSpelling
@@ -37,7 +41,7 @@ func checkSpelling(token string) error {
 		return err
 	}
 	for name := range header {
-		if name != "typ" && name != "alg" && name != "kid" {
+		if !slices.Contains(names, name) {
 			return errSpelling
 		}
 	}

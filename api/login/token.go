@@ -105,7 +105,11 @@ func sign(token jwt.Token, s *signer, typ string) ([]byte, error) {
 
 func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) (jwt.Token, error) {
 	issuer := t.Issuer(org.Record().Slug)
-	return jwt.NewBuilder().
+	builder := jwt.NewBuilder()
+	if session.Bound() {
+		builder = builder.Claim(claimBinding, binding(session.Key))
+	}
+	return builder.
 		Issuer(issuer).
 		Audience([]string{issuer}).
 		Subject(user.ID.String()).
@@ -246,6 +250,9 @@ func (t *Tokens) live(org *state.Org, s access.Session) error {
 	session, ok := org.Session(s.ID)
 	if !ok || session.User != s.User || !session.Live(directory.TimeOf(t.now()), org.Record().SignIn) {
 		return directory.Unauthenticated("the session has ended")
+	}
+	if origin, ok := org.Session(session.Origin); !session.Origin.IsZero() && (!ok || !origin.Live(directory.TimeOf(t.now()), org.Record().SignIn)) {
+		return directory.Unauthenticated("the session that this one came of has ended")
 	}
 	if _, ok := org.Client(session.Client); !ok && !session.Client.IsZero() {
 		return directory.Unauthenticated("the client is gone")

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,37 +18,83 @@ type shown struct {
 	session *directory.Session
 }
 
-// shown reads the bearer token in the header of a request (RFC 6750) and answers when
-// there is none that lives in a state that misses no acknowledged write.
+// shown reads the access token in the header of a request (RFC 6750, RFC 9449) and
+// answers when there is none that lives in a state that misses no acknowledged write.
 func (h *handler) shown(w http.ResponseWriter, r *http.Request) (s shown, ok bool) {
 	name, ok := slug(w, r)
 	if !ok {
 		return s, false
 	}
-	token := access.Bearer(r.Header)
+	token, with, err := h.presented(w, r, name)
+	if err != nil {
+		challengeBound(w, err)
+		return s, false
+	}
 	org, exists := h.organization(name)
 	if token == "" || len(token) > access.CredentialMax || !exists || !h.tokens.couldBe(org, token) {
 		challenge(w, token)
 		return s, false
 	}
-	org, exists, err := h.newest(r.Context(), name)
+	org, exists, err = h.newest(r.Context(), name)
 	if err != nil {
 		fail(w, err)
 		return s, false
 	}
-	if !exists {
+	if s.org = org; !exists || !s.of(h.tokens, token) {
 		challenge(w, token)
 		return s, false
 	}
-	named, _, err := h.tokens.read(org, token)
-	if err != nil || h.tokens.live(org, named) != nil {
-		challenge(w, token)
+	if s.session.Key != with.key { // stolen, or its proof was
+		challengeBound(w, errDPoP("the token is bound to another key"))
 		return s, false
 	}
-	s.org = org
-	s.user, _ = org.User(named.User) // is there, or the token would not live
-	s.session, _ = org.Session(named.ID)
+	if err := h.spend(r.Context(), org, with.proofs()...); err != nil {
+		if directory.KindOf(err) == directory.KindUnauthenticated {
+			err = errDPoP("the proof was used before")
+		}
+		challengeBound(w, err)
+		return s, false
+	}
 	return s, true
+}
+
+// of finds whose token it is, if it lives.
+func (s *shown) of(t *Tokens, token string) bool {
+	named, _, err := t.read(s.org, token)
+	if err != nil || t.live(s.org, named) != nil {
+		return false
+	}
+	s.user, _ = s.org.User(named.User) // is there, or the token would not live
+	s.session, _ = s.org.Session(named.ID)
+	return true
+}
+
+// presented is the token of a request, and who has shown a key with it: a scheme of its
+// own says that there is one.
+func (h *handler) presented(w http.ResponseWriter, r *http.Request, slug string) (string, holder, error) {
+	if token := access.Authorization(r.Header, headerDPoP); token != "" {
+		with, err := h.held(w, r, h.tokens.Issuer(slug)+strings.TrimPrefix(r.URL.Path, "/o/"+slug), token)
+		if err == nil && !with.shown() {
+			err = errDPoP("the proof is missing")
+		}
+		return token, with, err
+	}
+	return access.Bearer(r.Header), holder{}, nil
+}
+
+// challengeBound refuses a token with its proof (RFC 9449, section 7.1).
+func challengeBound(w http.ResponseWriter, err error) {
+	told := new(failure)
+	if !errors.As(err, &told) {
+		fail(w, err)
+		return
+	}
+	code := "invalid_token"
+	if told.code == "use_dpop_nonce" {
+		code = told.code
+	}
+	w.Header().Set("WWW-Authenticate", `DPoP error="`+code+`", algs="`+strings.Join(assertionAlgorithms, " ")+`"`)
+	refuse(w, http.StatusUnauthorized, code, told.detail)
 }
 
 // userinfo is section 5.3 of OpenID Connect Core.

@@ -171,6 +171,8 @@ func fieldsOf(record any) (f fields) {
 		f.flag("bounded", r.Bounded)
 		f.text("address", r.Address)
 		f.text("device", r.Device)
+		f.id("origin_id", r.Origin, r.Origin.IsZero())
+		f.flag("bound", r.Bound())
 		f.list("permissions", permissionTexts(r.Permissions))
 	case *directory.APIKey:
 		f.text("name", r.Name)

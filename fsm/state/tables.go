@@ -30,6 +30,7 @@ const (
 	tablePermission   = 'd' // permission → PermissionText
 	tableEventStream  = 'f' // EventStreamID → EventStream
 	tableClient       = 'l' // ClientID → Client
+	tableProof        = 'z' // Time, hash → Proof
 	tableOperator     = 'p' // instance: OperatorID → Operator
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
@@ -154,6 +155,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.EventStream))
 	case tableClient:
 		return into(new(directory.Client))
+	case tableProof:
+		return into(new(directory.Proof))
 	case tableOperator:
 		return into(new(directory.Operator))
 	case tableJoinToken:

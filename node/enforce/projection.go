@@ -273,6 +273,11 @@ func (p *projection) session(view *state.Org, id directory.SessionID) error {
 // tokens are the rows of a session's access tokens: an ended session's are
 // marked and stay until they expire, because revoked and unknown differ.
 func (p *projection) tokens(stored *directory.Session, subject policy.Subject, ordinal uint32) map[policy.TokenKey]policy.TokenEntry {
+	if stored.Bound() {
+		// These tokens are good only with a proof that nobody looks at here: they are
+		// unknown, and so refused.
+		return nil
+	}
 	wanted := make(map[policy.TokenKey]policy.TokenEntry, len(stored.Tokens))
 	for _, t := range stored.Tokens {
 		key := tokenKey(t.Key)
