@@ -14,6 +14,7 @@ const (
 	GrantAuthorizationCode GrantType = "authorization_code"
 	GrantRefreshToken      GrantType = "refresh_token"
 	GrantClientCredentials GrantType = "client_credentials"
+	GrantDevice            GrantType = "urn:ietf:params:oauth:grant-type:device_code"
 	GrantTokenExchange     GrantType = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
@@ -84,7 +85,7 @@ func sorted[T ~string](list []T) []T {
 func (c *Client) checkGrants() error {
 	for _, g := range c.Grants {
 		switch g {
-		case GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantTokenExchange:
+		case GrantAuthorizationCode, GrantRefreshToken, GrantClientCredentials, GrantDevice, GrantTokenExchange:
 		default:
 			return Invalid("grant_types", "%.64q is none that is offered", string(g))
 		}
@@ -92,8 +93,8 @@ func (c *Client) checkGrants() error {
 	switch {
 	case len(c.Grants) == 0:
 		return Invalid("grant_types", "must not be empty")
-	case c.Allows(GrantRefreshToken) && !c.Allows(GrantAuthorizationCode):
-		return Invalid("grant_types", "refresh_token needs authorization_code")
+	case c.Allows(GrantRefreshToken) && !c.Allows(GrantAuthorizationCode) && !c.Allows(GrantDevice):
+		return Invalid("grant_types", "refresh_token needs authorization_code or device_code")
 	case c.Allows(GrantClientCredentials) == c.Account.IsZero():
 		return Invalid("account_id", "names the service account of client_credentials, and of nothing else")
 	}
@@ -253,6 +254,7 @@ type Code struct {
 	Challenge [32]byte `cbor:"3,keyasint,omitzero"`
 	Nonce     string   `cbor:"4,keyasint,omitempty"` // of OpenID Connect, for the ID token
 	Expires   Time     `cbor:"5,keyasint"`
-	Used      Time     `cbor:"6,keyasint,omitempty"` // zero: not yet; the rest is forgotten then
-	Key       [32]byte `cbor:"20,keyasint,omitzero"` // of the thumbprint that the client has named; zero: none
+	Used      Time     `cbor:"6,keyasint,omitempty"`  // zero: not yet; the rest is forgotten then
+	Key       [32]byte `cbor:"20,keyasint,omitzero"`  // of the thumbprint that the client has named; zero: none
+	Device    bool     `cbor:"21,keyasint,omitempty"` // a device's: it goes through no browser, so it has no redirect and no challenge
 }

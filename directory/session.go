@@ -12,6 +12,9 @@ const (
 	SessionsPerUser   = 64
 	SessionMethodsMax = 8
 	SessionDeviceMax  = 256 // bytes of a User-Agent that tell devices apart
+	// LogoutWait is how long a client may be out of reach that is to be told of the end
+	// of a session.
+	LogoutWait = 24 * time.Hour
 )
 
 // AccessToken names a bearer token without holding it: Key is its
@@ -59,6 +62,8 @@ type Session struct {
 	// Key is the SHA-256 thumbprint of the key that its tokens are bound to (RFC 9449);
 	// zero: whoever holds them may use them.
 	Key [32]byte `cbor:"34,keyasint,omitzero"`
+
+	Untold bool `cbor:"35,keyasint,omitempty"` // has ended, and its client does not know yet
 }
 
 // Live reports whether the session may be used at now, in an organization that

@@ -68,17 +68,23 @@ func (c *StartSession) mayBeExchanged(tx *state.OrgTx, env *Envelope, client *di
 
 func (c *StartSession) mayCarryCode(env *Envelope, client *directory.Client, user *directory.User) error {
 	code := c.Code
+	grant, life := directory.GrantAuthorizationCode, directory.CodeLife
+	if code.Device {
+		grant, life = directory.GrantDevice, directory.DeviceLife
+	}
 	switch {
-	case !client.Allows(directory.GrantAuthorizationCode):
+	case !client.Allows(grant):
 		return directory.Denied("the client may not use codes")
 	case user.Service:
 		return directory.Denied("a service account does not sign in")
 	case c.Refresh != ([32]byte{}) || len(c.Successor) > 0 || code.Used != 0 || code.Hash == ([32]byte{}):
 		return directory.Invalid("code", "is not a new one")
-	case !client.AllowsRedirect(code.Redirect):
+	case code.Device && (code.Redirect != "" || code.Challenge != [32]byte{}):
+		return directory.Invalid("code", "of a device goes through no browser")
+	case !code.Device && !client.AllowsRedirect(code.Redirect):
 		return directory.Invalid("redirect_uri", "is not one of the client's")
-	case code.Expires <= env.Now || code.Expires > env.Now.Add(directory.CodeLife):
-		return directory.Invalid("code", "does not expire within %s", directory.CodeLife)
+	case code.Expires <= env.Now || code.Expires > env.Now.Add(life):
+		return directory.Invalid("code", "does not expire within %s", life)
 	case len(code.Nonce) > directory.NonceMax:
 		return directory.Invalid("nonce", "more than %d bytes", directory.NonceMax)
 	}
@@ -126,8 +132,7 @@ func (c *RedeemCode) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 		return Outcome{Object: old.ID, Changed: true}, nil
 	}
 	client, ok := tx.Client(c.Client)
-	if !ok || !client.Allows(directory.GrantAuthorizationCode) || !client.AllowsRedirect(c.Redirect) ||
-		c.Redirect != old.Code.Redirect || !same(c.Verifier, old.Code.Challenge) {
+	if !ok || !c.fits(old.Code, client) {
 		return Outcome{}, errCode()
 	}
 	if c.Refresh != ([32]byte{}) && !client.Allows(directory.GrantRefreshToken) {
@@ -137,7 +142,7 @@ func (c *RedeemCode) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 		return Outcome{}, errCode()
 	}
 	s := *old
-	s.Code = &directory.Code{Hash: old.Code.Hash, Expires: old.Code.Expires, Used: max(env.Now, 1)}
+	s.Code = &directory.Code{Hash: old.Code.Hash, Expires: old.Code.Expires, Used: max(env.Now, 1), Device: old.Code.Device}
 	s.Refresh, s.Successor, s.Refreshed, s.Version = c.Refresh, c.Successor, env.Now, e.index
 	s.Single, s.Key = c.Refresh == [32]byte{}, c.Key
 	s.Tokens = []directory.AccessToken{c.Token}
@@ -145,4 +150,13 @@ func (c *RedeemCode) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 	e.event(directory.SessionRefreshed, s.ID, "code redeemed by %s", client.Name)
 	e.row(directory.RowSession, s.ID)
 	return changed(s.ID)
+}
+
+// fits reports whether a code comes back the way that it was meant to.
+func (c *RedeemCode) fits(code *directory.Code, client *directory.Client) bool {
+	if code.Device {
+		return client.Allows(directory.GrantDevice) && c.Redirect == "" && c.Verifier == [32]byte{}
+	}
+	return client.Allows(directory.GrantAuthorizationCode) && client.AllowsRedirect(c.Redirect) &&
+		c.Redirect == code.Redirect && same(c.Verifier, code.Challenge)
 }

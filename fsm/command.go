@@ -96,6 +96,9 @@ const (
 const (
 	KindEndOrganizationSessions Kind = iota + 65
 	KindSpendProofs
+	KindAskDevice
+	KindDecideDevice
+	KindToldLogout
 )
 
 // kindMax is the highest number that a kind may have so far.
@@ -335,6 +338,12 @@ func newKeyCommand(kind Kind) Command {
 		return new(EndOrganizationSessions)
 	case KindSpendProofs:
 		return new(SpendProofs)
+	case KindAskDevice:
+		return new(AskDevice)
+	case KindDecideDevice:
+		return new(DecideDevice)
+	case KindToldLogout:
+		return new(ToldLogout)
 	}
 	return nil
 }

@@ -76,6 +76,12 @@ func (h *history) hash() (sum [32]byte) {
 	return sum
 }
 
+// short is one of two keys of devices.
+func (h *history) short() (key [16]byte) {
+	key[0] = byte(1 + h.rng.Intn(2))
+	return key
+}
+
 func (h *history) next() *fsm.Envelope {
 	h.now += directory.Time(h.rng.Intn(5000))
 	if h.rng.Intn(128) == 0 { // long enough for sessions to be forgotten
@@ -99,7 +105,8 @@ func (h *history) next() *fsm.Envelope {
 	if _, ok := env.Command.(fsm.SystemCommand); ok {
 		env.Org = directory.OrgID{}
 	}
-	if env.Command.Kind() == fsm.KindSpendProofs {
+	switch env.Command.Kind() {
+	case fsm.KindSpendProofs, fsm.KindAskDevice, fsm.KindDecideDevice, fsm.KindToldLogout:
 		env.Actor = directory.Actor{Kind: directory.ActorNode}
 	}
 	if start, ok := env.Command.(*fsm.StartSession); ok && !start.Client.IsZero() {
@@ -109,6 +116,9 @@ func (h *history) next() *fsm.Envelope {
 		}
 	}
 	if redeem, ok := env.Command.(*fsm.RedeemCode); ok && h.carried != nil && redeem.ID == h.carried.ID {
+		env.Org = h.at
+	}
+	if told, ok := env.Command.(*fsm.ToldLogout); ok && h.carried != nil && told.ID == h.carried.ID {
 		env.Org = h.at
 	}
 	return env
@@ -274,7 +284,8 @@ func (h *history) application(kind fsm.Kind) fsm.Command {
 		if h.rng.Intn(3) == 0 {
 			c.Grants, c.Account = []directory.GrantType{directory.GrantClientCredentials}, h.user()
 		} else {
-			c.Grants = []directory.GrantType{directory.GrantAuthorizationCode, directory.GrantRefreshToken}
+			c.Grants = []directory.GrantType{directory.GrantAuthorizationCode, directory.GrantDevice, directory.GrantRefreshToken}
+			c.Logout = "https://app.example/logout"
 			for n := range objects {
 				c.Redirects = append(c.Redirects, fmt.Sprintf("https://app-%d.example/back", n))
 			}
@@ -283,6 +294,18 @@ func (h *history) application(kind fsm.Kind) fsm.Command {
 	case fsm.KindUpdateClient:
 		name, unbounded, secret := h.name("renamed"), h.maybe(), h.hash()
 		return &fsm.UpdateClient{ID: h.client(), Name: &name, Unbounded: &unbounded, Secret: &secret}
+	case fsm.KindAskDevice:
+		return &fsm.AskDevice{Request: directory.DeviceRequest{Key: h.short(), Hash: h.hash(), Client: h.client(), Bounded: true, Expires: h.now + 500_000}}
+	case fsm.KindDecideDevice:
+		if h.maybe() {
+			return &fsm.DecideDevice{Key: h.short()}
+		}
+		return &fsm.DecideDevice{Key: h.short(), Session: h.session(), User: h.user()}
+	case fsm.KindToldLogout:
+		if h.carried != nil {
+			return &fsm.ToldLogout{ID: h.carried.ID}
+		}
+		return &fsm.ToldLogout{ID: h.session()}
 	case fsm.KindDeleteClient:
 		return &fsm.DeleteClient{ID: h.client()}
 	case fsm.KindRedeemCode:

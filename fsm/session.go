@@ -111,7 +111,7 @@ func makeRoom(tx *state.OrgTx, env *Envelope, user directory.UserID, c *StartSes
 
 // Forgettable: nothing can be proved or abused with the session any more.
 func Forgettable(s *directory.Session, now directory.Time, in directory.SignIn) bool {
-	if s.Live(now, in) {
+	if s.Live(now, in) || s.Untold && now < s.Ended.Add(directory.LogoutWait) {
 		return false
 	}
 	for _, t := range s.Tokens {
@@ -212,6 +212,7 @@ func (c *EndSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcome,
 func endSession(tx *state.OrgTx, env *Envelope, e *effects, old *directory.Session, reason string) {
 	s := *old
 	s.Ended, s.Reason, s.Version, s.Successor = max(env.Now, 1), reason, e.index, nil
+	s.Untold = mustTell(tx, old)
 	tx.PutSession(&s)
 	e.event(directory.SessionEnded, s.ID, "%s", reason)
 	e.row(directory.RowSession, s.ID)

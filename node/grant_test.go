@@ -94,6 +94,7 @@ var outcomes = map[directory.GrantType][]string{
 	// nothing, deactivated, back, deleted, person, suspended, sessions, client gone, less, secret
 	directory.GrantAuthorizationCode: {issued, grantNo, grantNo, grantNo, grantNo, client, grantNo, client, grantNo, client},
 	directory.GrantRefreshToken:      {issued, grantNo, grantNo, grantNo, grantNo, client, grantNo, client, grantNo, client},
+	directory.GrantDevice:            {issued, grantNo, grantNo, grantNo, grantNo, client, grantNo, client, grantNo, client},
 	directory.GrantTokenExchange:     {issued, subject, subject, subject, subject, client, subject, client, issued, client},
 	directory.GrantClientCredentials: {issued, account, issued, client, account, client, issued, client, issued, client},
 }
@@ -161,6 +162,11 @@ func (s *site) begin(i int, grant directory.GrantType) (fields url.Values, befor
 	case directory.GrantClientCredentials:
 		before, _ = s.tokens(i, fields)["access_token"].(string)
 		return fields, before
+	case directory.GrantDevice:
+		_, asked := s.postAs(i, "device_authorization", fields)
+		s.allowDevice(i, fmt.Sprint(asked["user_code"]))
+		fields.Set("device_code", fmt.Sprint(asked["device_code"]))
+		return fields, ""
 	case directory.GrantTokenExchange:
 		code, _ := s.begin(i, directory.GrantAuthorizationCode)
 		token, _ := s.tokens(i, code)["access_token"].(string)

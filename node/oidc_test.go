@@ -90,7 +90,7 @@ func newSite(t *testing.T, c *nodetest.Cluster, slug string) *site {
 	}
 	var client newClient
 	s.at(0, "POST", "/organizations/"+s.org+"/clients", &client,
-		`{"name":"web","grant_types":["authorization_code","refresh_token"],"redirect_uris":[%q],"permissions":["read:patients","write:notes"]}`, backURL)
+		`{"name":"web","grant_types":["authorization_code","refresh_token","urn:ietf:params:oauth:grant-type:device_code"],"redirect_uris":[%q],"permissions":["read:patients","write:notes"]}`, backURL)
 	s.web.ID, s.web.Secret = client.Client.ID, client.ClientSecret
 	s.at(0, "POST", "/organizations/"+s.org+"/clients", &client,
 		`{"name":"robot","grant_types":["client_credentials"],"account_id":%q,"permissions":["read:patients","write:notes"]}`, s.account)

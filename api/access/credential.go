@@ -22,6 +22,7 @@ const (
 	eventStreamPrefix = "afe_" // OrgID, EventStreamID, secret
 	clientPrefix      = "afc_" // OrgID, ClientID, secret
 	codePrefix        = "afa_" // OrgID, SessionID, secret
+	devicePrefix      = "afd_" // OrgID, key of the user code, secret
 )
 
 const secretSize = 32
@@ -111,6 +112,16 @@ func NewClientSecret(org directory.OrgID, id directory.ClientID) (secret string,
 
 func NewCode(org directory.OrgID, id directory.SessionID) (code string, hash [32]byte) {
 	return opaque(codePrefix, org[:], id[:])
+}
+
+func NewDeviceCode(org directory.OrgID, key [16]byte) (code string, hash [32]byte) {
+	return opaque(devicePrefix, org[:], key[:])
+}
+
+// ParseDeviceCode says where a device code belongs, not that it is valid.
+func ParseDeviceCode(code string) (org directory.OrgID, key [16]byte, ok bool) {
+	ok = parseOpaque(devicePrefix, code, (*[16]byte)(&org), &key)
+	return org, key, ok
 }
 
 // ParseCode says where an authorization code belongs, not that it is valid.

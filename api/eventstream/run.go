@@ -31,14 +31,16 @@ type pushing struct {
 	ended   sync.WaitGroup
 }
 
-// Run does the leader's work until the context ends: it pushes, and takes positions
-// along. When leadership moves, two leaders may push for a second: receivers get some
+// Run does the leader's work until the context ends: it pushes, takes positions along,
+// and tells clients of sessions that have ended. When leadership moves, two leaders may push for a second: receivers get some
 // tokens twice, which they may anyway.
 func (s *Streams) Run(ctx context.Context, leads func() bool) {
 	look, advance := time.NewTicker(lookEvery), time.NewTicker(advanceEvery)
 	defer look.Stop()
 	defer advance.Stop()
 	p := &pushing{workers: map[streamName]context.CancelFunc{}}
+	c := newCalls()
+	defer c.ended.Wait()
 	defer p.ended.Wait()
 	defer p.stop()
 	for {
@@ -46,9 +48,11 @@ func (s *Streams) Run(ctx context.Context, leads func() bool) {
 		case <-look.C:
 			if !leads() {
 				p.stop()
+				c.forget()
 				continue
 			}
 			s.employ(ctx, p)
+			s.call(ctx, c)
 		case <-advance.C:
 			if leads() {
 				s.Advance(ctx, time.Now())

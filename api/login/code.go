@@ -86,6 +86,13 @@ func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory
 	if !ok || owner != org.ID() || len(verifier) < verifierMin || len(verifier) > verifierMax {
 		return Redeemed{}, errCode()
 	}
+	return s.redeem(ctx, org, client, id, &fsm.RedeemCode{
+		Presented: access.Hash(code), Redirect: redirect, Verifier: sha256.Sum256([]byte(verifier)),
+	}, with)
+}
+
+// redeem fills in what every redemption has.
+func (s *Sessions) redeem(ctx context.Context, org *state.Org, client *directory.Client, id directory.SessionID, c *fsm.RedeemCode, with holder) (Redeemed, error) {
 	session, ok := org.Session(id)
 	if !ok || session.Code == nil || session.Client != client.ID {
 		return Redeemed{}, errCode()
@@ -108,10 +115,8 @@ func (s *Sessions) Redeem(ctx context.Context, org *state.Org, client *directory
 	if err != nil {
 		return Redeemed{}, err
 	}
-	result, err := s.gate.ProposeAsNode(ctx, org.ID(), &fsm.RedeemCode{
-		ID: id, Presented: access.Hash(code), Client: client.ID, Redirect: redirect, Verifier: sha256.Sum256([]byte(verifier)),
-		Refresh: next.hash, Successor: next.sealed, Token: minted.Entry, Key: with.key,
-	})
+	c.ID, c.Client, c.Refresh, c.Successor, c.Token, c.Key = id, client.ID, next.hash, next.sealed, minted.Entry, with.key
+	result, err := s.gate.ProposeAsNode(ctx, org.ID(), c)
 	if err != nil {
 		return Redeemed{}, err
 	}
@@ -166,7 +171,7 @@ func (t *Tokens) MintID(org *state.Org, session *directory.Session, nonce, acces
 	if err != nil {
 		return "", fmt.Errorf("mint ID token: %w", err)
 	}
-	signed, err := sign(token, key, "JWT")
+	signed, err := sign(token, key, typeID)
 	if err != nil {
 		return "", fmt.Errorf("mint ID token: %w", err)
 	}

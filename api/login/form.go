@@ -47,7 +47,8 @@ var known = map[string]bool{
 	"code": true, "code_challenge": true, "code_challenge_method": true, "code_verifier": true,
 	"grant_type": true, "max_age": true, "nonce": true, "prompt": true, "redirect_uri": true,
 	"refresh_token": true, "response_mode": true, "response_type": true, "scope": true, "state": true,
-	"token": true, "token_type_hint": true, "dpop_jkt": true, "request_uri": true,
+	"token": true, "token_type_hint": true, "dpop_jkt": true, "device_code": true, "user_code": true,
+	"id_token_hint": true, "post_logout_redirect_uri": true, "logout_hint": true, "request_uri": true,
 	"subject_token": true, "subject_token_type": true, "requested_token_type": true, "audience": true, "resource": true,
 }
 

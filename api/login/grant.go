@@ -17,6 +17,7 @@ var grants = map[directory.GrantType]func(*handler, context.Context, *tokenReque
 	directory.GrantAuthorizationCode: (*handler).redeem,
 	directory.GrantClientCredentials: (*handler).credentials,
 	directory.GrantRefreshToken:      (*handler).refresh,
+	directory.GrantDevice:            (*handler).device,
 	directory.GrantTokenExchange:     (*handler).exchange,
 }
 
@@ -170,10 +171,14 @@ func (h *handler) redeem(ctx context.Context, t *tokenRequest) (map[string]any, 
 	if err != nil {
 		return nil, err
 	}
-	body := tokenBody(redeemed.Grant, t.holder)
+	return redeemedBody(redeemed, t.holder), nil
+}
+
+func redeemedBody(redeemed Redeemed, with holder) map[string]any {
+	body := tokenBody(redeemed.Grant, with)
 	body["scope"] = redeemed.Scope
 	if redeemed.IDToken != "" {
 		body["id_token"] = redeemed.IDToken
 	}
-	return body, nil
+	return body
 }

@@ -27,6 +27,11 @@ func Handler(gate *access.Gate, tokens *Tokens, sessions *Sessions, signIn SignI
 	mux.HandleFunc("GET /o/{slug}/.well-known/jwks.json", h.jwks)
 	mux.HandleFunc("POST /o/{slug}/oauth2/token", h.token)
 	mux.HandleFunc("POST /o/{slug}/oauth2/par", h.push)
+	mux.HandleFunc("POST /o/{slug}/oauth2/device_authorization", h.askDevice)
+	mux.HandleFunc("GET /o/{slug}/oauth2/device", h.decide)
+	mux.HandleFunc("POST /o/{slug}/oauth2/device", h.decide)
+	mux.HandleFunc("GET /o/{slug}/oauth2/logout", h.logout)
+	mux.HandleFunc("POST /o/{slug}/oauth2/logout", h.logout)
 	mux.HandleFunc("POST /o/{slug}/oauth2/introspect", h.introspect)
 	mux.HandleFunc("POST /o/{slug}/oauth2/revoke", h.revoke)
 	mux.HandleFunc("GET /o/{slug}/oauth2/userinfo", h.userinfo)
@@ -80,6 +85,9 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 		"introspection_endpoint":                                   issuer + "/oauth2/introspect",
 		"revocation_endpoint":                                      issuer + "/oauth2/revoke",
 		"userinfo_endpoint":                                        issuer + "/oauth2/userinfo",
+		"end_session_endpoint":                                     issuer + "/oauth2/logout",
+		"backchannel_logout_supported":                             true,
+		"backchannel_logout_session_supported":                     true,
 		"response_types_supported":                                 []string{},
 		"subject_types_supported":                                  []string{"public"},
 		"id_token_signing_alg_values_supported":                    h.signs(name),
@@ -97,11 +105,14 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) {
 		"dpop_signing_alg_values_supported":                        assertionAlgorithms,
 	}
 	if h.signIn == NoSignIn {
-		offered = slices.DeleteFunc(offered, func(g directory.GrantType) bool { return g == directory.GrantAuthorizationCode })
+		offered = slices.DeleteFunc(offered, func(g directory.GrantType) bool {
+			return g == directory.GrantAuthorizationCode || g == directory.GrantDevice
+		})
 	} else {
 		document["authorization_endpoint"] = issuer + "/oauth2/authorize"
 		document["pushed_authorization_request_endpoint"] = issuer + "/oauth2/par"
 		document["require_pushed_authorization_requests"] = false
+		document["device_authorization_endpoint"] = issuer + "/oauth2/device_authorization"
 		document["response_types_supported"] = []string{"code"}
 		document["response_modes_supported"] = []string{"query"}
 		document["code_challenge_methods_supported"] = []string{"S256"}

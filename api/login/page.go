@@ -22,6 +22,29 @@ var (
 <p><button>Sign in</button></p>
 </form></body></html>
 `))
+	devicesPage = template.Must(template.New("device").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign in a device</title></head><body>
+<h1>Sign in a device</h1>
+{{if .Problem}}<p role="alert">{{.Problem}}</p>{{end}}
+{{if .Done}}<p role="status">{{.Done}}</p>{{else}}<form method="post" action="/o/{{.Slug}}/oauth2/device">
+{{if .Client}}<p>{{.Client}} asks for: {{if .Scope}}{{.Scope}}{{else}}what it may have{{end}}</p>
+<p>Allow this only if the device before you shows the code {{.Code}}.</p>
+<input type="hidden" name="user_code" value="{{.Code}}">
+<p>This page asks for no proof. It exists only in a cluster that authfi dev made.</p>
+<p><label>User name <input name="user_name" value="{{.User}}" autocomplete="username" required autofocus></label></p>
+<p><label><input type="checkbox" name="second_factor" value="yes"> with a second factor</label></p>
+<p><button name="decision" value="allow">Allow</button> <button name="decision" value="deny">Refuse</button></p>
+{{else}}<p><label>Code <input name="user_code" autocomplete="off" required autofocus></label></p>
+<p><button>Go on</button></p>
+{{end}}</form>{{end}}
+</body></html>
+`))
+	signedOutPage = template.Must(template.New("signed-out").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Signed out</title></head><body>
+<h1>Signed out</h1>
+<p role="status">You are signed out.</p>
+</body></html>
+`))
 	errorPage = template.Must(template.New("error").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sign-in</title></head><body>
 <h1>Sign-in</h1>
@@ -56,6 +79,14 @@ func showSignIn(w http.ResponseWriter, status int, slug string, fields url.Value
 		Slug, User, Problem string
 		Hidden              []hiddenField
 	}{slug, user, problem, slices.Clip(hidden)})
+}
+
+// devicePage is what a person sees who signs a device in.
+type devicePage struct{ Slug, Code, Client, Scope, User, Problem, Done string }
+
+func showDevice(w http.ResponseWriter, slug string, page devicePage) {
+	page.Slug = slug
+	show(w, http.StatusOK, devicesPage, page)
 }
 
 func showError(w http.ResponseWriter, status int, text string) { show(w, status, errorPage, text) }

@@ -10,6 +10,8 @@ import (
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
 	"github.com/authfi/authfi/keyring"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 )
@@ -26,6 +28,7 @@ const (
 	claimClient      = "client_id"
 	claimScope       = "scope"
 	typeAccess       = "at+jwt"
+	typeID           = "JWT"
 )
 
 // skew is how far the clocks of two nodes may be apart.
@@ -213,29 +216,13 @@ var errKeyUnknown = errors.New("token names an unknown key")
 // check verifies with the organization's published keys only: the algorithm
 // comes from the key, never from the header, and embedded keys are not read.
 func (t *Tokens) check(org *state.Org, token string) (verified jwt.Token, kid string, err error) {
-	message, err := jws.Parse([]byte(token))
-	if err != nil {
-		return nil, "", err
-	}
-	if len(message.Signatures()) != 1 {
-		return nil, "", fmt.Errorf("token has %d signatures", len(message.Signatures()))
-	}
-	header := message.Signatures()[0].ProtectedHeaders()
-	if typ, _ := header.Type(); typ != typeAccess {
-		return nil, "", fmt.Errorf("token has type %q", typ)
-	}
-	kid, _ = header.KeyID()
-	stored, ok := org.Key(kid)
-	if !ok {
-		return nil, "", errKeyUnknown
-	}
-	key, err := verifying(stored)
+	by, key, kid, err := keyOf(org, token, typeAccess)
 	if err != nil {
 		return nil, "", err
 	}
 	issuer := t.Issuer(org.Record().Slug)
 	verified, err = jwt.Parse([]byte(token),
-		jwt.WithKey(jwaOf(stored.Signs()), key),
+		jwt.WithKey(by, key),
 		jwt.WithValidate(true),
 		jwt.WithIssuer(issuer),
 		jwt.WithAudience(issuer),
@@ -244,6 +231,44 @@ func (t *Tokens) check(org *state.Org, token string) (verified jwt.Token, kid st
 		jwt.WithClock(jwt.ClockFunc(t.now)),
 	)
 	return verified, kid, err
+}
+
+// idToken verifies an ID token but for its times.
+func (t *Tokens) idToken(org *state.Org, token string) (jwt.Token, error) {
+	by, key, _, err := keyOf(org, token, typeID)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := jwt.Parse([]byte(token), jwt.WithKey(by, key), jwt.WithValidate(false))
+	if err != nil {
+		return nil, err
+	}
+	if issuer, _ := verified.Issuer(); issuer != t.Issuer(org.Record().Slug) {
+		return nil, fmt.Errorf("token of another issuer")
+	}
+	return verified, nil
+}
+
+// keyOf finds the organization's key that a token of a type names.
+func keyOf(org *state.Org, token, wanted string) (by jwa.SignatureAlgorithm, key jwk.Key, kid string, err error) {
+	message, err := jws.Parse([]byte(token))
+	if err != nil {
+		return by, nil, "", err
+	}
+	if len(message.Signatures()) != 1 {
+		return by, nil, "", fmt.Errorf("token has %d signatures", len(message.Signatures()))
+	}
+	header := message.Signatures()[0].ProtectedHeaders()
+	if typ, _ := header.Type(); typ != wanted {
+		return by, nil, "", fmt.Errorf("token has type %q", typ)
+	}
+	kid, _ = header.KeyID()
+	stored, ok := org.Key(kid)
+	if !ok {
+		return by, nil, "", errKeyUnknown
+	}
+	key, err = verifying(stored)
+	return jwaOf(stored.Signs()), key, kid, err
 }
 
 func (t *Tokens) live(org *state.Org, s access.Session) error {

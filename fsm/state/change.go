@@ -45,7 +45,7 @@ type idList struct {
 // audited are the tables whose rows people look after.
 func audited(table byte) bool {
 	switch table {
-	case tableEvent, tableAudit, tableRequest, tableProof:
+	case tableEvent, tableAudit, tableRequest, tableProof, tableDevice:
 		return false
 	}
 	return true

@@ -18,7 +18,7 @@ var silent = map[string][]string{
 	"Group":          {"ID", "Created", "Modified", "Version"},
 	"Role":           {"ID", "Created", "Modified", "Version"},
 	"Assignment":     {"Created"},
-	"Session":        {"ID", "Refresh", "Previous", "Successor", "Refreshed", "Created", "Tokens", "Version", "Code", "Single", "Until"},
+	"Session":        {"ID", "Refresh", "Previous", "Successor", "Refreshed", "Created", "Tokens", "Version", "Code", "Single", "Until", "Untold"},
 	"APIKey":         {"ID", "Token", "Created", "Version"},
 	"Connection":     {"ID", "Token", "Created", "Version"},
 	"EventStream":    {"ID", "Created", "Version", "Progress"},

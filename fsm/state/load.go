@@ -208,7 +208,7 @@ func (e *edges) row(tx *OrgTx, key string, v any) {
 	case *Remembered:
 		tx.derive(placeKey(derivedRequestAge, r.Index, r.Ordinal), idAtEnd[directory.RequestID](key))
 	case *directory.Session:
-		tx.derive(pairKey(derivedUserSession, r.User, r.ID), nil)
+		tx.deriveSession(r)
 	case *directory.APIKey:
 		tx.deriveAPIKey(r)
 	}

@@ -228,7 +228,9 @@ func (tx *OrgTx) DeleteUser(u *directory.User) error {
 	var sessions []*directory.Session
 	tx.EachUserSession(u.ID, func(s *directory.Session) bool { sessions = append(sessions, s); return true })
 	for _, s := range sessions {
-		tx.DeleteSession(s)
+		if !s.Untold { // their clients must hear of the end, the user's above all
+			tx.DeleteSession(s)
+		}
 	}
 	tx.deriveUser(u, nil)
 	tx.countSent(tableUser, u.Connection, -1)

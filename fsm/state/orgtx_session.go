@@ -5,12 +5,14 @@ import "github.com/authfi/authfi/directory"
 // PutSession creates or replaces a session.
 func (tx *OrgTx) PutSession(s *directory.Session) {
 	tx.put(idKey(tableSession, s.ID), s)
-	tx.derive(pairKey(derivedUserSession, s.User, s.ID), nil)
+	tx.underive(idKey(derivedUntold, s.ID))
+	tx.deriveSession(s)
 }
 
 // DeleteSession forgets a session altogether.
 func (tx *OrgTx) DeleteSession(s *directory.Session) {
 	tx.underive(pairKey(derivedUserSession, s.User, s.ID))
+	tx.underive(idKey(derivedUntold, s.ID))
 	tx.remove(idKey(tableSession, s.ID))
 }
 

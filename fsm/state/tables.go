@@ -31,6 +31,7 @@ const (
 	tableEventStream  = 'f' // EventStreamID → EventStream
 	tableClient       = 'l' // ClientID → Client
 	tableProof        = 'z' // Time, hash → Proof
+	tableDevice       = 'i' // SHA-256 of the user code, cut → DeviceRequest
 	tableOperator     = 'p' // instance: OperatorID → Operator
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
@@ -49,6 +50,7 @@ const (
 	derivedRoleName      = 'R' // folded name → RoleID
 	derivedAssignment    = 'A' // RoleID, holder kind, holder id → AssignmentID
 	derivedUserSession   = 'S' // UserID SessionID → nothing
+	derivedUntold        = 'J' // SessionID → nothing: ended, and its client does not know
 	derivedServiceName   = 'V' // folded name → ServiceID
 	derivedPolicyRole    = 'P' // folded name of a role that a route policy asks for, ServiceID → nothing
 	derivedRequestAge    = 'Q' // Index Ordinal → RequestID
@@ -155,6 +157,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.EventStream))
 	case tableClient:
 		return into(new(directory.Client))
+	case tableDevice:
+		return into(new(directory.DeviceRequest))
 	case tableProof:
 		return into(new(directory.Proof))
 	case tableOperator:
