@@ -2,6 +2,7 @@ package watch
 
 import (
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -16,7 +17,7 @@ const (
 
 // eventMessage shows what the sync log shows. Values before and after are for
 // readers of the audit log.
-func eventMessage(e *directory.Event) *authfiv1.Event {
+func eventMessage(view *state.Org, e *directory.Event) *authfiv1.Event {
 	m := &authfiv1.Event{
 		Index: uint64(e.Index), Ordinal: e.Ordinal, Time: timestamppb.New(e.Time.Std()), Type: string(e.Type),
 		Actor: e.Actor.String(), Source: e.Source, Object: e.Object, Detail: e.Detail, Operation: e.Operation,
@@ -29,6 +30,11 @@ func eventMessage(e *directory.Event) *authfiv1.Event {
 	}
 	if !e.Trace.IsZero() {
 		m.RequestId = e.Trace.String()
+	}
+	var touched []directory.UserID
+	touched, m.Everybody = affected(view, e)
+	for _, id := range touched {
+		m.UserIds = append(m.UserIds, id.String())
 	}
 	return m
 }

@@ -232,7 +232,7 @@ func (s *stream) events(view *state.Org) (more bool, err error) {
 		}
 		s.fill.events++
 		if s.filter.matches(e) {
-			err = s.queue(eventMessage(e))
+			err = s.queue(eventMessage(view, e))
 		}
 		s.at = place{e.Index, e.Ordinal}
 		return err == nil
