@@ -16,7 +16,7 @@ import (
 
 // handler puts the dialects together.
 func (n *Node) handler() (http.Handler, error) {
-	n.watcher = watch.New(n.gate, n.feed.Wait, n.log)
+	n.watcher = watch.New(n.gate, n.feed.Wait, n.tokens.Heartbeat, n.log)
 	procedures, err := admin.New(admin.Config{
 		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
 		Resolver: &net.Resolver{PreferGo: true}, // the machine's own name servers

@@ -40,6 +40,9 @@ func TestEveryEventOnceInOrder(t *testing.T) {
 		kept := takeUntil(t, f, typeHeartbeat)
 		beat := kept[len(kept)-1]
 		w.sameNames("what was there", names(kept[:len(kept)-1]), w.logged(org))
+		if beat.GetProof() == "" || kept[0].GetProof() != "" {
+			t.Error("heartbeats are signed, and nothing else is")
+		}
 		if beat.GetIndex() != uint64(w.log.machine.Applied()) {
 			t.Errorf("the heartbeat names %d, applied is %d", beat.GetIndex(), w.log.machine.Applied())
 		}

@@ -137,7 +137,7 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.skipped.
 func (w *world) node(log access.Log, root func() *state.Root, wait Wait, adjust ...func(*bounds)) (*access.Gate, *login.Sessions, *Watcher) {
 	tokens := login.NewTokens(w.ring, issuer, w.now)
 	gate := access.NewGate(log, root, tokens, w.now)
-	watcher := New(gate, wait, slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})))
+	watcher := New(gate, wait, tokens.Heartbeat, slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})))
 	for _, f := range adjust {
 		f(&watcher.bounds)
 	}

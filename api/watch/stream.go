@@ -157,7 +157,12 @@ func (s *stream) heartbeat(view *state.Org, current bool) error {
 		return nil
 	}
 	s.beat = time.Now().Add(s.bounds.heartbeat)
-	return s.send(mark(typeHeartbeat, view.Applied()))
+	m := mark(typeHeartbeat, view.Applied())
+	var err error
+	if m.Proof, err = s.prove(view); err != nil {
+		return err
+	}
+	return s.send(m)
 }
 
 // turn begins a batch: is the follower still who it was, and may it still watch?

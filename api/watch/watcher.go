@@ -7,6 +7,7 @@ import (
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/state"
 )
 
 // operation is the row of the table that admits followers.
@@ -49,11 +50,16 @@ var standard = bounds{
 // Wait blocks until the applied index is beyond after, or the context ends.
 type Wait func(ctx context.Context, after directory.Index) (directory.Index, error)
 
+// Prove signs that a follower has everything of an organization up to the index of a
+// state, for whoever must not believe what stands between.
+type Prove func(*state.Org) (string, error)
+
 // Watcher serves the feed of one node. It starts no goroutine: a stream lives in
 // that of its request, and Close ends them all.
 type Watcher struct {
 	gate    *access.Gate
 	wait    Wait
+	prove   Prove
 	log     *slog.Logger
 	bounds  bounds
 	seats   seats
@@ -62,9 +68,9 @@ type Watcher struct {
 }
 
 // New makes the feed of a node; wait tells when its state moves.
-func New(gate *access.Gate, wait Wait, log *slog.Logger) *Watcher {
+func New(gate *access.Gate, wait Wait, prove Prove, log *slog.Logger) *Watcher {
 	closing, stop := context.WithCancel(context.Background())
-	return &Watcher{gate: gate, wait: wait, log: log, bounds: standard, closing: closing, close: stop}
+	return &Watcher{gate: gate, wait: wait, prove: prove, log: log, bounds: standard, closing: closing, close: stop}
 }
 
 // Close ends every stream, also one whose follower does not read, and refuses new

@@ -130,8 +130,11 @@ type Event struct {
 	Version uint64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"` // of a row: the index of its last change; an assignment has none
 	// Whose rights the change touches, when its object is not the user: the members of a
 	// group, the holders of a role; at most 64.
-	UserIds       []string `protobuf:"bytes,13,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
-	Everybody     bool     `protobuf:"varint,14,opt,name=everybody,proto3" json:"everybody,omitempty"` // they are more than could be named: anybody may be one
+	UserIds   []string `protobuf:"bytes,13,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	Everybody bool     `protobuf:"varint,14,opt,name=everybody,proto3" json:"everybody,omitempty"` // they are more than could be named: anybody may be one
+	// Of a heartbeat: a JWT of the type heartbeat+jwt, by a key of the organization,
+	// with iss, org_id, index, iat, and an exp 15 seconds later.
+	Proof         string `protobuf:"bytes,15,opt,name=proof,proto3" json:"proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +267,13 @@ func (x *Event) GetEverybody() bool {
 	return false
 }
 
+func (x *Event) GetProof() string {
+	if x != nil {
+		return x.Proof
+	}
+	return ""
+}
+
 var File_authfi_v1_event_proto protoreflect.FileDescriptor
 
 const file_authfi_v1_event_proto_rawDesc = "" +
@@ -276,7 +286,7 @@ const file_authfi_v1_event_proto_rawDesc = "" +
 	"\bsnapshot\x18\x04 \x01(\bR\bsnapshot\x12\x12\n" +
 	"\x04type\x18\x05 \x03(\tR\x04type\x12\x16\n" +
 	"\x06object\x18\x06 \x01(\tR\x06objectB\x10\n" +
-	"\x0e_after_ordinal\"\xfb\x02\n" +
+	"\x0e_after_ordinal\"\x91\x03\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\aordinal\x18\x02 \x01(\rR\aordinal\x12.\n" +
@@ -293,7 +303,8 @@ const file_authfi_v1_event_proto_rawDesc = "" +
 	"\x03row\x18\v \x01(\tR\x03row\x12\x18\n" +
 	"\aversion\x18\f \x01(\x04R\aversion\x12\x19\n" +
 	"\buser_ids\x18\r \x03(\tR\auserIds\x12\x1c\n" +
-	"\teverybody\x18\x0e \x01(\bR\teverybody2D\n" +
+	"\teverybody\x18\x0e \x01(\bR\teverybody\x12\x14\n" +
+	"\x05proof\x18\x0f \x01(\tR\x05proof2D\n" +
 	"\fEventService\x124\n" +
 	"\x05Watch\x12\x17.authfi.v1.WatchRequest\x1a\x10.authfi.v1.Event0\x01B7Z5github.com/authfi/authfi/proto/gen/authfi/v1;authfiv1b\x06proto3"
 
