@@ -28,6 +28,11 @@
 //   - service account: a user that is no person and acts for its owner.
 //   - client: an application that asks for tokens at the organization's issuer.
 //   - code: what a browser carries from a sign-in to a client; good once.
+//   - signing key: what an organization's tokens are signed by; announced, active,
+//     retiring, gone.
+//   - proof: a signed text that is good once: a client's assertion, or that of a key.
+//   - device request: a device without a browser that asks a person, elsewhere, for a
+//     session.
 //   - domain: a mail domain that an organization claims, and has once it has proved it.
 //   - challenge: what a claimed domain must hold in the DNS to be proved.
 //   - service: a protected HTTP service of one organization.
