@@ -89,15 +89,16 @@ func (l *loader) row(name, value []byte) error {
 	case tableNesting:
 		return l.nesting(id, key)
 	}
-	record, err := decodeRow(key, value)
+	inTree := string(key) // only here: an edge's key is not kept, and most rows are edges
+	record, err := decodeRow(inTree, value)
 	if err != nil {
 		return fmt.Errorf("state: row of table %q: %w", key[0], err)
 	}
-	o.tree.Set(key, record)
+	o.tree.Set(inTree, record)
 	return nil
 }
 
-func (l *loader) member(id directory.OrgID, key string) error {
+func (l *loader) member(id directory.OrgID, key []byte) error {
 	var g directory.GroupID
 	var u directory.UserID
 	if len(key) != 1+len(g)+len(u) {
@@ -114,7 +115,7 @@ func (l *loader) member(id directory.OrgID, key string) error {
 	return nil
 }
 
-func (l *loader) nesting(id directory.OrgID, key string) error {
+func (l *loader) nesting(id directory.OrgID, key []byte) error {
 	var n nesting
 	if len(key) != 1+len(n.parent)+len(n.child) {
 		return fmt.Errorf("state: nesting row of %d bytes", len(key))

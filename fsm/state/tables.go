@@ -110,12 +110,13 @@ func storedKey(org directory.OrgID, key string) []byte {
 	return append(append(make([]byte, 0, len(org)+len(key)), org[:]...), key...)
 }
 
-func splitKey(stored []byte) (org directory.OrgID, key string, err error) {
+// splitKey gives a key that is a part of the stored one.
+func splitKey(stored []byte) (org directory.OrgID, key []byte, err error) {
 	if len(stored) < len(org)+1 {
-		return org, "", fmt.Errorf("stored key of %d bytes", len(stored))
+		return org, nil, fmt.Errorf("stored key of %d bytes", len(stored))
 	}
 	copy(org[:], stored)
-	return org, string(stored[len(org):]), nil
+	return org, stored[len(org):], nil
 }
 
 // decodeRow is total over the stored tables: an unknown table is an error,
