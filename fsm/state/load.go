@@ -127,12 +127,12 @@ func (l *loader) nesting(id directory.OrgID, key []byte) error {
 }
 
 func (l *loader) finish() error {
-	instance := &OrgTx{working: l.writer.orgs[directory.OrgID{}]}
+	instance := &OrgTx{working: l.writer.orgs[directory.OrgID{}], loading: true}
 	for id, o := range l.writer.orgs { // order-free: organizations do not touch each other; whose a domain is does not depend on it
 		if id.IsZero() {
 			continue
 		}
-		if err := l.index(&OrgTx{working: o}); err != nil {
+		if err := l.index(&OrgTx{working: o, loading: true}); err != nil {
 			return fmt.Errorf("state: %s: %w", id, err)
 		}
 		record, ok := get[directory.Organization](&o.rows, string(rune(tableOrganization)))

@@ -13,6 +13,7 @@ import (
 type OrgTx struct {
 	*working
 	undo    []func()
+	loading bool // derived rows leave no undo: a load that fails leaves nothing at all
 	changes changes
 }
 
@@ -114,6 +115,9 @@ func (tx *OrgTx) stage(key string, value []byte) (restore func()) {
 // derive and underive keep a row that is not stored.
 func (tx *OrgTx) derive(key string, value any) {
 	old, had := tx.tree.Set(key, value)
+	if tx.loading {
+		return
+	}
 	tx.undo = append(tx.undo, func() {
 		if had {
 			tx.tree.Set(key, old)
