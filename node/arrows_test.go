@@ -109,9 +109,16 @@ var arrows = map[string][]string{
 	"bench/history":        {},
 
 	// The SDK is a client of the public API and nothing else, its tests' issuer too.
-	"sdk/go":          {},
+	"sdk/go":          {"sdk/go/internal/rehearsal"},
 	"sdk/go/sample":   {"sdk/go"},
 	"sdk/conformance": {},
+	// Interceptors are packages of their own, so that the SDK's core stays without
+	// dependencies.
+	"sdk/go/grpcauth":    {"sdk/go"},
+	"sdk/go/connectauth": {"sdk/go"},
+	// The test issuer has what marks it, which nothing outside of the SDK can have.
+	"sdk/go/authfitest":         {"sdk/go", "sdk/go/internal/rehearsal"},
+	"sdk/go/internal/rehearsal": {},
 
 	"proto/gen/*": {"proto/gen/*"},
 	"tools/*":     {},
@@ -135,9 +142,10 @@ var guests = map[string][]string{
 	"github.com/elimity-com/scim":         {"api/scim"},
 	"golang.org/x/time":                   {"api/scim"},
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
-	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "api/watch", "proto/gen/*"},
+	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "api/watch", "proto/gen/*", "sdk/go/connectauth"},
+	"google.golang.org/grpc":              {"sdk/go/grpcauth"},
 	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "api/watch", "cli", "proto/gen/*"},
-	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*"},
+	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*", "sdk/go/connectauth", "sdk/go/grpcauth"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},
 	"github.com/spf13/pflag":              {"cli", "cmd/authfi"},

@@ -29,19 +29,27 @@ type Auth struct {
 	done   sync.WaitGroup
 	wake   chan struct{} // asks for the keys at once
 
+	looking chan struct{} // asks for a look at the watches at once
+
 	mu       sync.Mutex // of everything below
 	keys     *keys
 	feed     *feed
 	seen     cache
-	fetching chan struct{} // closed when the fetch under way has ended; nil: none is
-	skewed   bool          // said that the clocks are apart
-	ready    chan struct{} // closed when keys are known and the feed is followed
+	watches  map[*watch]struct{} // calls under way
+	fetching chan struct{}       // closed when the fetch under way has ended; nil: none is
+	skewed   bool                // said that the clocks are apart
+	ready    chan struct{}       // closed when keys are known and the feed is followed
 	isReady  bool
 }
 
 // New begins to fetch keys and to follow the feed. It does not wait for either:
 // until there are keys, requests are answered with 503.
-func New(ctx context.Context, config Config) (*Auth, error) { return newAuth(ctx, config, time.Now) }
+func New(ctx context.Context, config Config) (*Auth, error) {
+	if test := config.rehearsal(); test != nil {
+		return newAuth(ctx, config, test.Now)
+	}
+	return newAuth(ctx, config, time.Now)
+}
 
 func newAuth(ctx context.Context, config Config, now func() time.Time) (*Auth, error) {
 	if err := config.complete(); err != nil {
@@ -49,7 +57,8 @@ func newAuth(ctx context.Context, config Config, now func() time.Time) (*Auth, e
 	}
 	a := &Auth{
 		config: config, nodes: &nodes{client: config.Client, bases: config.Nodes}, now: now,
-		wake: make(chan struct{}, 1), keys: newKeys(now()), feed: newFeed(), ready: make(chan struct{}),
+		wake: make(chan struct{}, 1), looking: make(chan struct{}, 1),
+		keys: newKeys(now()), feed: newFeed(), watches: map[*watch]struct{}{}, ready: make(chan struct{}),
 	}
 	if config.KeySet != nil {
 		if _, err := parseSet(config.KeySet); err != nil {
@@ -60,6 +69,7 @@ func newAuth(ctx context.Context, config Config, now func() time.Time) (*Auth, e
 	}
 	ctx, a.cancel = context.WithCancel(ctx)
 	a.done.Go(func() { a.keepKeys(ctx) })
+	a.done.Go(func() { a.keepWatches(ctx) })
 	if config.Posture != Offline {
 		a.done.Go(func() { a.keepFeed(ctx) })
 	}
@@ -266,6 +276,7 @@ func (a *Auth) fetchKeys(ctx context.Context) {
 	now := a.now()
 	if a.keys.take(got, now, jitterRange*(2*rand.Float64()-1)) {
 		a.seen = cache{} // what another key has signed is to be verified anew
+		a.look()
 	}
 	if ctx.Err() == nil && !a.keys.fetched.Equal(now) {
 		a.config.Log.Warn("authfi: keys not refreshed; those there are stay", "status", got.status, "error", err, "since", a.keys.fetched)
@@ -299,6 +310,13 @@ func (a *Auth) Status() Status {
 		s.FeedAge = a.now().Sub(a.feed.beat)
 	}
 	return s
+}
+
+// HasKey reports whether the key set names a key, for tests that rotate keys.
+func (a *Auth) HasKey(kid string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.keys.known[kid] != nil
 }
 
 // keepFeed follows the feed, on one node after the other.
@@ -344,6 +362,7 @@ func (a *Auth) hear(m message) {
 	keysChanged := a.feed.hear(m, a.now())
 	a.markReady()
 	a.mu.Unlock()
+	a.look()
 	if keysChanged {
 		a.poke()
 	}

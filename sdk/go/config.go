@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/authfi/authfi/sdk/go/internal/rehearsal"
 )
 
 // Config says whose tokens are accepted and where to ask about them.
@@ -46,6 +48,9 @@ func (c *Config) complete() (err error) {
 	issuer, err := url.Parse(c.Issuer)
 	if err != nil || issuer.Scheme != "https" || issuer.Host == "" || !strings.HasPrefix(issuer.Path, "/o/") {
 		return fmt.Errorf("authfi: the issuer %q is not of the form https://HOST/o/SLUG", c.Issuer)
+	}
+	if isTests(issuer.Hostname()) && c.rehearsal() == nil {
+		return fmt.Errorf("authfi: %s is the issuer of tests; only package authfitest gives a configuration that trusts it", rehearsal.Host)
 	}
 	if c.Audience == "" {
 		c.Audience = c.Issuer
@@ -106,6 +111,20 @@ func (c *Config) client() error {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return nil
+}
+
+// rehearsal is the transport of the test issuer, or nil.
+func (c *Config) rehearsal() rehearsal.Transport {
+	if c.Client == nil {
+		return nil
+	}
+	transport, _ := c.Client.Transport.(rehearsal.Transport)
+	return transport
+}
+
+// isTests: DNS knows no capitals, and a dot may end a name.
+func isTests(host string) bool {
+	return strings.EqualFold(strings.TrimSuffix(host, "."), rehearsal.Host)
 }
 
 func (c *Config) rules() rules {

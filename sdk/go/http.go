@@ -2,7 +2,6 @@ package authfi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 )
 
@@ -24,7 +23,8 @@ func Can(ctx context.Context, permission string) bool {
 func (a *Auth) Can(ctx context.Context, permission string) bool { return Can(ctx, permission) }
 
 // Require lets requests through whose user holds all the permissions. It panics
-// when one of them is no permission.
+// when one of them is no permission. The context of a request ends when its token
+// would be refused, so that a handler that streams ends with the right to it.
 func (a *Auth) Require(permissions ...string) func(http.Handler) http.Handler {
 	mustBePermissions(permissions)
 	return a.guard(permissions)
@@ -36,32 +36,15 @@ func (a *Auth) Authenticated() func(http.Handler) http.Handler { return a.guard(
 func (a *Auth) guard(permissions []string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			u, refusal := a.admit(r, permissions)
-			if refusal != nil {
-				refusal.ServeHTTP(w, r)
+			ctx, leave, err := a.Enter(r.Context(), Call{r.Header.Values("Authorization"), isMutating(r.Method), permissions})
+			if err != nil {
+				AsRefusal(err).ServeHTTP(w, r)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, u)))
+			defer leave()
+			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
-}
-
-func (a *Auth) admit(r *http.Request, permissions []string) (*User, *Refusal) {
-	token, refusal := bearer(r.Header.Values("Authorization"))
-	if refusal != nil {
-		return nil, refusal
-	}
-	u, err := a.Verify(r.Context(), token, isMutating(r.Method))
-	if err != nil {
-		if !errors.As(err, &refusal) {
-			refusal = &Refusal{Code: AuthUnavailable}
-		}
-		return nil, refusal
-	}
-	if missing := u.Permissions.missing(permissions); len(missing) > 0 {
-		return nil, &Refusal{Code: InsufficientPermission, Required: permissions, Missing: missing}
-	}
-	return u, nil
 }
 
 func isMutating(method string) bool {

@@ -2,6 +2,7 @@ package authfi
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -29,6 +30,15 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return "authfi: " + string(r.Code) }
 
+// AsRefusal is the Refusal in an error. Whatever else went wrong is not the
+// caller's fault.
+func AsRefusal(err error) *Refusal {
+	if refusal := new(Refusal); errors.As(err, &refusal) {
+		return refusal
+	}
+	return &Refusal{Code: AuthUnavailable}
+}
+
 // Status of a refusal.
 func (r *Refusal) Status() int {
 	switch r.Code {
@@ -54,8 +64,11 @@ var details = map[Code]string{
 	AuthUnavailable:        "who is asking cannot be told now; try again",
 }
 
-// challenge is WWW-Authenticate, RFC 6750 §3.
-func (r *Refusal) challenge() string {
+// Detail is for people.
+func (r *Refusal) Detail() string { return details[r.Code] }
+
+// Challenge is WWW-Authenticate, RFC 6750 §3; empty where there is none.
+func (r *Refusal) Challenge() string {
 	const realm = `Bearer realm="authfi"`
 	switch r.Code {
 	case Unauthenticated:
@@ -82,7 +95,7 @@ func (r *Refusal) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Cache-Control", "no-store")
-	if challenge := r.challenge(); challenge != "" {
+	if challenge := r.Challenge(); challenge != "" {
 		header.Set("WWW-Authenticate", challenge)
 	} else {
 		header.Set("Retry-After", retrySeconds)
@@ -95,7 +108,7 @@ func (r *Refusal) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 		Detail   string   `json:"detail"`
 		Required []string `json:"required,omitempty"`
 		Missing  []string `json:"missing,omitempty"`
-	}{http.StatusText(r.Status()), r.Status(), r.Code, details[r.Code], r.Required, r.Missing})
+	}{http.StatusText(r.Status()), r.Status(), r.Code, r.Detail(), r.Required, r.Missing})
 }
 
 // bearer reads the one token of a request's Authorization headers.
