@@ -47,17 +47,23 @@ func sources(t *testing.T, language string) string {
 	return filepath.Join(root, language)
 }
 
-// TestNode runs the tests of the Node.js SDK, which need node alone, and compiles
-// what uses its types.
+// TestNode runs the tests of the Node.js SDK, which need node alone, then those of its
+// adapters with the frameworks, and compiles what uses its types.
 func TestNode(t *testing.T) {
 	t.Parallel()
 	dir := sources(t, "js")
 	out := run(t, dir, "npm", "test", "--silent")
-	atLeast(t, out, `(?m)^(?:#|ℹ) pass ([0-9]+)$`, 12)
-	atLeast(t, out, `(?m)^(?:#|ℹ) skipped ([0-9]+)$`, 0)
+	atLeast(t, out, `(?m)^(?:#|ℹ) pass ([0-9]+)$`, 20)
+	if !regexp.MustCompile(`(?m)^(?:#|ℹ) skipped 0$`).MatchString(out) {
+		t.Errorf("tests were skipped:\n%s", out)
+	}
 	sample := filepath.Join(dir, "sample")
 	run(t, sample, "npm", "ci", "--no-audit", "--no-fund", "--silent")
-	run(t, sample, "node", filepath.Join("node_modules", "typescript", "bin", "tsc"), "--project", ".")
+	out = run(t, dir, "npm", "run", "frameworks", "--silent")
+	atLeast(t, out, `(?m)^(?:#|ℹ) pass ([0-9]+)$`, 5)
+	for _, project := range []string{"tsconfig.json", "tsconfig.declarations.json"} {
+		run(t, sample, "node", filepath.Join("node_modules", "typescript", "bin", "tsc"), "--project", project)
+	}
 }
 
 // TestPython runs the tests of the Python SDK with the frameworks that it has

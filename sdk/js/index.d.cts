@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 
 /** verb:noun in lower case, or verb:*. Narrow it to the permissions of your own. */
 export type Permission = `${string}:${string}`;
@@ -50,6 +51,7 @@ export class Refusal extends Error {
   constructor(code: Code, required?: string[], missing?: string[]);
   readonly code: Code;
   readonly status: number;
+  readonly title: string;
   readonly required: string[];
   readonly missing: string[];
   readonly headers: Record<string, string>;
@@ -59,24 +61,42 @@ export class Refusal extends Error {
 
 export interface Authenticated<P extends Permission = Permission> {
   user: User<P>;
+  /** Aborts when the token would be refused; the response is destroyed then. */
+  revoked: AbortSignal;
+}
+
+/** What stays open. */
+export interface Watch {
+  /** Aborts when the token would be refused; its reason is the Refusal. */
+  readonly signal: AbortSignal;
+  release(): void;
 }
 
 export type Middleware = (req: any, res: any, next: (error?: unknown) => void) => Promise<void>;
 
-export class Auth<P extends Permission = Permission> {
+/** What all adapters have. */
+export class Core<P extends Permission = Permission> {
   constructor(options?: Options);
   ready(): Promise<void>;
   close(): void;
   /** Ages in seconds of the keys and of the last heartbeat, and the index followed. */
   status(): { keysAge: number | undefined; feedAge: number | undefined; index: number };
   verify(token: string, options?: { mutating?: boolean }): Promise<User<P>>;
-  admit(req: IncomingMessage, ...permissions: P[]): Promise<User<P>>;
+  admit(req: IncomingMessage | Request, ...permissions: P[]): Promise<User<P>>;
+  /** For what outlives a request, as a WebSocket does. */
+  watch(user: User<P>, options?: { mutating?: boolean }): Watch;
+}
+
+/** For node's http, and for Express and what takes its middleware. */
+export class Auth<P extends Permission = Permission> extends Core<P> {
   require(...permissions: [P, ...P[]]): Middleware;
   authenticated(): Middleware;
   protect(
     handler: (req: IncomingMessage & Authenticated<P>, res: ServerResponse) => unknown,
     ...permissions: [P, ...P[]]
   ): (req: IncomingMessage, res: ServerResponse) => Promise<unknown>;
+  /** For a server's upgrade event: undefined when the request was refused, and answered. */
+  upgrade(req: IncomingMessage, socket: Duplex, ...permissions: [P, ...P[]]): Promise<User<P> | undefined>;
 }
 
 export function authfi<P extends Permission = Permission>(options?: Options): Auth<P>;
@@ -86,6 +106,7 @@ declare global {
   namespace Express {
     interface Request {
       user: User;
+      revoked: AbortSignal;
     }
   }
 }

@@ -1,5 +1,6 @@
 "use strict";
 const { readFileSync } = require("node:fs");
+const { host, rehearsal } = require("./rehearsal.cjs");
 
 const skewDefault = 5; // seconds
 const skewMax = 60; // beyond it a clock is to be repaired, not tolerated
@@ -8,6 +9,8 @@ const skewMax = 60; // beyond it a clock is to be repaired, not tolerated
 function configure(options = {}, env = process.env) {
   const issuer = options.issuer ?? env.AUTHFI_ISSUER ?? "";
   if (!/^https:\/\/[^/]+\/o\/[^/]+$/.test(issuer)) fail(`the issuer ${JSON.stringify(issuer)} is not of the form https://HOST/o/SLUG`);
+  // DNS knows no capitals, and a dot may end a name.
+  if (!options[rehearsal] && new URL(issuer).hostname.replace(/\.$/, "") === host) fail(`${host} is the issuer of tests; only TestIssuer gives options that trust it`);
   const config = {
     issuer,
     audience: options.audience ?? (env.AUTHFI_AUDIENCE || issuer),

@@ -25,6 +25,7 @@ class Refusal extends Error {
     this.required = required;
     this.missing = missing;
     this.status = table[code][0];
+    this.title = table[code][1];
   }
 
   get headers() {

@@ -1,7 +1,14 @@
 // Compiled in the tests and never run: the types say what is right and what is not.
 import { createServer } from "node:http";
 import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import type { NextRequest } from "next/server.js";
 import authfi, { Auth, Refusal, type User } from "@authfi/node";
+import { authfi as fastifyAuthfi, type Protected } from "@authfi/node/fastify";
+import { authfi as honoAuthfi, type Variables } from "@authfi/node/hono";
+import { authfi as nextAuthfi, type Protected as InNext } from "@authfi/node/next";
+import { TestIssuer } from "@authfi/node/testing";
 
 type Permission = "read:patients" | "write:notes";
 
@@ -26,3 +33,27 @@ auth.require("read:patient");
 auth.require();
 // @ts-expect-error: there is no such posture
 authfi({ posture: "slack" });
+
+// The adapters, with the permissions of the organization as `authfi types` writes them.
+const fastifyAuth = fastifyAuthfi<Permission>();
+fastify().get("/patients", { onRequest: fastifyAuth.require("read:patients") }, async (request) => (request as unknown as Protected<Permission>).user.can("write:notes"));
+const honoAuth = honoAuthfi<Permission>();
+new Hono<{ Variables: Variables<Permission> }>().get("/patients", honoAuth.require("read:patients"), (c) => c.json(c.get("user").can("write:notes")));
+export const GET = nextAuthfi<Permission>().require("read:patients")((request: NextRequest & InNext<Permission>, _context: { params: Promise<{ id: string }> }) =>
+  Response.json({ notes: request.user.can("write:notes"), path: request.nextUrl.pathname }),
+);
+const issuer = new TestIssuer<Permission>();
+const test: Auth<Permission> = await issuer.auth({ posture: "strict" });
+await issuer.revoke(issuer.signIn({ permissions: ["read:patients"] }));
+const watch = test.watch(await test.verify("token"));
+watch.signal.addEventListener("abort", watch.release);
+
+const route: (request: NextRequest, context: { params: Promise<{ id: string }> }) => Promise<Response> = GET;
+void route;
+
+// @ts-expect-error: nobody holds what is misspelt
+honoAuth.require("read:patient");
+// @ts-expect-error: nor does a person of the tests
+issuer.signIn({ permissions: ["read:patient"] });
+// @ts-expect-error: a service's issuer is not chosen there
+issuer.options({ issuer: "https://auth.example/o/clinic" });

@@ -1,0 +1,3 @@
+"use strict";
+// Express takes the middleware of the core.
+module.exports = require("./lib/index.cjs");

@@ -1,0 +1,2 @@
+export * from "./index.cjs";
+export { authfi as default } from "./index.cjs";

@@ -1,0 +1,2 @@
+export * from "./fastify.cjs";
+export { authfi as default } from "./fastify.cjs";

@@ -1,0 +1,2 @@
+export * from "./hono.cjs";
+export { authfi as default } from "./hono.cjs";

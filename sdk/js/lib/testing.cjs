@@ -1,0 +1,213 @@
+"use strict";
+const crypto = require("node:crypto");
+const { Auth } = require("./auth.cjs");
+const { host, rehearsal } = require("./rehearsal.cjs");
+
+const issuerURL = `https://${host}/o/test`;
+const org = "org-00000000000000000000000000000001";
+const apiKey = "the key of the tests";
+const life = 300; // seconds of a token, as a node's
+const heartbeatEvery = 5_000; // milliseconds, as a node's
+const offline = () => new Error("the test issuer is offline");
+
+const newID = (prefix) => prefix + crypto.randomBytes(16).toString("hex");
+const encoded = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+// A role of one person alone, which changes with the permissions.
+const roleOf = (user) => `everything of ${user}`;
+
+/**
+ * An issuer for the tests of services: it signs for real with a fresh key, gives keys and
+ * feed in process without a network, and does what a test tells it. Its issuer is
+ * https://authfi.test, which a service refuses to be configured with.
+ */
+class TestIssuer {
+  #key = newKey();
+  #offline = false;
+  #moved = 0; // seconds, of the clock
+  #index = 1;
+  #events = [];
+  #sessions = new Map(); // user by session; ended ones are not there
+  #held = new Map(); // permissions by user
+  #nodes = new Set();
+
+  /** For the authfi() of any adapter, with others of its options. */
+  options(others = {}) {
+    const nodes = new TestNodes(this.#served());
+    this.#nodes.add(nodes);
+    const steady = () => performance.now() / 1000 + this.#moved;
+    return { ...others, issuer: issuerURL, audience: issuerURL, org, apiKey, nodes: [`https://${host}`], [rehearsal]: { nodes, clock: { wall: () => this.now(), steady } } };
+  }
+
+  /** One for node's http and Express that has the keys and follows the feed. */
+  async auth(others) {
+    const auth = new Auth(this.options(others));
+    await auth.ready();
+    return auth;
+  }
+
+  /** Begins a session and gives its token; what is left out is made up. */
+  signIn({ id = newID("usr-"), permissions = [], roles = [], groups = [], methods = ["pwd", "otp"], claims = {} } = {}) {
+    const session = newID("ses-");
+    this.#sessions.set(session, id);
+    this.#held.set(id, [...permissions]);
+    const iat = Math.floor(this.now());
+    return this.#key.sign({
+      iss: issuerURL, aud: [issuerURL], sub: id, iat, exp: iat + life, jti: newID(""), sid: session, org_id: org,
+      roles: [...roles, roleOf(id)], groups, permissions, amr: methods, ri: this.#index, ...claims,
+    });
+  }
+
+  /** Ends the session of a token. Every service has heard of it then, as with all that follows. */
+  async revoke(token) {
+    const { sid } = claimsOf(token);
+    this.#sessions.delete(sid);
+    this.#change({ type: "session.ended", object: sid });
+  }
+
+  /** Ends all sessions of a user, as an identity provider does. */
+  async deactivate(user) {
+    for (const [session, of] of this.#sessions) if (of === user) this.#sessions.delete(session);
+    this.#change({ type: "user.deactivated", object: user });
+  }
+
+  /** Changes what a user holds: the user's tokens are stale. */
+  async permit(user, ...permissions) {
+    this.#held.set(user, permissions);
+    this.#change({ type: "role.unassigned", object: "rol-1", detail: `${roleOf(user)} from ${user}` });
+  }
+
+  /** Signs with a new key, and takes the old one away with all its tokens. */
+  async rotateKeys() {
+    this.#key = newKey();
+    this.#change({ type: "key.changed", object: org });
+    const taken = () => [...this.#nodes].every((nodes) => !nodes.hear || nodes.kid === this.#key.id);
+    while (!this.#offline && !taken()) await new Promise(setImmediate);
+    await new Promise(setImmediate); // what was given is taken in
+  }
+
+  /** Moves the clock by seconds. A heartbeat follows, unless the issuer is offline. */
+  async advance(seconds) {
+    this.#moved += seconds;
+    this.#beat();
+  }
+
+  /** The clock, in seconds, which its services go by. */
+  now() {
+    return Date.now() / 1000 + this.#moved;
+  }
+
+  /** Breaks every connection, and none is made. */
+  async goOffline() {
+    this.#offline = true;
+    for (const nodes of this.#nodes) nodes.break?.(offline());
+  }
+
+  /** Ends that, and waits until the feed is followed again: 5 seconds at most. */
+  async goOnline() {
+    this.#offline = false;
+    for (const nodes of this.#nodes) {
+      while (!nodes.closed && !nodes.hear) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  #change(event) {
+    this.#events.push({ ordinal: 0, index: ++this.#index, ...event });
+    if (this.#offline) return; // it is heard when they are back
+    for (const nodes of this.#nodes) nodes.hear?.(this.#events.at(-1));
+    this.#beat();
+  }
+
+  #beat() {
+    if (this.#offline) return;
+    for (const nodes of this.#nodes) nodes.hear?.({ type: "heartbeat", index: this.#index });
+  }
+
+  // What a service's nodes know.
+  #served() {
+    return {
+      online: () => !this.#offline,
+      index: () => this.#index,
+      after: (index) => this.#events.filter((event) => event.index > index),
+      date: () => this.now() * 1000,
+      key: () => this.#key,
+      live: (user) => this.#sessions.get(user.sessionId) === user.id,
+      held: (user) => this.#held.get(user.id) ?? [],
+    };
+  }
+}
+
+/** The cluster as one service sees it. */
+class TestNodes {
+  base = `https://${host}`;
+  closed = false;
+  hear; // of the service, while it follows
+  break;
+  kid; // of the key that was given last
+  #issuer;
+
+  constructor(issuer) {
+    this.#issuer = issuer;
+  }
+
+  next() {}
+
+  close() {
+    this.closed = true;
+  }
+
+  async keySet() {
+    if (!this.#issuer.online()) return { status: 0, error: offline() };
+    const key = this.#issuer.key();
+    this.kid = key.id;
+    return { status: 200, body: Buffer.from(JSON.stringify({ keys: [key.jwk] })), date: this.#issuer.date() };
+  }
+
+  async vouch(user) {
+    if (!this.#issuer.online()) return ["failed", 0];
+    if (!this.#issuer.live(user)) return ["revoked", 0];
+    const held = new Set(this.#issuer.held(user));
+    const same = held.size === user.permissions.size && [...held].every((p) => user.permissions.has(p));
+    return [same ? "live" : "stale", this.#issuer.index()];
+  }
+
+  async now() {
+    if (!this.#issuer.online()) throw offline();
+    return this.#issuer.index();
+  }
+
+  async follow(_org, at, _ordinal, _key, hear, closing) {
+    if (!this.#issuer.online()) throw offline();
+    for (const event of this.#issuer.after(at)) hear(event);
+    const beat = () => hear({ type: "heartbeat", index: this.#issuer.index() });
+    beat();
+    const beating = setInterval(beat, heartbeatEvery).unref();
+    try {
+      await new Promise((_, reject) => {
+        [this.hear, this.break] = [hear, reject];
+        closing.addEventListener("abort", () => reject(closing.reason));
+      });
+    } finally {
+      clearInterval(beating);
+      [this.hear, this.break] = [undefined, undefined];
+    }
+  }
+}
+
+function newKey() {
+  const { privateKey, publicKey } = crypto.generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const id = newID("key-");
+  const header = encoded({ typ: "at+jwt", alg: "ES256", kid: id });
+  return {
+    id,
+    jwk: { ...publicKey.export({ format: "jwk" }), kid: id, alg: "ES256", use: "sig" },
+    sign(claims) {
+      const input = `${header}.${encoded(claims)}`;
+      return `${input}.${crypto.sign("sha256", Buffer.from(input), { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
+    },
+  };
+}
+
+const claimsOf = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+
+module.exports = { TestIssuer };

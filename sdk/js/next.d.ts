@@ -1,0 +1,2 @@
+export * from "./next.cjs";
+export { authfi as default } from "./next.cjs";

@@ -1,0 +1,3 @@
+import implementation from "./lib/testing.cjs";
+
+export const { TestIssuer } = implementation;
