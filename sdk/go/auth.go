@@ -36,6 +36,7 @@ type Auth struct {
 	feed     *feed
 	seen     cache
 	watches  map[*watch]struct{} // calls under way
+	toLook   bool                // something has changed since they were looked at
 	fetching chan struct{}       // closed when the fetch under way has ended; nil: none is
 	skewed   bool                // said that the clocks are apart
 	ready    chan struct{}       // closed when keys are known and the feed is followed
@@ -45,10 +46,15 @@ type Auth struct {
 // New begins to fetch keys and to follow the feed. It does not wait for either:
 // until there are keys, requests are answered with 503.
 func New(ctx context.Context, config Config) (*Auth, error) {
-	if test := config.rehearsal(); test != nil {
-		return newAuth(ctx, config, test.Now)
+	test := config.rehearsal()
+	if test == nil {
+		return newAuth(ctx, config, time.Now)
 	}
-	return newAuth(ctx, config, time.Now)
+	a, err := newAuth(ctx, config, test.Now)
+	if err == nil {
+		test.Serve(service{a})
+	}
+	return a, err
 }
 
 func newAuth(ctx context.Context, config Config, now func() time.Time) (*Auth, error) {
@@ -312,13 +318,6 @@ func (a *Auth) Status() Status {
 	return s
 }
 
-// HasKey reports whether the key set names a key, for tests that rotate keys.
-func (a *Auth) HasKey(kid string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.keys.known[kid] != nil
-}
-
 // keepFeed follows the feed, on one node after the other.
 func (a *Auth) keepFeed(ctx context.Context) {
 	for backoff := backoffMin; ; {
@@ -361,8 +360,8 @@ func (a *Auth) hear(m message) {
 	a.mu.Lock()
 	keysChanged := a.feed.hear(m, a.now())
 	a.markReady()
-	a.mu.Unlock()
 	a.look()
+	a.mu.Unlock()
 	if keysChanged {
 		a.poke()
 	}

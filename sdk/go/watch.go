@@ -69,8 +69,10 @@ type watch struct {
 	asking   bool // guarded by Auth.mu
 }
 
-// look has every watch looked at soon.
+// look has every watch looked at soon: one look for all the changes of a moment. It
+// is called with the lock held.
 func (a *Auth) look() {
+	a.toLook = true
 	select {
 	case a.looking <- struct{}{}:
 	default:
@@ -100,6 +102,7 @@ func (a *Auth) keepWatches(ctx context.Context) {
 func (a *Auth) glance() (asking []*watch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.toLook = false
 	for w := range a.watches {
 		if a.glanceAt(w) == ask && !w.asking {
 			w.asking = true

@@ -67,7 +67,7 @@ type Issuer struct {
 	changed  chan struct{}     // closed when there is something to send, or nobody to send it to
 	sessions map[string]string // user by session; ended ones are not there
 	held     map[string][]string
-	auths    []*authfi.Auth
+	services []rehearsal.Service
 }
 
 type signingKey struct {
@@ -130,11 +130,6 @@ func (i *Issuer) AuthWith(t testing.TB, config authfi.Config) *authfi.Auth {
 	defer cancel()
 	if err := auth.Ready(ctx); err != nil {
 		t.Fatal(err)
-	}
-	if config.Posture != authfi.Offline {
-		i.mu.Lock()
-		i.auths = append(i.auths, auth)
-		i.mu.Unlock()
 	}
 	return auth
 }
@@ -213,8 +208,8 @@ func (i *Issuer) Permit(user string, permissions ...string) {
 func (i *Issuer) RotateKeys() {
 	next := newKey()
 	i.change(event{Type: "key.changed", Object: Org, Detail: next.id}, func() { i.signing = next })
-	for _, auth := range i.following() {
-		i.settle(func() bool { return i.servedBy(auth, next.id) })
+	for _, service := range i.following() {
+		i.settle(func() bool { return service.Knows(next.id) })
 	}
 }
 
@@ -261,14 +256,10 @@ func (i *Issuer) change(e event, apply func()) {
 	i.index++
 	e.Index = i.index
 	i.events = append(i.events, e)
-	offline := i.offline
 	i.tell()
 	i.mu.Unlock()
-	if offline {
-		return // it is heard when they are back
-	}
-	for _, auth := range i.following() {
-		i.settle(func() bool { return auth.Status().Index >= e.Index })
+	for _, service := range i.following() {
+		i.settle(func() bool { return service.Heard(e.Index) })
 	}
 }
 
@@ -278,10 +269,13 @@ func (i *Issuer) tell() {
 	i.changed = make(chan struct{})
 }
 
-func (i *Issuer) following() []*authfi.Auth {
+func (i *Issuer) following() []rehearsal.Service {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return slices.Clone(i.auths)
+	if i.offline {
+		return nil // they hear of it when they are back
+	}
+	return slices.Clone(i.services)
 }
 
 // settle waits until a change was taken in. One that never is shows in what the test

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	authfi "github.com/authfi/authfi/sdk/go"
 	"github.com/authfi/authfi/sdk/go/internal/rehearsal"
 )
 
@@ -27,7 +26,17 @@ type transport struct{ issuer *Issuer }
 var _ rehearsal.Transport = transport{}
 
 func (t transport) Rehearse(rehearsal.Mark) {}
-func (t transport) Now() time.Time          { return t.issuer.Now() }
+
+// Serve is called when a service begins to trust the issuer.
+func (t transport) Serve(s rehearsal.Service) {
+	t.issuer.mu.Lock()
+	defer t.issuer.mu.Unlock()
+	if s.Follows() {
+		t.issuer.services = append(t.issuer.services, s)
+	}
+}
+
+func (t transport) Now() time.Time { return t.issuer.Now() }
 
 func (i *Issuer) client() *http.Client { return &http.Client{Transport: transport{i}} }
 
@@ -149,12 +158,4 @@ func (i *Issuer) send(ctx context.Context, w io.Writer, after uint64) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// servedBy reports whether an Auth has the newest key: it verifies a token of it.
-func (i *Issuer) servedBy(auth *authfi.Auth, kid string) bool {
-	i.mu.Lock()
-	current := i.signing
-	i.mu.Unlock()
-	return current.id != kid || auth.HasKey(kid)
 }

@@ -62,25 +62,25 @@ class TestIssuer {
   async revoke(token) {
     const { sid } = claimsOf(token);
     this.#sessions.delete(sid);
-    this.#change({ type: "session.ended", object: sid });
+    await this.#change({ type: "session.ended", object: sid });
   }
 
   /** Ends all sessions of a user, as an identity provider does. */
   async deactivate(user) {
     for (const [session, of] of this.#sessions) if (of === user) this.#sessions.delete(session);
-    this.#change({ type: "user.deactivated", object: user });
+    await this.#change({ type: "user.deactivated", object: user });
   }
 
   /** Changes what a user holds: the user's tokens are stale. */
   async permit(user, ...permissions) {
     this.#held.set(user, permissions);
-    this.#change({ type: "role.unassigned", object: "rol-1", detail: `${roleOf(user)} from ${user}` });
+    await this.#change({ type: "role.unassigned", object: "rol-1", detail: `${roleOf(user)} from ${user}` });
   }
 
   /** Signs with a new key, and takes the old one away with all its tokens. */
   async rotateKeys() {
     this.#key = newKey();
-    this.#change({ type: "key.changed", object: org });
+    await this.#change({ type: "key.changed", object: org });
     const taken = () => [...this.#nodes].every((nodes) => !nodes.hear || nodes.kid === this.#key.id);
     while (!this.#offline && !taken()) await new Promise(setImmediate);
     await new Promise(setImmediate); // what was given is taken in
@@ -89,7 +89,7 @@ class TestIssuer {
   /** Moves the clock by seconds. A heartbeat follows, unless the issuer is offline. */
   async advance(seconds) {
     this.#moved += seconds;
-    this.#beat();
+    await this.#beat();
   }
 
   /** The clock, in seconds, which its services go by. */
@@ -111,16 +111,17 @@ class TestIssuer {
     }
   }
 
-  #change(event) {
+  async #change(event) {
     this.#events.push({ ordinal: 0, index: ++this.#index, ...event });
     if (this.#offline) return; // it is heard when they are back
     for (const nodes of this.#nodes) nodes.hear?.(this.#events.at(-1));
-    this.#beat();
+    await this.#beat();
   }
 
-  #beat() {
+  async #beat() {
     if (this.#offline) return;
     for (const nodes of this.#nodes) nodes.hear?.({ type: "heartbeat", index: this.#index });
+    await new Promise(setImmediate); // what stays open was looked at before
   }
 
   // What a service's nodes know.

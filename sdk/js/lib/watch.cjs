@@ -9,6 +9,7 @@ class Watches {
   #open = new Set();
   #timer;
   #asking = 0;
+  #looking; // soon
   #glance;
   #verify;
 
@@ -21,7 +22,7 @@ class Watches {
     const ending = new AbortController();
     const watch = { user, mutating, ending, asking: false };
     this.#open.add(watch);
-    this.#timer ??= setInterval(() => this.look(), watchEvery).unref();
+    this.#timer ??= setInterval(() => this.#lookAtAll(), watchEvery).unref();
     this.#look(watch); // what has changed since the token was verified
     return { signal: ending.signal, release: () => this.#remove(watch) };
   }
@@ -36,8 +37,14 @@ class Watches {
     this.#timer = undefined;
   }
 
-  /** Looks at everything that is open. */
+  /** Has everything looked at that is open: once for all the changes of a moment. */
   look() {
+    if (this.#open.size === 0) return;
+    this.#looking ??= setImmediate(() => this.#lookAtAll());
+  }
+
+  #lookAtAll() {
+    this.#looking = undefined;
     for (const watch of this.#open) this.#look(watch);
   }
 

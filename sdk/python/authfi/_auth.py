@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,10 @@ from ._nodes import Failures, Nodes
 from ._permission import must_be_permissions
 from ._posture import Decision, Reply, decide
 from ._problem import Refusal, bearer
+from ._rehearsal import Rehearsed
+from ._serve import ASGIApp, Checked, Receive, Scope, Send, WSGIApp, attended, refuse
 from ._token import Envelope, Rules, User, current, open_token, read, verifies
+from ._watch import Glance, Watch, Watches
 
 _KEY_WAIT = 2.0  # seconds, for a key that is being fetched
 _REPLY_LIFE = 1.0  # of a node's word on a token, while the feed is behind
@@ -29,11 +32,6 @@ _JITTER = 0.2
 _START_MAX = 0.1  # processes that start together do not fetch together
 _SKEW_WARNING = 2.0
 _SEEN_MAX = 5_000  # verified tokens of a generation, of which two are kept
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log = logging.getLogger("authfi")
 
@@ -81,17 +79,23 @@ class AuthFI:
     ) -> None:
         self._config = configure(issuer, audience, org, nodes, api_key, posture, skew, ca_file, key_set)
         self._rules = Rules(self._config.issuer, self._config.audience, self._config.org)
-        self._nodes = Nodes(self._config.nodes, self._config.ca_file)
-        self._keys = Keys(time.monotonic())
+        test = issuer if isinstance(issuer, Rehearsed) else None
+        # Both in seconds.
+        self._wall = test.wall if test is not None else lambda: time.time()
+        self._steady = test.steady if test is not None else time.monotonic
+        self._nodes = test.nodes if test is not None else Nodes(self._config.nodes, self._config.ca_file)
+        self._keys = Keys(self._steady())
         self._feed = Feed()
         self._skewed = False  # said that the clocks are apart
         self._young: dict[str, _Held] = {}  # verified tokens by their whole text
         self._old: dict[str, _Held] = {}
         if self._config.key_set is not None:
-            self._keys.take(Answer(200, self._config.key_set), time.monotonic(), 0)
+            self._keys.take(Answer(200, self._config.key_set), self._steady(), 0)
             if self._keys.fetched is None:
                 raise ValueError("authfi: the key set given has no usable key")
         self._start()
+        if test is not None:
+            test.nodes.settle = lambda timeout: self._watches.settle(timeout)
         this = weakref.ref(self)
 
         def restart() -> None:
@@ -107,6 +111,7 @@ class AuthFI:
         self._wake = threading.Event()
         self._fetching: threading.Event | None = None  # set when the fetch under way has ended
         self._feed.beat = None
+        self._watches = Watches(self._glance, lambda user, mutating: self.verify(user.token, mutating=mutating))
         threading.Thread(target=self._keep_keys, name="authfi-keys", daemon=True).start()
         if self._config.posture != "offline":
             threading.Thread(target=self._keep_feed, name="authfi-feed", daemon=True).start()
@@ -115,6 +120,7 @@ class AuthFI:
         """Ends the threads, at the latest with what they wait for."""
         self._closed.set()
         self._wake.set()
+        self._watches.close()
 
     def ready(self, timeout: float | None = None) -> bool:
         """Waits until the keys are known and the feed is followed."""
@@ -145,7 +151,7 @@ class AuthFI:
         if held is None:
             envelope = self._opened(token)
             with self._lock:
-                known = self._keys.trusted(time.monotonic()) and envelope.kid in self._keys.known
+                known = self._keys.trusted(self._steady()) and envelope.kid in self._keys.known
             held = self._verified(token) if known else None
         if held is not None:
             self._check_times(held)
@@ -160,12 +166,12 @@ class AuthFI:
         raise Refusal("auth_unavailable" if decision == "ask" else decision)
 
     def _check_times(self, held: _Held) -> None:
-        if not current(held.user, time.time(), self._config.skew):
+        if not current(held.user, self._wall(), self._config.skew):
             raise Refusal("invalid_token")
 
     def _seen(self, token: str) -> _Held | None:
         with self._lock:
-            if not self._keys.trusted(time.monotonic()):
+            if not self._keys.trusted(self._steady()):
                 return None
             held = self._young.get(token)
             if held is None and (held := self._old.get(token)) is not None:
@@ -196,13 +202,13 @@ class AuthFI:
         held = _Held(user)
         with self._lock:
             # Unless the keys have changed meanwhile, or the token has run out.
-            if known is self._keys.known and current(user, time.time(), self._config.skew):
+            if known is self._keys.known and current(user, self._wall(), self._config.skew):
                 self._remember(token, held)
         return held
 
     def _find(self, kid: str) -> Finding:
         with self._lock:
-            found, fetching = self._keys.find(kid, time.monotonic()), self._fetching
+            found, fetching = self._keys.find(kid, self._steady()), self._fetching
             if found == "fetch" and fetching is None:
                 fetching = self._fetching = threading.Event()
                 self._wake.set()
@@ -211,7 +217,7 @@ class AuthFI:
         if not fetching.wait(_KEY_WAIT):
             return "unavailable"
         with self._lock:
-            return self._keys.settle(kid, time.monotonic())
+            return self._keys.settle(kid, self._steady())
 
     def _decide(self, held: _Held, mutating: bool, reply: Reply) -> Decision:
         age, verdict = self._judge(held)
@@ -219,13 +225,13 @@ class AuthFI:
 
     def _judge(self, held: _Held) -> tuple[float, Verdict]:
         with self._lock:
-            age = math.inf if self._feed.beat is None else time.monotonic() - self._feed.beat
+            age = math.inf if self._feed.beat is None else self._steady() - self._feed.beat
             return age, self._feed.judge(held.user.claims, held.confirmed)
 
     def _ask(self, held: _Held, mutating: bool) -> Decision:
         """Asks a node. Requests with one token share one question."""
         with held.asking:
-            now, (_, verdict) = time.monotonic(), self._judge(held)
+            now, (_, verdict) = self._steady(), self._judge(held)
             repeat = held.asked is None or now - held.asked > _REPLY_LIFE
             if repeat or verdict == "unknown" and held.reply == "live":
                 at_least = self._feed.at
@@ -246,7 +252,7 @@ class AuthFI:
                 return
             self._fetch_keys()
             with self._lock:
-                wait = max(self._keys.due - time.monotonic(), _BACKOFF_MIN)
+                wait = max(self._keys.due - self._steady(), _BACKOFF_MIN)
 
     def _fetch_keys(self) -> None:
         with self._lock:
@@ -254,15 +260,16 @@ class AuthFI:
             fetching = self._fetching = self._fetching or threading.Event()
         answer = self._nodes.key_set(self._config.issuer, etag)
         with self._lock:
-            now = time.monotonic()
+            now = self._steady()
             if self._keys.take(answer, now, random.uniform(-_JITTER, _JITTER)):
                 self._young, self._old = {}, {}  # what another key has signed is to be verified anew
+                self._watches.look()
             if self._keys.fetched != now:
                 _log.warning("keys not refreshed; those there are stay: %s", answer.error or answer.status)
             self._fetching = None
             self._mark_ready()
         fetching.set()
-        apart = abs(time.time() - answer.date) if answer.date is not None else 0.0
+        apart = abs(self._wall() - answer.date) if answer.date is not None else 0.0
         if apart > _SKEW_WARNING and not self._skewed:
             self._skewed = True
             _log.warning("this machine's clock and the issuer's are %.1f s apart", apart)
@@ -270,20 +277,20 @@ class AuthFI:
     def status(self) -> Status:
         """For gauges: how old what is known is."""
         with self._lock:
-            now = time.monotonic()
+            now = self._steady()
             keys, beat = self._keys.fetched, self._feed.beat
             return Status(None if keys is None else now - keys, None if beat is None else now - beat, self._feed.at)
 
     def _keep_feed(self) -> None:
         closed, backoff = self._closed, _BACKOFF_MIN
         while not closed.is_set():
-            begun = time.monotonic()
+            begun = self._steady()
             try:
                 self._follow_feed()
             except Failures as error:
                 _log.warning("the feed of %s broke off: %s", self._nodes.base, error)
             self._nodes.next()
-            backoff = _BACKOFF_MIN if time.monotonic() - begun > _BACKOFF_MAX else min(2 * backoff, _BACKOFF_MAX)
+            backoff = _BACKOFF_MIN if self._steady() - begun > _BACKOFF_MAX else min(2 * backoff, _BACKOFF_MAX)
             closed.wait(backoff * (1 + random.uniform(-_JITTER, _JITTER)))
 
     def _follow_feed(self) -> None:
@@ -297,8 +304,9 @@ class AuthFI:
         if self._closed.is_set():
             raise ValueError("closed")
         with self._lock:
-            keys_changed = self._feed.hear(message, time.monotonic())
+            keys_changed = self._feed.hear(message, self._steady())
             self._mark_ready()
+        self._watches.look()
         if keys_changed:
             self._wake.set()
 
@@ -306,46 +314,73 @@ class AuthFI:
 
     def admit(self, authorization: Sequence[str], method: str, permissions: Sequence[str] = ()) -> User:
         """The user of a request who holds all the permissions, or a Refusal raised."""
-        user = self.verify(bearer(authorization), mutating=_is_mutating(method))
+        user = self.verify(bearer(authorization), mutating=is_mutating(method))
         return _permitted(user, permissions)
 
     async def admit_async(self, authorization: Sequence[str], method: str, permissions: Sequence[str] = ()) -> User:
-        user = await self.verify_async(bearer(authorization), mutating=_is_mutating(method))
+        user = await self.verify_async(bearer(authorization), mutating=is_mutating(method))
         return _permitted(user, permissions)
 
-    def wsgi(self, app: Callable[..., Iterable[bytes]], *permissions: str) -> Callable[..., Iterable[bytes]]:
+    def watch(self, user: User, *, mutating: bool = False) -> Watch:
+        """For what stays open: it ends when the user's token would be refused.
+
+        That is at once when the feed says so, and within a second when the token runs
+        out or the posture wants it. Whoever watches releases at the end.
+        """
+        return self._watches.add(user, mutating)
+
+    def _glance(self, user: User, mutating: bool) -> Glance:
+        """What can be said of a token at once."""
+        if not current(user, self._wall(), self._config.skew):
+            return "invalid_token"
+        held = self._seen(user.token)
+        # Without one there are other keys than those that it was verified with.
+        return "ask" if held is None else self._decide(held, mutating, "")
+
+    def wsgi(self, app: WSGIApp, *permissions: str) -> WSGIApp:
         """A WSGI application around another, which finds the user in authfi.user."""
         must_be_permissions(permissions)
 
-        def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-            header = environ.get("HTTP_AUTHORIZATION")
+        def guarded(environ: dict[str, Any], start_response: Any) -> Iterable[Any]:
+            header, method = environ.get("HTTP_AUTHORIZATION"), environ["REQUEST_METHOD"]
             try:
-                user = self.admit([] if header is None else [header], environ["REQUEST_METHOD"], permissions)
+                user = self.admit([] if header is None else [header], method, permissions)
             except Refusal as refusal:
                 start_response(f"{refusal.status} {refusal.title}", list(refusal.headers.items()))
                 return [refusal.body]
-            return app({**environ, "authfi.user": user}, start_response)
+            watch = self.watch(user, mutating=is_mutating(method))
+            try:
+                return Checked(app({**environ, "authfi.user": user, "authfi.watch": watch}, start_response), watch)
+            except BaseException:
+                watch.release()
+                raise
 
         return guarded
 
     def asgi(self, app: ASGIApp, *permissions: str) -> ASGIApp:
-        """An ASGI application around another, which finds the user in scope["user"]."""
+        """An ASGI application around another, which finds the user in scope["user"].
+
+        It is cancelled when the token would be refused, and a WebSocket is closed.
+        """
         must_be_permissions(permissions)
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] not in ("http", "websocket"):
                 return await app(scope, receive, send)  # lifespan: nobody asks
             headers = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"authorization"]
+            # What comes over a WebSocket may change things.
+            method = scope.get("method", "WEBSOCKET")
             try:
-                user = await self.admit_async(headers, scope.get("method", "GET"), permissions)
+                user = await self.admit_async(headers, method, permissions)
             except Refusal as refusal:
-                return await _refuse(refusal, scope, send)
-            await app({**scope, "user": user}, receive, send)
+                return await refuse(refusal, scope, send)
+            watch = self.watch(user, mutating=is_mutating(method))
+            await attended(app, {**scope, "user": user}, receive, send, watch)
 
         return guarded
 
 
-def _is_mutating(method: str) -> bool:
+def is_mutating(method: str) -> bool:
     return method not in ("GET", "HEAD", "OPTIONS")
 
 
@@ -354,12 +389,3 @@ def _permitted(user: User, permissions: Sequence[str]) -> User:
     if missing:
         raise Refusal("insufficient_permission", permissions, missing)
     return user
-
-
-async def _refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})  # before it was accepted: 403
-        return
-    headers = [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": refusal.body})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ._posture import Posture
+from ._rehearsal import HOST, Rehearsed, is_tests
 
 _SKEW_DEFAULT = 5.0  # seconds
 _SKEW_MAX = 60.0  # beyond it a clock is to be repaired, not tolerated
@@ -37,6 +38,8 @@ def configure(
     issuer = env("AUTHFI_ISSUER", "") if issuer is None else issuer
     if _ISSUER.fullmatch(issuer) is None:
         raise ValueError(f"authfi: the issuer {issuer!r} is not of the form https://HOST/o/SLUG")
+    if is_tests(issuer) and not isinstance(issuer, Rehearsed):
+        raise ValueError(f"authfi: {HOST} is the issuer of tests; only authfi.testing gives options that trust it")
     if nodes is None:
         urls = env("AUTHFI_URL", "")
         nodes = urls.split(",") if urls else [f"https://{urllib.parse.urlsplit(issuer).netloc}"]

@@ -3,7 +3,7 @@
 As a dependency, user: User = Depends(auth.require("read:patients")), or around an
 endpoint that takes the request, @auth.require("read:patients"); then
 request.user.can("write:notes"). install(app) makes refusals the answers that they
-are.
+are, and ends what streams with the right to it.
 """
 
 import functools
@@ -17,8 +17,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from ._auth import AuthFI as _AuthFI
+from ._auth import is_mutating
 from ._permission import must_be_permissions
 from ._problem import Refusal
+from ._serve import ATTEND, ASGIApp, Receive, Scope, Send, attended
 from ._token import User
 
 __all__ = ["AuthFI", "Refusal", "Requirement", "User"]
@@ -30,6 +32,7 @@ class AuthFI(_AuthFI):
     def install(self, app: FastAPI) -> None:
         """Answers refusals. Without it they are errors of the server: nobody is let in."""
         app.add_exception_handler(Refusal, _answer)
+        app.add_middleware(_Attended)
 
     def require(self, *permissions: str) -> "Requirement":
         """Lets requests through whose user holds all the permissions."""
@@ -39,6 +42,19 @@ class AuthFI(_AuthFI):
     def authenticated(self) -> "Requirement":
         """Lets every user through."""
         return Requirement(self, ())
+
+
+class _Attended:
+    """Interrupts what streams, or listens to a WebSocket, when its token would be refused."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            await attended(self._app, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class Requirement:
@@ -57,9 +73,14 @@ class Requirement:
         if not isinstance(request, HTTPConnection):
             return self._decorate(request)
         headers = request.headers.getlist("Authorization")
-        user = self._auth.admit(headers, request.scope.get("method", "GET"), self._permissions)
-        request.scope["user"] = user
+        user = self._auth.admit(headers, _method(request), self._permissions)
+        self._enter(request, user)
         return user
+
+    def _enter(self, request: HTTPConnection, user: User) -> None:
+        request.scope["user"] = user
+        if (attend := request.scope.get(ATTEND)) is not None:
+            attend(self._auth.watch(user, mutating=is_mutating(_method(request))))
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
         if "request" not in inspect.signature(endpoint).parameters:
@@ -72,12 +93,17 @@ class Requirement:
                 user = await self._auth.admit_async(headers, request.method, self._permissions)
             except Refusal as refusal:
                 return _answer(request, refusal)
-            request.scope["user"] = user
+            self._enter(request, user)
             if inspect.iscoroutinefunction(endpoint):
                 return await endpoint(*args, request=request, **kwargs)
             return await run_in_threadpool(endpoint, *args, request=request, **kwargs)
 
         return guarded
+
+
+def _method(request: HTTPConnection) -> str:
+    # What comes over a WebSocket may change things.
+    return str(request.scope.get("method", "WEBSOCKET"))
 
 
 def _answer(_: Request, refusal: Exception) -> Response:

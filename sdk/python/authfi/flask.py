@@ -5,12 +5,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from flask import Response, current_app, request
+from flask import Response, current_app, make_response, request
 
 from ._auth import AuthFI as _AuthFI
+from ._auth import is_mutating
 from ._permission import must_be_permissions
 from ._problem import Refusal
+from ._serve import Checked
 from ._token import User
+from ._watch import Watch
 
 __all__ = ["AuthFI", "Refusal", "User"]
 
@@ -44,7 +47,12 @@ class AuthFI(_AuthFI):
                 except Refusal as refusal:
                     return Response(refusal.body, refusal.status, refusal.headers)
                 request.user = user  # type: ignore[attr-defined]
-                return run(*args, **kwargs)
+                watch = self.watch(user, mutating=is_mutating(request.method))
+                try:
+                    return _attended(run(*args, **kwargs), watch)
+                except BaseException:
+                    watch.release()
+                    raise
 
             if inspect.iscoroutinefunction(view):
                 # Flask looks through functools.wraps; the guard itself is sync.
@@ -52,3 +60,14 @@ class AuthFI(_AuthFI):
             return cast(View, guarded)
 
         return decorate
+
+
+def _attended(returned: Any, watch: Watch) -> Response:
+    """A response that streams ends with the right to it."""
+    response = make_response(returned)
+    if response.is_streamed:
+        response.response = Checked(response.response, watch)
+        response.call_on_close(watch.release)
+    else:
+        watch.release()
+    return response

@@ -19,4 +19,13 @@ type Transport interface {
 	http.RoundTripper
 	Now() time.Time
 	Rehearse(Mark)
+	// Serve is told of every service that trusts it.
+	Serve(Service)
+}
+
+// Service is what the test issuer waits for.
+type Service interface {
+	Heard(index uint64) bool
+	Knows(kid string) bool
+	Follows() bool
 }
