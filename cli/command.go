@@ -33,6 +33,7 @@ func (a *API) commands() []*cobra.Command {
 	t.add("enforcement trace", o.enforcementTraceCommand())
 	t.add("export", o.exportCommand())
 	t.add("import", o.importCommand())
+	t.add("types", o.typesCommand())
 	return t.top
 }
 

@@ -24,6 +24,7 @@ var shelves = []struct{ id, title, names string }{
 	{"access", "Sign-in and enforcement:", "connections clients sessions keys services policy enforcement"},
 	{"history", "What happened:", "log sync-log events event-streams audit"},
 	{"many", "Many changes at once:", "export import bulk"},
+	{"code", "For those who write programs:", "types"},
 	{NodesGroup, "The nodes:", "status members operators token backup recovery-key leave"},
 }
 

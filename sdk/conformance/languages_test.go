@@ -79,5 +79,5 @@ func TestPython(t *testing.T) {
 	if regexp.MustCompile(`skipped=`).MatchString(out) {
 		t.Errorf("tests were skipped:\n%s", out)
 	}
-	run(t, dir, python, "-m", "mypy", "authfi")
+	run(t, dir, python, "-m", "mypy", "authfi", filepath.Join("tests", "typed.py"))
 }

@@ -10,13 +10,13 @@ import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, cast
 
 from ._config import configure
 from ._feed import Feed, Verdict
 from ._keys import Answer, Finding, Keys
 from ._nodes import Failures, Nodes
-from ._permission import must_be_permissions
+from ._permission import P, must_be_permissions
 from ._posture import Decision, Reply, decide
 from ._problem import Refusal, bearer
 from ._rehearsal import Rehearsed
@@ -56,7 +56,7 @@ class Status:
     index: int  # up to which the feed has been followed
 
 
-class AuthFI:
+class AuthFI(Generic[P]):
     """Verifies tokens of one organization.
 
     Nothing waits for the network when it is made: until there are keys, requests are
@@ -132,7 +132,7 @@ class AuthFI:
 
     # Verification.
 
-    def verify(self, token: str, *, mutating: bool = False) -> User:
+    def verify(self, token: str, *, mutating: bool = False) -> User[P]:
         """Who a token speaks of, or a Refusal raised.
 
         mutating tells of what the token is to permit: while nobody can be asked,
@@ -145,7 +145,7 @@ class AuthFI:
             decision = self._ask(held, mutating)
         return self._served(held, decision)
 
-    async def verify_async(self, token: str, *, mutating: bool = False) -> User:
+    async def verify_async(self, token: str, *, mutating: bool = False) -> User[P]:
         """As verify. What has to wait for the network does so in a thread."""
         held = self._seen(token)
         if held is None:
@@ -160,9 +160,9 @@ class AuthFI:
                 return self._served(held, decision)
         return await asyncio.to_thread(self.verify, token, mutating=mutating)
 
-    def _served(self, held: _Held, decision: Decision) -> User:
+    def _served(self, held: _Held, decision: Decision) -> User[P]:
         if decision == "ok":
-            return held.user
+            return cast(User[P], held.user)
         raise Refusal("auth_unavailable" if decision == "ask" else decision)
 
     def _check_times(self, held: _Held) -> None:
@@ -312,16 +312,16 @@ class AuthFI:
 
     # Requests.
 
-    def admit(self, authorization: Sequence[str], method: str, permissions: Sequence[str] = ()) -> User:
+    def admit(self, authorization: Sequence[str], method: str, permissions: Sequence[P] = ()) -> User[P]:
         """The user of a request who holds all the permissions, or a Refusal raised."""
         user = self.verify(bearer(authorization), mutating=is_mutating(method))
         return _permitted(user, permissions)
 
-    async def admit_async(self, authorization: Sequence[str], method: str, permissions: Sequence[str] = ()) -> User:
+    async def admit_async(self, authorization: Sequence[str], method: str, permissions: Sequence[P] = ()) -> User[P]:
         user = await self.verify_async(bearer(authorization), mutating=is_mutating(method))
         return _permitted(user, permissions)
 
-    def watch(self, user: User, *, mutating: bool = False) -> Watch:
+    def watch(self, user: User[P], *, mutating: bool = False) -> Watch:
         """For what stays open: it ends when the user's token would be refused.
 
         That is at once when the feed says so, and within a second when the token runs
@@ -329,7 +329,7 @@ class AuthFI:
         """
         return self._watches.add(user, mutating)
 
-    def _glance(self, user: User, mutating: bool) -> Glance:
+    def _glance(self, user: User[Any], mutating: bool) -> Glance:
         """What can be said of a token at once."""
         if not current(user, self._wall(), self._config.skew):
             return "invalid_token"
@@ -337,7 +337,7 @@ class AuthFI:
         # Without one there are other keys than those that it was verified with.
         return "ask" if held is None else self._decide(held, mutating, "")
 
-    def wsgi(self, app: WSGIApp, *permissions: str) -> WSGIApp:
+    def wsgi(self, app: WSGIApp, *permissions: P) -> WSGIApp:
         """A WSGI application around another, which finds the user in authfi.user."""
         must_be_permissions(permissions)
 
@@ -357,7 +357,7 @@ class AuthFI:
 
         return guarded
 
-    def asgi(self, app: ASGIApp, *permissions: str) -> ASGIApp:
+    def asgi(self, app: ASGIApp, *permissions: P) -> ASGIApp:
         """An ASGI application around another, which finds the user in scope["user"].
 
         It is cancelled when the token would be refused, and a WebSocket is closed.
@@ -384,7 +384,7 @@ def is_mutating(method: str) -> bool:
     return method not in ("GET", "HEAD", "OPTIONS")
 
 
-def _permitted(user: User, permissions: Sequence[str]) -> User:
+def _permitted(user: User[P], permissions: Sequence[P]) -> User[P]:
     missing = [p for p in permissions if not user.can(p)]
     if missing:
         raise Refusal("insufficient_permission", permissions, missing)

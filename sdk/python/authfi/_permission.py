@@ -2,6 +2,18 @@
 
 import re
 from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
+
+# The permissions that a program knows: AuthFI[Permission]() wants them spelled right,
+# AuthFI() takes any. Only type checkers have to know of the default.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    P = TypeVar("P", bound=str, default=str)
+else:
+    from typing import TypeVar
+
+    P = TypeVar("P", bound=str)
 
 # The longest permission that a directory holds, in bytes; all of them are ASCII.
 _PERMISSION_MAX = 128

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from ._json import is_number, is_text, is_texts, parse_object
-from ._permission import allows
+from ._permission import P, allows
 
 _TOKEN_MAX = 16 * 1024  # bytes; servers refuse headers that are longer
 KID_MAX = 128  # bytes
@@ -44,7 +44,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class User:
+class User(Generic[P]):
     """Who a verified token speaks of."""
 
     id: str
@@ -62,13 +62,13 @@ class User:
         """For frameworks that ask; there is no other user."""
         return True
 
-    def can(self, permission: str) -> bool:
+    def can(self, permission: P) -> bool:
         return allows(self.permissions, permission)
 
-    def can_any(self, *permissions: str) -> bool:
+    def can_any(self, *permissions: P) -> bool:
         return any(self.can(p) for p in permissions)
 
-    def can_all(self, *permissions: str) -> bool:
+    def can_all(self, *permissions: P) -> bool:
         return bool(permissions) and all(self.can(p) for p in permissions)
 
 

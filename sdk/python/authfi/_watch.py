@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 from ._posture import Decision
 from ._problem import Refusal
@@ -21,7 +21,7 @@ _log = logging.getLogger("authfi")
 class Watch:
     """A call under way. ended is the Refusal that it ended with."""
 
-    def __init__(self, watches: "Watches", user: User, mutating: bool) -> None:
+    def __init__(self, watches: "Watches", user: User[Any], mutating: bool) -> None:
         self.user = user
         self.mutating = mutating
         self.ended: Refusal | None = None
@@ -68,7 +68,7 @@ class Watches:
     glance says ok, ask or a code at once; verify waits, and raises a Refusal.
     """
 
-    def __init__(self, glance: Callable[[User, bool], Glance], verify: Callable[[User, bool], object]) -> None:
+    def __init__(self, glance: Callable[[User[Any], bool], Glance], verify: Callable[[User[Any], bool], object]) -> None:
         self._glance = glance
         self._verify = verify
         self._lock = threading.Lock()  # of what is open
@@ -79,7 +79,7 @@ class Watches:
         self._thread: threading.Thread | None = None
         self._questions: ThreadPoolExecutor | None = None
 
-    def add(self, user: User, mutating: bool) -> Watch:
+    def add(self, user: User[Any], mutating: bool) -> Watch:
         watch = Watch(self, user, mutating)
         with self._lock:
             self._open.add(watch)

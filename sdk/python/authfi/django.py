@@ -18,7 +18,7 @@ from django.http import (  # type: ignore[import-untyped]
 
 from ._auth import AuthFI as _AuthFI
 from ._auth import is_mutating
-from ._permission import must_be_permissions
+from ._permission import P, must_be_permissions
 from ._problem import Refusal
 from ._serve import Checked, checked_async
 from ._token import User
@@ -29,8 +29,8 @@ __all__ = ["AuthFI", "Refusal", "User"]
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class AuthFI(_AuthFI):
-    def require(self, *permissions: str) -> Callable[[View], View]:
+class AuthFI(_AuthFI[P]):
+    def require(self, *permissions: P) -> Callable[[View], View]:
         """Lets requests through whose user holds all the permissions."""
         must_be_permissions(permissions)
         return self._guard(permissions)
@@ -39,7 +39,7 @@ class AuthFI(_AuthFI):
         """Lets every user through."""
         return self._guard(())
 
-    def _guard(self, permissions: tuple[str, ...]) -> Callable[[View], View]:
+    def _guard(self, permissions: tuple[P, ...]) -> Callable[[View], View]:
         def decorate(view: View) -> View:
             @functools.wraps(view)
             def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -68,7 +68,7 @@ class AuthFI(_AuthFI):
 
         return decorate
 
-    def _enter(self, request: HttpRequest, user: User) -> Watch:
+    def _enter(self, request: HttpRequest, user: User[P]) -> Watch:
         request.user = user
         return self.watch(user, mutating=is_mutating(request.method or ""))
 

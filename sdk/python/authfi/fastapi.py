@@ -9,7 +9,7 @@ are, and ends what streams with the right to it.
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, Generic, overload
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from ._auth import AuthFI as _AuthFI
 from ._auth import is_mutating
-from ._permission import must_be_permissions
+from ._permission import P, must_be_permissions
 from ._problem import Refusal
 from ._serve import ATTEND, ASGIApp, Receive, Scope, Send, attended
 from ._token import User
@@ -28,18 +28,18 @@ __all__ = ["AuthFI", "Refusal", "Requirement", "User"]
 Endpoint = Callable[..., Any]
 
 
-class AuthFI(_AuthFI):
+class AuthFI(_AuthFI[P]):
     def install(self, app: FastAPI) -> None:
         """Answers refusals. Without it they are errors of the server: nobody is let in."""
         app.add_exception_handler(Refusal, _answer)
         app.add_middleware(_Attended)
 
-    def require(self, *permissions: str) -> "Requirement":
+    def require(self, *permissions: P) -> "Requirement[P]":
         """Lets requests through whose user holds all the permissions."""
         must_be_permissions(permissions)
         return Requirement(self, permissions)
 
-    def authenticated(self) -> "Requirement":
+    def authenticated(self) -> "Requirement[P]":
         """Lets every user through."""
         return Requirement(self, ())
 
@@ -57,15 +57,15 @@ class _Attended:
             await self._app(scope, receive, send)
 
 
-class Requirement:
+class Requirement(Generic[P]):
     """A dependency, and a decorator of endpoints."""
 
-    def __init__(self, auth: AuthFI, permissions: tuple[str, ...]) -> None:
+    def __init__(self, auth: AuthFI[P], permissions: tuple[P, ...]) -> None:
         self._auth = auth
         self._permissions = permissions
 
     @overload
-    def __call__(self, request: HTTPConnection) -> User: ...
+    def __call__(self, request: HTTPConnection) -> User[P]: ...
     @overload
     def __call__(self, request: Endpoint) -> Endpoint: ...
     # FastAPI reads this signature: a dependency that is no coroutine runs in a thread.
@@ -77,7 +77,7 @@ class Requirement:
         self._enter(request, user)
         return user
 
-    def _enter(self, request: HTTPConnection, user: User) -> None:
+    def _enter(self, request: HTTPConnection, user: User[P]) -> None:
         request.scope["user"] = user
         if (attend := request.scope.get(ATTEND)) is not None:
             attend(self._auth.watch(user, mutating=is_mutating(_method(request))))

@@ -9,7 +9,7 @@ from flask import Response, current_app, make_response, request
 
 from ._auth import AuthFI as _AuthFI
 from ._auth import is_mutating
-from ._permission import must_be_permissions
+from ._permission import P, must_be_permissions
 from ._problem import Refusal
 from ._serve import Checked
 from ._token import User
@@ -20,8 +20,8 @@ __all__ = ["AuthFI", "Refusal", "User"]
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class AuthFI(_AuthFI):
-    def require(self, *permissions: str) -> Callable[[View], View]:
+class AuthFI(_AuthFI[P]):
+    def require(self, *permissions: P) -> Callable[[View], View]:
         """Lets requests through whose user holds all the permissions."""
         must_be_permissions(permissions)
         return self._guard(permissions)
@@ -30,7 +30,7 @@ class AuthFI(_AuthFI):
         """Lets every user through."""
         return self._guard(())
 
-    def _guard(self, permissions: tuple[str, ...]) -> Callable[[View], View]:
+    def _guard(self, permissions: tuple[P, ...]) -> Callable[[View], View]:
         def decorate(view: View) -> View:
             if inspect.iscoroutinefunction(view):
                 inner = cast(Callable[..., Any], view)
