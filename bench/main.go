@@ -29,6 +29,7 @@ var benchmarks = []benchmark{
 	{"directory", directoryBench},
 	{"scim", scim},
 	{"cluster", clusterBench},
+	{"tokens", tokens},
 }
 
 // tried are run by their name alone: they try the product with faults, for as long as

@@ -23,7 +23,10 @@ type caller struct {
 // answerWait bounds one answer of the demo service.
 const answerWait = 10 * time.Second
 
-func dial(base, token string) (*caller, error) {
+// dial connects to the demo service.
+func dial(base, token string) (*caller, error) { return dialTo(base, "/api/patients/7", token) }
+
+func dialTo(base, path, token string) (*caller, error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return nil, err
@@ -32,7 +35,7 @@ func dial(base, token string) (*caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := fmt.Sprintf("GET /api/patients/7 HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", u.Host, token)
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, u.Host, token)
 	return &caller{conn, bufio.NewReader(conn), []byte(request)}, nil
 }
 

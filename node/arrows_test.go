@@ -100,7 +100,7 @@ var arrows = map[string][]string{
 	"archive": {"bpf/policy", "directory"},
 	"proto":   {},
 	// bench measures parts alone, too: the index, the filter parser, the verdict.
-	"bench": {"bench/chaos", "bench/dataset", "api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest"},
+	"bench": {"bench/chaos", "bench/dataset", "api/scim/filter", "directory", "fsm", "fsm/effective", "fsm/state", "bpf", "bpf/gate", "bpf/policy", "dev", "node", "node/nodetest", "sdk/go"}, // and verification in process
 
 	"bench/dataset": {},
 	// The fault runs drive the program as processes, over the public API.

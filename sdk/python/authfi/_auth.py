@@ -350,7 +350,11 @@ class AuthFI(Generic[P]):
                 return [refusal.body]
             watch = self.watch(user, mutating=is_mutating(method))
             try:
-                return Checked(app({**environ, "authfi.user": user, "authfi.watch": watch}, start_response), watch)
+                parts = app({**environ, "authfi.user": user, "authfi.watch": watch}, start_response)
+                if not isinstance(parts, (list, tuple)):
+                    return Checked(parts, watch)
+                watch.release()  # all of it is there
+                return parts
             except BaseException:
                 watch.release()
                 raise

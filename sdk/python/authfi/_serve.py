@@ -93,8 +93,12 @@ class Connection:
         """Whether a cancellation was the end of the Watch, and nothing else."""
         return self._cancelled and self._task.uncancel() == 0
 
-    def leave(self) -> None:
+    def complete(self) -> None:
+        """Nothing is interrupted any more."""
         self._inside = False
+
+    def leave(self) -> None:
+        self.complete()
         for watch in self._watches:
             watch.release()
 
@@ -105,12 +109,16 @@ async def attended(app: ASGIApp, scope: Scope, receive: Receive, send: Send, wat
     Without one, whoever finds the caller out gives it to scope[ATTEND].
     """
     connection = Connection()
-    began = False
+    began = streams = False
 
     async def sending(message: MutableMapping[str, Any]) -> None:
-        nonlocal began
-        if connection.ended is None:  # else the interruption is on its way
-            began = True
+        nonlocal began, streams
+        part = message["type"] == "http.response.body"
+        whole = part and began and not streams and not message.get("more_body")
+        if whole:
+            connection.complete()  # an answer in one piece that has begun is not cut in two
+        if connection.ended is None or whole:  # else the interruption is on its way
+            began, streams = True, part
             await send(message)
 
     try:
