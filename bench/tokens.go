@@ -43,7 +43,7 @@ func tokens(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(c.verifyInGo(ctx, b.report, m), suite.verifyElsewhere(ctx, b.report, m)); err != nil {
+	if err := errors.Join(c.verifyInGo(ctx, b.report, m), suite.verifyElsewhere(ctx, b.report, m), suite.judgeLibraries(ctx, b.report)); err != nil {
 		return err
 	}
 	if err := c.clientCredentials(ctx, b.report); err != nil {

@@ -32,6 +32,7 @@ type Tokens struct {
 // TokenCase is one token and what a verifier must say of it.
 type TokenCase struct {
 	Name   string  `json:"name"`
+	Group  string  `json:"group"` // what is wrong with it: all but "claims" concern every JWT
 	Token  string  `json:"token"`
 	Expect string  `json:"expect"`         // ok or invalid_token
 	Now    float64 `json:"now,omitempty"`  // of this case
@@ -66,6 +67,7 @@ func With(o Object, name string, value any) Object {
 }
 
 type tokenCases struct {
+	group                    string
 	key, other, stranger, ed *Key
 	cases                    []TokenCase
 }
@@ -73,13 +75,15 @@ type tokenCases struct {
 // MakeTokens makes the file.
 func MakeTokens() Tokens {
 	c := &tokenCases{key: NewKey("k1"), other: NewKey("k2"), stranger: NewKey("stranger"), ed: NewEdKey("ed1")}
-	c.good()
-	c.headers()
-	c.signatures()
-	c.claims()
-	c.times()
-	c.texts()
-	c.spellings()
+	for _, group := range []struct {
+		name string
+		add  func()
+	}{
+		{"good", c.good}, {"header", c.headers}, {"signature", c.signatures}, {"claims", c.claims}, {"times", c.times}, {"text", c.texts}, {"spelling", c.spellings},
+	} {
+		c.group = group.name
+		group.add()
+	}
 	return Tokens{
 		Issuer: Issuer, Audience: Issuer, Org: Org, Now: Now, Skew: Skew,
 		KeySet: KeySet(c.key, c.other, c.ed), Cases: c.cases,
@@ -87,7 +91,7 @@ func MakeTokens() Tokens {
 }
 
 func (c *tokenCases) add(expect, name, token string) *TokenCase {
-	c.cases = append(c.cases, TokenCase{Name: name, Token: token, Expect: expect})
+	c.cases = append(c.cases, TokenCase{Name: name, Group: c.group, Token: token, Expect: expect})
 	return &c.cases[len(c.cases)-1]
 }
 
