@@ -1,5 +1,6 @@
 """The issuer for the tests of services, and what ends a call that stays open."""
 
+import asyncio
 import threading
 import unittest
 from typing import Any
@@ -138,6 +139,36 @@ class Watches(Rehearsal):
         with self.assertLogs("authfi", "ERROR"):
             self.issuer.revoke(token)
             self.assertEqual((self.code(first), self.code(second)), ("token_revoked", "token_revoked"))
+
+    def run_asgi(self, auth: AuthFI, token: str, *sent: dict[str, Any]) -> list[Any]:
+        """What is sent of an answer whose token is revoked behind its second message."""
+        messages: list[Any] = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            for i, message in enumerate(sent):
+                await send(message)
+                if i == len(sent) - 2:
+                    self.issuer.revoke(token)
+            await asyncio.sleep(0)
+
+        async def take(message: Any) -> None:
+            messages.append(message)
+
+        async def receive() -> Any:
+            return {"type": "http.disconnect"}
+
+        scope = {"type": "http", "method": "GET", "headers": [(b"authorization", f"Bearer {token}".encode())]}
+        asyncio.run(auth.asgi(app, "read:patients")(scope, receive, take))  # type: ignore[arg-type]
+        return messages
+
+    def test_an_answer_in_one_piece_is_not_cut_in_two(self) -> None:
+        auth = self.make()
+        start = {"type": "http.response.start", "status": 200, "headers": []}
+        first, last = {"type": "http.response.body", "body": b"1", "more_body": True}, {"type": "http.response.body", "body": b"2"}
+        token = self.issuer.sign_in(permissions=PERMISSIONS)
+        self.assertEqual(self.run_asgi(auth, token, start, last), [start, last])
+        token = self.issuer.sign_in(permissions=PERMISSIONS)
+        self.assertEqual(self.run_asgi(auth, token, start, first, last), [start, first])
 
 
 if __name__ == "__main__":
