@@ -222,8 +222,8 @@ func (c *Cluster) tell(nodeID string, at place) {
 
 func told(self []byte, nodeID string, at place) *raft.AppendEntriesRequest {
 	return &raft.AppendEntriesRequest{
-		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(nodeID), Addr: self},
-		Term:      at.term, Leader: self,
+		RPCHeader:    raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(nodeID), Addr: self},
+		Term:         at.term,
 		PrevLogEntry: at.index, PrevLogTerm: at.term, LeaderCommitIndex: at.index,
 	}
 }

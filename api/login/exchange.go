@@ -9,7 +9,6 @@ import (
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/state"
-	"github.com/lestrrat-go/jwx/v3/jwt"
 )
 
 // accessTokenType is the one type of token that is exchanged, for another of its kind
@@ -45,7 +44,7 @@ func (h *handler) exchange(ctx context.Context, t *tokenRequest) (map[string]any
 	if err != nil {
 		return nil, err
 	}
-	expires, _ := verified.(jwt.Token).Expiration()
+	expires, _ := verified.Expiration()
 	grant, scope, err := h.sessions.StartExchanged(ctx, org, client.Client, origin, directory.TimeOf(expires), wish, t.holder)
 	if err != nil {
 		return nil, err

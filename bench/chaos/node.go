@@ -181,16 +181,6 @@ func (n *node) close() error {
 	return disk.Unmount()
 }
 
-// stagger restarts nodes in their order.
-func startAll(nodes []*node) error {
-	for _, n := range nodes {
-		if err := n.start(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // init makes the first node of the cluster and gives the operator's token.
 func (n *node) init(ctx context.Context, issuer string) (token string, err error) {
 	out, err := n.command(ctx, append([]string{"init", "--quiet"}, n.flags(issuer)...)...)

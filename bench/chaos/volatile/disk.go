@@ -53,10 +53,7 @@ func Mount(backing, mount string) (*Disk, error) {
 	d := &Disk{backing: backing, mount: mount, files: map[fs.StableAttr]*file{}}
 	d.changed.L = &d.mu
 	root := &fs.LoopbackRoot{Path: backing}
-	root.NewNode = func(*fs.LoopbackRoot, *fs.Inode, string, *syscall.Stat_t) fs.InodeEmbedder {
-		return &node{LoopbackNode: fs.LoopbackNode{RootData: root}, disk: d}
-	}
-	top := root.NewNode(root, nil, "", nil)
+	top := &node{LoopbackNode: &fs.LoopbackNode{RootData: root}, disk: d}
 	root.RootNode = top
 	kept := attributesKept
 	var err error

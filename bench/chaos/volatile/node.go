@@ -12,8 +12,13 @@ import (
 
 // node is a file or a directory.
 type node struct {
-	fs.LoopbackNode
+	*fs.LoopbackNode
 	disk *Disk
+}
+
+// WrapChild makes a node of what the library has made.
+func (n *node) WrapChild(_ context.Context, below fs.InodeEmbedder) fs.InodeEmbedder {
+	return &node{LoopbackNode: below.(*fs.LoopbackNode), disk: n.disk}
 }
 
 var (
