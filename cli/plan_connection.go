@@ -32,7 +32,7 @@ func (p *plan) connections(file *archive.File) {
 	for i, r := range file.Connections {
 		held[i] = take(func(h *connection) bool { return sameConnection(h.record, r) })
 	}
-	var made, settings, mappings []change
+	var made, releases, settings, mappings []change
 	for i, r := range file.Connections {
 		h := held[i]
 		if h == nil {
@@ -44,6 +44,9 @@ func (p *plan) connections(file *archive.File) {
 			made = append(made, p.makeConnection(r, h))
 		}
 		c.tally(exists, !sameConnection(h.record, r))
+		if exists && h.record.Issuer != "" && !sameTrust(h.record, r) {
+			releases = append(releases, p.releaseConnection(r, h))
+		}
 		if !sameSettings(h.record, r) {
 			settings = append(settings, p.setConnection(r, h, !exists))
 		}
@@ -53,6 +56,7 @@ func (p *plan) connections(file *archive.File) {
 	}
 	p.counts = append(p.counts, c)
 	p.add("connections", made)
+	p.add("trusts of connections", releases)
 	p.add("settings of connections", settings)
 	p.add("mappings of connections", mappings)
 }
@@ -61,6 +65,10 @@ func sameSettings(a, b *archive.Connection) bool {
 	x, y := *a, *b
 	x.Place, y.Place, x.Mappings, y.Mappings = archive.Place{}, archive.Place{}, nil, nil
 	return reflect.DeepEqual(x, y)
+}
+
+func sameTrust(a, b *archive.Connection) bool {
+	return a.Issuer == b.Issuer && a.Audience == b.Audience && a.Application == b.Application
 }
 
 func sameConnection(a, b *archive.Connection) bool {
@@ -74,6 +82,17 @@ func (p *plan) makeConnection(r *archive.Connection, h *connection) change {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			h.id = id
+		}}
+}
+
+// releaseConnection ends a trust that the connection will not have: another may be
+// about to take it, and no two have one.
+func (p *plan) releaseConnection(r *archive.Connection, h *connection) change {
+	return change{procedure: "ConnectionService.UpdateConnection", lines: []int{r.Line}, counted: true, what: "end the trust of connection " + r.Provider + " " + r.Name,
+		fields: func() map[string]any {
+			fields := p.ofConnection(h)
+			fields["issuer"], fields["audience"], fields["application"] = "", "", ""
+			return fields
 		}}
 }
 

@@ -46,7 +46,7 @@ func objects(fields map[string]any) map[string]any {
 // they own, and there before anybody reports to them; who is switched off is so at
 // the end, since service accounts go with their owner.
 type userChanges struct {
-	renames, persons, activations, accounts, profiles, references, switches []change
+	renames, persons, activations, accounts, profiles, rests, references, switches []change
 }
 
 // users finds each user by name, or by the identity provider's id.
@@ -64,6 +64,7 @@ func (p *plan) users(file *archive.File) {
 	p.add("activation", all.activations)
 	p.add("accounts", all.accounts)
 	p.add("profiles", all.profiles)
+	p.add("rests", all.rests)
 	p.add("managers", all.references)
 	p.add("deactivation", all.switches)
 }
@@ -196,7 +197,11 @@ func (p *plan) toggle(all *userChanges, u *archive.User, counted bool) {
 		procedure: "UserService.DeactivateUser", lines: []int{u.Line}, counted: counted, what: "deactivate user " + u.UserName,
 		fields: func() map[string]any { return map[string]any{"id": p.id(p.now.users, u.UserName)} },
 	}
-	if !u.IsActive() {
+	switch {
+	case !u.IsActive() && u.Service: // before it gets an owner who is off
+		all.rests = append(all.rests, c)
+		return
+	case !u.IsActive():
 		all.switches = append(all.switches, c)
 		return
 	}

@@ -114,6 +114,11 @@ func (o *organizations) differs(seed uint64, want string, services []*archive.Se
 	o.t.Helper()
 	third := o.fresh()
 	other := newRandomFile(seed + 1)
+	for _, c := range other.Connections {
+		if c.Issuer != "" { // one that stays would be in the way of one with the same trust
+			c.Audience = "other-" + c.Audience
+		}
+	}
 	other.Services = nil // where a service listens cannot be changed
 	for _, s := range services {
 		fewer := *s
@@ -137,5 +142,34 @@ func (o *organizations) differs(seed uint64, want string, services []*archive.Se
 	}
 	if again := o.into(third, want); again != "0" {
 		o.t.Errorf("seed %d: a second import changes %s records", seed, again)
+	}
+}
+
+// testOrder: changes that are only possible in one order are made in it: two
+// connections exchange their trusts, and service accounts go from an owner who is on
+// to one who is off, and back.
+func testOrder(o *organizations) {
+	file := func(first, second, ada, ben, robot, owner string) string {
+		const issuer = `"issuer":"https://sts.windows.net/2f1a9c1e-0000-4000-8000-000000000000/"`
+		return strings.Join([]string{
+			`{"format":"authfi-organization","version":1}`,
+			`{"user":{"user_name":"ada","active":` + ada + `}}`,
+			`{"user":{"user_name":"ben","active":` + ben + `}}`,
+			`{"user":{"user_name":"robot","service":true,"owner":"` + owner + `","active":` + robot + `}}`,
+			`{"connection":{"provider":"entra","name":"a",` + issuer + `,"audience":"` + first + `"}}`,
+			`{"connection":{"provider":"entra","name":"b",` + issuer + `,"audience":"` + second + `"}}`,
+		}, "\n") + "\n"
+	}
+	slug := o.fresh()
+	for _, text := range []string{
+		file("one", "two", "true", "true", "true", "ada"),
+		file("two", "one", "true", "false", "false", "ben"),
+		file("one", "two", "true", "false", "true", "ada"),
+		file("two", "one", "false", "true", "true", "ben"),
+	} {
+		o.into(slug, text)
+		if again := o.into(slug, text); again != "0" {
+			o.t.Errorf("a second import changes %s records", again)
+		}
 	}
 }

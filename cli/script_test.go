@@ -26,6 +26,7 @@ func TestNodes(t *testing.T) {
 	t.Setenv("AUTHFI_CACERT", cluster.CA())
 	t.Run("scripts", testScripts)
 	t.Run("round trip", func(t *testing.T) { testRoundTrip(newOrganizations(t, cluster)) })
+	t.Run("order", func(t *testing.T) { testOrder(newOrganizations(t, cluster)) })
 	t.Run("lost answers", func(t *testing.T) { testLostAnswers(newOrganizations(t, cluster)) })
 	t.Run("late answer", func(t *testing.T) { testLateAnswer(newOrganizations(t, cluster)) })
 	t.Run("interrupt", func(t *testing.T) { testInterrupt(newOrganizations(t, cluster)) })
