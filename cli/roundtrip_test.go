@@ -162,7 +162,7 @@ func testOrder(o *organizations) {
 	}
 	slug := o.fresh()
 	for _, text := range []string{
-		file("one", "two", "true", "true", "true", "ada"),
+		file("one", "two", "true", "false", "true", "ada"),
 		file("two", "one", "true", "false", "false", "ben"),
 		file("one", "two", "true", "false", "true", "ada"),
 		file("two", "one", "false", "true", "true", "ben"),

@@ -314,10 +314,9 @@ func TestCodeAtTwoNodesAtOnce(t *testing.T) {
 	}
 }
 
-// TestGateKnowsUsersNotBounds: the gate in front of a service knows what a user may do
-// and not what a token may, so it refuses a token that may do less, and lets one pass
-// that may do all that its user may.
-func TestGateKnowsUsersNotBounds(t *testing.T) {
+// TestGateKnowsBounds: what a client's token may do less than its user, it may do less
+// at the gate in front of a service, and a role is more than it has.
+func TestGateKnowsBounds(t *testing.T) {
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") }))
 	defer service.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -336,26 +335,36 @@ func TestGateKnowsUsersNotBounds(t *testing.T) {
 	s := newSite(t, c, "clinic")
 	var made named
 	s.at(0, "POST", "/services", &made, `{"org_id":%q,"name":"charts","listen":[%q]}`, s.org, guarded)
-	s.at(0, "PUT", "/services/"+made.ID+"/policies", nil, `[{"path":"/**","permissions":["read:patients"]}]`)
+	s.at(0, "PUT", "/services/"+made.ID+"/policies", nil,
+		`[{"path":"/charts/**","permissions":["read:patients"]},{"path":"/notes/**","permissions":["write:notes"]},{"path":"/readers/**","roles":["reader"]}]`)
 	var client newClient
 	s.at(0, "POST", "/organizations/"+s.org+"/clients", &client,
 		`{"name":"all","grant_types":["client_credentials"],"account_id":%q,"all_permissions":true}`, s.account)
 	bounded, _ := s.begin(0, directory.GrantClientCredentials)
 	unbounded := url.Values{"grant_type": {"client_credentials"}, "client_id": {client.Client.ID}, "client_secret": {client.ClientSecret}}
-	for want, fields := range map[int]url.Values{http.StatusUnauthorized: bounded, http.StatusOK: unbounded} {
-		token, _ := s.tokens(0, fields)["access_token"].(string)
-		request, err := http.NewRequest(http.MethodGet, "http://"+guarded+"/charts/7", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Authorization", "Bearer "+token)
-		res, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res.Body.Close()
-		if res.StatusCode != want {
-			t.Errorf("the gate says %d, want %d", res.StatusCode, want)
+	bounded.Set("scope", "read:patients")
+	for _, row := range []struct {
+		fields url.Values
+		want   map[string]int // by path
+	}{
+		{bounded, map[string]int{"/charts/7": http.StatusOK, "/notes/7": http.StatusForbidden, "/readers/7": http.StatusForbidden}},
+		{unbounded, map[string]int{"/charts/7": http.StatusOK, "/notes/7": http.StatusOK, "/readers/7": http.StatusOK}},
+	} {
+		token, _ := s.tokens(0, row.fields)["access_token"].(string)
+		for path, want := range row.want {
+			request, err := http.NewRequest(http.MethodGet, "http://"+guarded+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Authorization", "Bearer "+token)
+			res, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != want {
+				t.Errorf("%s: the gate says %d, want %d", path, res.StatusCode, want)
+			}
 		}
 	}
 }
