@@ -218,6 +218,27 @@ func (c *tokenCases) claims() {
 	c.unread("ri", c.claim(invalid, "ri a string", "ri", "42"))
 	c.unread("ri", c.claim(invalid, "ri above 2^53", "ri", uint64(1<<53)))
 	c.claim(ok, "ri zero", "ri", 0)
+	c.bound()
+}
+
+// bound are tokens that count with a proof of their key alone, RFC 9449. A bearer's they
+// are not, whatever the claim says.
+func (c *tokenCases) bound() {
+	const why = "the node reads the session, not the claim"
+	for _, row := range []struct {
+		name  string
+		value any
+	}{
+		{"bound to a key by DPoP", Object{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}},
+		{"bound to a certificate", Object{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}},
+		{"bound to nothing that is known", Object{}},
+		{"bound by a text", "jkt"},
+		{"bound by a list", []string{}},
+		{"bound by false", false},
+	} {
+		c.claim(invalid, row.name, "cnf", row.value).node(ok, why)
+	}
+	c.add(invalid, "bound by null", c.key.SignText(text(c.key.Header()), replaceIn(With(Claims(), "cnf", mark), "null"))).node(ok, why)
 }
 
 // unread notes where the node needs no claim: what it tells, the directory tells
@@ -232,9 +253,13 @@ func (c *tokenCases) unread(name string, t *TokenCase) {
 }
 
 // replace is the text of the claims with one value as given.
-func replace(name, value string) string {
-	const mark = "\"\\u0000\""
-	return strings.Replace(text(With(Claims(), name, "\x00")), mark, value, 1)
+func replace(name, value string) string { return replaceIn(With(Claims(), name, mark), value) }
+
+// mark stands for a value that is written as it is given.
+const mark = "\x00"
+
+func replaceIn(claims Object, value string) string {
+	return strings.Replace(text(claims), `"\u0000"`, value, 1)
 }
 
 func (c *tokenCases) times() {

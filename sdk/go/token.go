@@ -130,6 +130,9 @@ func (e *envelope) read(r rules, token string) (*User, bool) {
 	if err != nil || !r.addressed(o) {
 		return nil, false
 	}
+	if _, bound := o["cnf"]; bound {
+		return nil, false // whoever bears it may have stolen it; no proof is looked at here
+	}
 	u := &User{Claims: o, Token: token}
 	return u, u.readTimes(o) && u.readNames(o) && (r.org == "" || u.OrgID == r.org)
 }

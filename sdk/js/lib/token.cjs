@@ -77,6 +77,7 @@ function read(envelope, rules, token) {
   const claims = bytes && parseObject(bytes);
   if (!claims || !addressed(claims, rules) || !timed(claims) || !named(claims)) return undefined;
   if (rules.org && claims.org_id !== rules.org) return undefined;
+  if (has(claims, "cnf")) return undefined; // whoever bears it may have stolen it; no proof is looked at here
   return new User(claims, token);
 }
 

@@ -137,6 +137,8 @@ def read(envelope: Envelope, rules: Rules, token: str) -> User | None:
         return None
     if rules.org and claims["org_id"] != rules.org:
         return None
+    if "cnf" in claims:
+        return None  # whoever bears it may have stolen it; no proof is looked at here
     return User(
         claims["sub"], claims["org_id"], claims["sid"], tuple(claims["roles"]), tuple(claims["groups"]),
         frozenset(claims["permissions"]), tuple(claims["amr"]), claims, token,
