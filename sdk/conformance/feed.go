@@ -1,6 +1,9 @@
 package conformance
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Limits that the timelines of the feed touch.
 const (
@@ -35,7 +38,7 @@ func confirmed(at float64, ri, confirmed uint64, expect string) Step {
 
 // MakeFeed makes the file feed.json.
 func MakeFeed() []Timeline {
-	return append(changes(), []Timeline{
+	return slices.Concat(changes(), touches(), []Timeline{
 		{"before anything is heard", []Step{judge(0, 42, "unknown"), {At: 0, Age: true}}},
 		{"a token from before the beginning is unknown until a node vouches for it", []Step{
 			start(0, 50), judge(0, 49, "unknown"), judge(0, 50, "live"), judge(0, 51, "live"), confirmed(0, 49, 50, "live"),
@@ -72,7 +75,7 @@ func MakeFeed() []Timeline {
 			hear(memorySeconds+62, "heartbeat", 51, "", ""), judge(memorySeconds+62, 42, "live"),
 		}},
 		{"too much to remember", tooMuch()},
-	}...)
+	})
 }
 
 // changes are events and what they make of a token of the role nurse and the group

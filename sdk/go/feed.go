@@ -17,21 +17,24 @@ const (
 )
 
 // followed are the types of events that can take something away. What is given
-// reaches a user with the next token.
+// reaches a user with the next token. An entry names whose rights it touches in its
+// first event, which may be one that gives.
 var followed = []string{
 	"user.deactivated", "user.deleted", "session.ended", "key.changed",
 	"organization.updated", "organization.deleted",
-	"group.members_changed", "group.updated", "group.deleted", "group.unnested",
-	"role.updated", "role.deleted", "role.unassigned", "assignment.expired",
+	"group.members_changed", "group.updated", "group.deleted", "group.unnested", "group.nested",
+	"role.updated", "role.deleted", "role.unassigned", "role.assigned", "assignment.expired",
 }
 
 // message is one of the feed.
 type message struct {
-	Type    string `json:"type"`
-	Index   uint64 `json:"index"`
-	Ordinal uint32 `json:"ordinal"`
-	Object  string `json:"object"`
-	Detail  string `json:"detail"`
+	Type      string   `json:"type"`
+	Index     uint64   `json:"index"`
+	Ordinal   uint32   `json:"ordinal"`
+	Object    string   `json:"object"`
+	Detail    string   `json:"detail"`
+	UserIDs   []string `json:"user_ids"`  // whose rights it touches
+	Everybody bool     `json:"everybody"` // they are too many to be named
 }
 
 // verdict is what the feed says of a token.
@@ -70,7 +73,8 @@ type feed struct {
 	ordinal  *uint32
 	beat     time.Time // of the last heartbeat; zero: none since the beginning
 	org      uint64    // of the last change that may concern every token
-	users    marks
+	users    marks     // those who are gone
+	touched  marks     // users whose rights have changed
 	sessions marks
 	roles    marks // by name, which is what tokens hold
 	groups   marks
@@ -87,7 +91,7 @@ func newFeed() *feed {
 // forget begins anew: of tokens from before floor nothing is known.
 func (f *feed) forget(floor uint64) {
 	f.floor, f.org = floor, 0
-	f.users, f.sessions, f.roles, f.groups = marks{}, marks{}, marks{}, marks{}
+	f.users, f.touched, f.sessions, f.roles, f.groups = marks{}, marks{}, marks{}, marks{}, marks{}
 	f.names = map[string]string{}
 }
 
@@ -117,13 +121,21 @@ func (f *feed) hear(m message, now time.Time) (keysChanged bool) {
 	}
 	f.at, f.ordinal = m.Index, &m.Ordinal
 	f.note(m, mark{m.Index, now.Add(memory)})
-	if len(f.users)+len(f.sessions)+len(f.roles)+len(f.groups)+len(f.names) > marksMax {
+	if len(f.users)+len(f.touched)+len(f.sessions)+len(f.roles)+len(f.groups)+len(f.names) > marksMax {
 		f.forget(m.Index)
 	}
 	return m.Type == "key.changed"
 }
 
 func (f *feed) note(m message, at mark) {
+	// Whoever is named is reached whatever the type: it is by this alone that a
+	// client's token, which names no roles and groups, is known to be stale.
+	for _, user := range m.UserIDs {
+		f.touched[user] = at
+	}
+	if m.Everybody {
+		f.org = m.Index
+	}
 	switch m.Type {
 	case "user.deactivated", "user.deleted":
 		f.users[m.Object] = at
@@ -180,7 +192,7 @@ func (f *feed) prune(now time.Time) {
 		return
 	}
 	f.pruned = now
-	for _, m := range []marks{f.users, f.sessions, f.roles, f.groups} {
+	for _, m := range []marks{f.users, f.touched, f.sessions, f.roles, f.groups} {
 		m.prune(now)
 	}
 }
@@ -192,7 +204,7 @@ func (f *feed) judge(u *User, confirmed uint64) verdict {
 	if _, ended := f.sessions[u.SessionID]; ended || f.users.after(u.ID, index) {
 		return tokenRevoked
 	}
-	if f.org > index || f.roles.any(u.Roles, index) || f.groups.any(u.Groups, index) {
+	if f.org > index || f.touched.after(u.ID, index) || f.roles.any(u.Roles, index) || f.groups.any(u.Groups, index) {
 		return tokenStale
 	}
 	if index < f.floor {

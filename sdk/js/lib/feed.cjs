@@ -1,4 +1,5 @@
 "use strict";
+const { isTexts } = require("./json.cjs");
 const { lifeMax } = require("./token.cjs");
 
 // What is remembered outlasts every token: one that is older has run out.
@@ -8,12 +9,13 @@ const marksMax = 200_000;
 const pruneEvery = 60;
 
 // The types of events that can take something away. What is given reaches a user
-// with the next token.
+// with the next token. An entry names whose rights it touches in its first event,
+// which may be one that gives.
 const followed = [
   "user.deactivated", "user.deleted", "session.ended", "key.changed",
   "organization.updated", "organization.deleted",
-  "group.members_changed", "group.updated", "group.deleted", "group.unnested",
-  "role.updated", "role.deleted", "role.unassigned", "assignment.expired",
+  "group.members_changed", "group.updated", "group.deleted", "group.unnested", "group.nested",
+  "role.updated", "role.deleted", "role.unassigned", "role.assigned", "assignment.expired",
 ];
 
 // They end the detail of a change of members.
@@ -26,17 +28,22 @@ class Feed {
   ordinal;
   beat; // of the last heartbeat since the beginning
   #org = 0; // of the last change that may concern every token
-  #users = new Map();
+  #users = new Map(); // those who are gone
+  #touched = new Map(); // users whose rights have changed
   #sessions = new Map();
   #roles = new Map(); // by name, which is what tokens hold
   #groups = new Map();
   #names = new Map(); // of roles and groups, by id
   #pruned = 0;
 
+  #marks() {
+    return [this.#users, this.#touched, this.#sessions, this.#roles, this.#groups];
+  }
+
   #forget(floor) {
     this.floor = floor;
     this.#org = 0;
-    for (const map of [this.#users, this.#sessions, this.#roles, this.#groups, this.#names]) map.clear();
+    for (const map of [...this.#marks(), this.#names]) map.clear();
   }
 
   /** Follows from an index on. */
@@ -66,14 +73,17 @@ class Feed {
     }
     [this.at, this.ordinal] = [m.index, m.ordinal ?? 0];
     this.#note(m, { index: m.index, until: now + memory });
-    if (this.#users.size + this.#sessions.size + this.#roles.size + this.#groups.size + this.#names.size > marksMax) {
-      this.#forget(m.index);
-    }
+    if (this.#marks().reduce((n, marks) => n + marks.size, this.#names.size) > marksMax) this.#forget(m.index);
     return m.type === "key.changed";
   }
 
   #note(m, mark) {
-    const detail = m.detail ?? "";
+    const [detail, touched] = [m.detail ?? "", m.user_ids ?? []];
+    if (!isTexts(touched)) throw new TypeError("user_ids of the feed are no list of ids");
+    // Whoever is named is reached whatever the type: it is by this alone that a
+    // client's token, which names no roles and groups, is known to be stale.
+    for (const user of touched) this.#touched.set(user, mark);
+    if (m.everybody) this.#org = m.index;
     switch (m.type) {
       case "user.deactivated":
       case "user.deleted":
@@ -120,7 +130,7 @@ class Feed {
   #prune(now) {
     if (now - this.#pruned < pruneEvery) return;
     this.#pruned = now;
-    for (const marks of [this.#users, this.#sessions, this.#roles, this.#groups]) {
+    for (const marks of this.#marks()) {
       for (const [id, mark] of marks) if (now > mark.until) marks.delete(id);
     }
   }
@@ -129,7 +139,8 @@ class Feed {
   judge(claims, confirmed) {
     const index = Math.max(claims.ri, confirmed);
     if (this.#sessions.has(claims.sid) || this.#users.get(claims.sub)?.index > index) return "revoked";
-    if (this.#org > index || any(this.#roles, claims.roles, index) || any(this.#groups, claims.groups, index)) return "stale";
+    const changed = this.#org > index || this.#touched.get(claims.sub)?.index > index;
+    if (changed || any(this.#roles, claims.roles, index) || any(this.#groups, claims.groups, index)) return "stale";
     return index < this.floor ? "unknown" : "live";
   }
 }

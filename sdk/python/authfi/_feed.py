@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+from ._json import is_texts
 from ._token import LIFE_MAX
 
 # What is remembered outlasts every token: one that is older has run out.
@@ -14,12 +15,13 @@ _MARKS_MAX = 200_000
 _PRUNE_EVERY = 60
 
 # The types of events that can take something away. What is given reaches a user with
-# the next token.
+# the next token. An entry names whose rights it touches in its first event, which may
+# be one that gives.
 FOLLOWED = (
     "user.deactivated", "user.deleted", "session.ended", "key.changed",
     "organization.updated", "organization.deleted",
-    "group.members_changed", "group.updated", "group.deleted", "group.unnested",
-    "role.updated", "role.deleted", "role.unassigned", "assignment.expired",
+    "group.members_changed", "group.updated", "group.deleted", "group.unnested", "group.nested",
+    "role.updated", "role.deleted", "role.unassigned", "role.assigned", "assignment.expired",
 )  # fmt: skip
 
 # They end the detail of a change of members.
@@ -55,7 +57,8 @@ class Feed:
     def _forget(self, floor: float) -> None:
         self._floor = floor  # tokens from before it are unknown
         self._org = 0  # of the last change that may concern every token
-        self._users, self._sessions = _Marks(), _Marks()
+        self._users, self._sessions = _Marks(), _Marks()  # those that are gone
+        self._touched = _Marks()  # users whose rights have changed
         self._roles, self._groups = _Marks(), _Marks()  # by name, which is what tokens hold
         self._names: dict[str, str] = {}  # of roles and groups, by id
 
@@ -83,13 +86,23 @@ class Feed:
             return False
         self.at, self.ordinal = m["index"], m.get("ordinal", 0)
         self._note(kind, m, (m["index"], now + _MEMORY))
-        marks = (self._users, self._sessions, self._roles, self._groups)
-        if sum(len(of) for of in marks) + len(self._names) > _MARKS_MAX:
+        if sum(len(marks) for marks in self._marks()) + len(self._names) > _MARKS_MAX:
             self._forget(m["index"])
         return bool(kind == "key.changed")
 
+    def _marks(self) -> tuple[_Marks, ...]:
+        return self._users, self._touched, self._sessions, self._roles, self._groups
+
     def _note(self, kind: str, m: Mapping[str, Any], mark: tuple[int, float]) -> None:
-        thing, detail = m.get("object", ""), m.get("detail", "")
+        thing, detail, touched = m.get("object", ""), m.get("detail", ""), m.get("user_ids", [])
+        if not is_texts(touched):
+            raise ValueError("user_ids of the feed are no list of ids")
+        # Whoever is named is reached whatever the type: it is by this alone that a
+        # client's token, which names no roles and groups, is known to be stale.
+        for user in touched:
+            self._touched[user] = mark
+        if m.get("everybody"):
+            self._org = mark[0]
         match kind:
             case "user.deactivated" | "user.deleted":
                 self._users[thing] = mark
@@ -122,7 +135,7 @@ class Feed:
         if now - self._pruned < _PRUNE_EVERY:
             return
         self._pruned = now
-        for marks in (self._users, self._sessions, self._roles, self._groups):
+        for marks in self._marks():
             marks.prune(now)
 
     def judge(self, claims: Mapping[str, Any], confirmed: int) -> Verdict:
@@ -130,8 +143,8 @@ class Feed:
         index = max(claims["ri"], confirmed)
         if claims["sid"] in self._sessions or self._users.after(claims["sub"], index):
             return "revoked"
-        changed = self._roles.any_after(claims["roles"], index) or self._groups.any_after(claims["groups"], index)
-        if self._org > index or changed:
+        changed = self._org > index or self._touched.after(claims["sub"], index)
+        if changed or self._roles.any_after(claims["roles"], index) or self._groups.any_after(claims["groups"], index):
             return "stale"
         return "unknown" if index < self._floor else "live"
 
