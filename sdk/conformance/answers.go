@@ -48,6 +48,35 @@ func MakePostures() (cases []PostureCase) {
 	row("fresh", age(60), "live", "failed", ok, ok)
 	row("fresh", age(60.1), "live", "failed", ok, unavailable)
 	row("fresh", nil, "live", "failed", ok, unavailable)
+	return append(cases, referredPostures()...)
+}
+
+// referredPostures are of tokens whose rights are not known: nothing is served, whether
+// it reads or changes, before they are.
+func referredPostures() (cases []PostureCase) {
+	const referred, unavailable = "referred", "permissions_unavailable"
+	row := func(posture string, age float64, reply, expect string) {
+		for _, mutating := range []bool{false, true} {
+			cases = append(cases, PostureCase{posture, &age, referred, mutating, reply, expect})
+		}
+	}
+	for _, age := range []float64{0, 15, 15.1, 60, 61} {
+		row("offline", age, "", unavailable)
+		for _, reply := range []string{"", "live", "failed"} {
+			expect := unavailable // also of a node that is behind
+			if reply == "" {
+				expect = "ask"
+			}
+			row("fresh", age, reply, expect)
+			if age > 15 {
+				expect = "auth_unavailable"
+			}
+			row("strict", age, reply, expect)
+		}
+		for _, posture := range []string{"fresh", "strict"} {
+			row(posture, age, "revoked", "token_revoked")
+		}
+	}
 	return cases
 }
 
@@ -118,6 +147,12 @@ func MakeAnswers() Answers {
 			{
 				Code: "auth_unavailable", Status: 503, RetryAfter: "5", Body: Object{
 					"title": "Service Unavailable", "status": 503, "code": "auth_unavailable", "detail": "who is asking cannot be told now; try again",
+				},
+			},
+			{
+				Code: "permissions_unavailable", Status: 503, RetryAfter: "5", Body: Object{
+					"title": "Service Unavailable", "status": 503, "code": "permissions_unavailable",
+					"detail": "what the access token permits cannot be told now; try again",
 				},
 			},
 		},

@@ -38,7 +38,7 @@ func confirmed(at float64, ri, confirmed uint64, expect string) Step {
 
 // MakeFeed makes the file feed.json.
 func MakeFeed() []Timeline {
-	return slices.Concat(changes(), touches(), []Timeline{
+	return slices.Concat(changes(), touches(), references(), []Timeline{
 		{"before anything is heard", []Step{judge(0, 42, "unknown"), {At: 0, Age: true}}},
 		{"a token from before the beginning is unknown until a node vouches for it", []Step{
 			start(0, 50), judge(0, 49, "unknown"), judge(0, 50, "live"), judge(0, 51, "live"), confirmed(0, 49, 50, "live"),

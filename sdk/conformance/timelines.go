@@ -47,6 +47,8 @@ type Judged struct {
 	Groups    []string `json:"groups"`
 	Ri        uint64   `json:"ri"`
 	Confirmed uint64   `json:"confirmed"`
+	Referred  bool     `json:"referred,omitempty"` // a node tells the rights
+	Told      bool     `json:"told,omitempty"`     // and has, at ri
 }
 
 func set(keys ...*Key) string { return text(KeySet(keys...)) }

@@ -38,6 +38,11 @@ type TokenCase struct {
 	Now    float64 `json:"now,omitempty"`  // of this case
 	Node   string  `json:"node,omitempty"` // ok or invalid_token: where the node's own verifier differs
 	Why    string  `json:"why,omitempty"`  // it does
+
+	// Of the forms in which a token says what its user may do: what it holds, sorted, or
+	// that a node has to be asked, until when it holds nothing.
+	Holds    []string `json:"holds,omitempty"`
+	Referred bool     `json:"referred,omitempty"`
 }
 
 const (
@@ -219,6 +224,7 @@ func (c *tokenCases) claims() {
 	c.unread("ri", c.claim(invalid, "ri above 2^53", "ri", uint64(1<<53)))
 	c.claim(ok, "ri zero", "ri", 0)
 	c.bound()
+	c.forms()
 }
 
 // bound are tokens that count with a proof of their key alone, RFC 9449. A bearer's they

@@ -23,6 +23,58 @@ func bare(at float64, ri uint64, expect string) Step {
 	return Step{At: at, Expect: expect, Judge: &Judged{Sub: User, Sid: Session, Roles: []string{}, Groups: []string{}, Ri: ri}}
 }
 
+// asked is asked of a token by reference that was told its rights at an index.
+func asked(at float64, index uint64, expect string) Step {
+	s := judge(at, index, expect)
+	s.Judge.Referred, s.Judge.Told = true, true
+	return s
+}
+
+// unasked is asked of one that was not told them yet.
+func unasked(at float64, ri uint64, expect string) Step {
+	s := bare(at, ri, expect)
+	s.Judge.Referred = true
+	return s
+}
+
+// references are tokens that leave out their rights: they are asked about until a node
+// has told them, and again when the feed says that they have changed since.
+func references() []Timeline {
+	return []Timeline{
+		{"by reference, before anything is heard", []Step{unasked(0, 42, "referred"), asked(0, 42, "unknown")}},
+		{"by reference, and told once", []Step{
+			start(0, 40), unasked(0, 42, "referred"), asked(0, 42, "live"), hear(1, "heartbeat", 99, "", ""), asked(1, 42, "live"), unasked(1, 42, "referred"),
+		}},
+		{"by reference, told before the beginning", []Step{start(0, 50), asked(0, 49, "unknown"), asked(0, 50, "live")}},
+		{"by reference, and the user is named", []Step{
+			start(0, 40), touch(1, "role.updated", 43, "usr-0"), hear(1, "role.updated", 44, "rol-9", "astronaut"), asked(1, 44, "live"),
+			touch(2, "role.updated", 45, User), asked(2, 44, "referred"), unasked(2, 44, "referred"), asked(2, 45, "live"),
+		}},
+		{"by reference, and everybody may be touched", []Step{
+			start(0, 40), everybody(1, "role.assigned", 43), asked(1, 42, "referred"), asked(1, 43, "live"),
+		}},
+		{"by reference, and a role is taken", []Step{
+			start(0, 40), hear(1, "role.unassigned", 43, "rol-1", "nurse from ward-3"), asked(1, 42, "referred"), asked(1, 43, "live"),
+		}},
+		{"by reference, and a group has others", []Step{
+			start(0, 40), hear(1, "group.members_changed", 43, "grp-1", "ward-3: 0 joined, 1 left"), asked(1, 42, "referred"), asked(1, 43, "live"),
+		}},
+		{"by reference, and the organization has changed", []Step{
+			start(0, 40), hear(1, "organization.updated", 43, Org, "north"), asked(1, 42, "referred"), asked(1, 43, "live"),
+		}},
+		{"by reference, and the session has ended", []Step{
+			start(0, 40), hear(1, "session.ended", 43, Session, "x"), asked(1, 42, "revoked"), asked(1, 43, "revoked"), unasked(1, 42, "revoked"),
+		}},
+		{"by reference, and the user is gone", []Step{
+			start(0, 40), hear(1, "user.deactivated", 43, User, "alice"), asked(1, 42, "revoked"), unasked(1, 42, "revoked"),
+		}},
+		{"by reference, what a node has vouched for is not what was told", []Step{
+			start(0, 40), touch(1, "role.updated", 43, User),
+			{At: 1, Expect: "referred", Judge: &Judged{Sub: User, Sid: Session, Roles: []string{}, Groups: []string{}, Ri: 42, Confirmed: 43, Referred: true, Told: true}},
+		}},
+	}
+}
+
 // touches are events that name whose rights they touch: the tokens of those users from
 // before are stale, whatever else they hold.
 func touches() (timelines []Timeline) {

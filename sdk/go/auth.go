@@ -114,10 +114,11 @@ func (a *Auth) Verify(ctx context.Context, token string, mutating bool) (*User, 
 	if refusal != nil {
 		return nil, refusal
 	}
-	if code := a.decide(ctx, held, mutating); code != "" {
+	user, code := a.decide(ctx, held, mutating)
+	if code != "" {
 		return nil, &Refusal{Code: code}
 	}
-	return held.user, nil
+	return user, nil
 }
 
 // verified holds a token against keys, rules and clock.
@@ -163,38 +164,68 @@ func (a *Auth) remember(h *held, set map[string]*key) *held {
 }
 
 // decide asks a node where the posture says so. Requests with one token share one
-// question.
-func (a *Auth) decide(ctx context.Context, h *held, mutating bool) Code {
-	age, v, atLeast := a.judge(h)
-	code := a.config.Posture.decide(age, v, mutating, replyNone)
+// question. The user is who the token speaks of by what is known then.
+func (a *Auth) decide(ctx context.Context, h *held, mutating bool) (*User, Code) {
+	s := a.judge(h)
+	code := a.config.Posture.decide(s.age, s.verdict, mutating, replyNone)
 	if code != ask {
-		return code
+		return s.user, code
 	}
 	h.asking.Lock()
 	defer h.asking.Unlock()
-	if now := a.now(); h.asked.IsZero() || now.Sub(h.asked) > replyLife || v == tokenUnknown && h.reply == replyLive {
-		r, at := a.nodes.vouch(context.WithoutCancel(ctx), h.user, atLeast) // others wait for it, too
-		a.mu.Lock()
-		h.reply, h.asked = r, now
-		if r == replyLive && at >= atLeast {
-			h.confirmed = at
-		}
-		a.mu.Unlock()
+	s = a.judge(h) // others may have asked
+	if code = a.config.Posture.decide(s.age, s.verdict, mutating, replyNone); code != ask {
+		return s.user, code
 	}
-	age, v, _ = a.judge(h)
-	return a.config.Posture.decide(age, v, mutating, h.reply)
+	overtaken := h.reply == replyLive && (s.verdict == tokenUnknown || s.verdict == tokenReferred)
+	if h.asked.IsZero() || a.now().Sub(h.asked) > replyLife || overtaken {
+		a.inquire(ctx, h, s.atLeast)
+	}
+	s = a.judge(h)
+	return s.user, a.config.Posture.decide(s.age, s.verdict, mutating, h.reply)
 }
 
-// judge is the feed's word. atLeast is the index that a node must have reached to
-// know more.
-func (a *Auth) judge(h *held) (age time.Duration, v verdict, atLeast uint64) {
+// inquire asks a node about a token and takes in what it says, unless that is older
+// than what is known. It is called with h.asking held.
+func (a *Auth) inquire(ctx context.Context, h *held, atLeast uint64) {
+	asked := a.now()
+	r, t := a.nodes.vouch(context.WithoutCancel(ctx), a.config.Issuer, h.user) // others wait for it, too
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	age = never
-	if !a.feed.beat.IsZero() {
-		age = a.now().Sub(a.feed.beat)
+	h.reply, h.asked = r, asked
+	if r != replyLive || t.index < atLeast {
+		return
 	}
-	return age, a.feed.judge(h.user, h.confirmed), a.feed.at
+	if h.confirmed = t.index; h.user.referred {
+		h.told = h.user.with(t)
+	}
+}
+
+// standing is the feed's word on a token.
+type standing struct {
+	user    *User
+	age     time.Duration // of the last heartbeat
+	verdict verdict
+	atLeast uint64 // index that a node must have reached to know more
+}
+
+func (a *Auth) judge(h *held) standing {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := standing{user: h.user, age: a.beatAge(), atLeast: a.feed.at}
+	if h.told != nil {
+		s.user = h.told
+	}
+	s.verdict = a.feed.judge(s.user, h.confirmed)
+	return s
+}
+
+// beatAge is called with the lock held.
+func (a *Auth) beatAge() time.Duration {
+	if a.feed.beat.IsZero() {
+		return never
+	}
+	return a.now().Sub(a.feed.beat)
 }
 
 // key finds a key, and waits for a fetch where one may help.

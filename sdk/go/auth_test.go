@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -27,6 +28,7 @@ type issuer struct {
 	vouched  int // what a node says of tokens: a status
 	asked    int
 	held     []string
+	told     uint64 // index that a node says them of
 	messages chan string
 	index    uint64
 }
@@ -34,12 +36,12 @@ type issuer struct {
 func newIssuer(t *testing.T) *issuer {
 	i := &issuer{
 		t: t, keys: []*conformance.Key{conformance.NewKey("k1")}, status: 200, vouched: 200, held: []string{"read:patients", "write:notes"},
-		messages: make(chan string, 16), index: 40,
+		told: 99, messages: make(chan string, 16), index: 40,
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /o/vectors/.well-known/jwks.json", i.keySet)
 	mux.HandleFunc("GET /api/v1/events", i.events)
-	mux.HandleFunc("GET /api/v1/users/{id}/permissions", i.permissions)
+	mux.HandleFunc("GET /o/vectors/oauth2/permissions", i.permissions)
 	i.Server = httptest.NewTLSServer(mux)
 	t.Cleanup(i.Close)
 	return i
@@ -78,9 +80,8 @@ func (i *issuer) permissions(w http.ResponseWriter, _ *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.asked++
-	w.Header().Set(headerIndex, "99")
 	w.WriteHeader(i.vouched)
-	json.NewEncoder(w).Encode(map[string]any{"effective": i.held})
+	json.NewEncoder(w).Encode(map[string]any{"permissions": i.held, "roles": []string{"nurse"}, "groups": []string{"ward-3"}, "index": i.told})
 }
 
 func (i *issuer) set(change func()) {
@@ -98,6 +99,14 @@ func (i *issuer) token(k *conformance.Key, name string, value any) string {
 	now := time.Now().Unix()
 	claims := conformance.With(conformance.With(conformance.Claims(), "iat", now), "exp", now+300)
 	return k.Sign(k.Header(), conformance.With(claims, name, value))
+}
+
+// tokenWith is a good one now, but for some claims.
+func (i *issuer) tokenWith(members map[string]any) string {
+	now := time.Now().Unix()
+	claims := conformance.With(conformance.With(conformance.Claims(), "iat", now), "exp", now+300)
+	maps.Copy(claims, members)
+	return i.keys[0].Sign(i.keys[0].Header(), claims)
 }
 
 func (i *issuer) follow() *Auth {

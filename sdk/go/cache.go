@@ -18,6 +18,7 @@ type held struct {
 	reply  reply
 
 	confirmed uint64 // index at which a node vouched for it; guarded by Auth.mu
+	told      *User  // of a token by reference, with what a node has told last; likewise
 }
 
 // cache remembers verified tokens by their whole text. When a generation is full

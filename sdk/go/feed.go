@@ -45,6 +45,10 @@ const (
 	tokenRevoked verdict = "revoked"
 	tokenStale   verdict = "stale"   // something that it was made of has changed
 	tokenUnknown verdict = "unknown" // it is from before the feed was followed
+
+	// tokenReferred is one by reference whose rights were not told yet, or have changed
+	// since.
+	tokenReferred verdict = "referred"
 )
 
 // mark is the index of a change and when it may be forgotten.
@@ -198,16 +202,22 @@ func (f *feed) prune(now time.Time) {
 }
 
 // judge says what is known of a token. confirmed is the index at which a node has
-// vouched for it, or zero.
+// vouched for what it holds, or zero; of one by reference counts when it was told.
 func (f *feed) judge(u *User, confirmed uint64) verdict {
-	index := max(u.index, confirmed)
+	index := u.index
+	if !u.referred {
+		index = max(index, confirmed)
+	}
 	if _, ended := f.sessions[u.SessionID]; ended || f.users.after(u.ID, index) {
 		return tokenRevoked
 	}
-	if f.org > index || f.touched.after(u.ID, index) || f.roles.any(u.Roles, index) || f.groups.any(u.Groups, index) {
+	changed := f.org > index || f.touched.after(u.ID, index) || f.roles.any(u.Roles, index) || f.groups.any(u.Groups, index)
+	switch {
+	case u.referred && (changed || !u.told):
+		return tokenReferred
+	case changed:
 		return tokenStale
-	}
-	if index < f.floor {
+	case index < f.floor:
 		return tokenUnknown
 	}
 	return tokenLive

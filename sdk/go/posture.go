@@ -42,6 +42,8 @@ const ask Code = "ask"
 // the refusal, or ask.
 func (p Posture) decide(age time.Duration, v verdict, mutating bool, r reply) Code {
 	switch {
+	case p == Offline && v == tokenReferred:
+		return PermissionsUnavailable // nobody is asked
 	case p == Offline:
 		return ""
 	case v == tokenRevoked, r == replyRevoked:
@@ -50,6 +52,8 @@ func (p Posture) decide(age time.Duration, v verdict, mutating bool, r reply) Co
 		return TokenStale
 	case p == Strict && age > freshMax:
 		return AuthUnavailable
+	case v == tokenReferred && r != replyNone:
+		return PermissionsUnavailable // not told, or by a node that is behind
 	case age <= freshMax && v == tokenLive, r == replyLive:
 		return ""
 	case r == replyNone:

@@ -19,6 +19,7 @@ const (
 	TokenStale             Code = "token_stale" // refresh once and try again
 	InsufficientPermission Code = "insufficient_permission"
 	AuthUnavailable        Code = "auth_unavailable"
+	PermissionsUnavailable Code = "permissions_unavailable" // of a token that does not hold them
 )
 
 // Refusal is why a request is not served.
@@ -46,7 +47,7 @@ func (r *Refusal) Status() int {
 		return http.StatusBadRequest
 	case InsufficientPermission:
 		return http.StatusForbidden
-	case AuthUnavailable:
+	case AuthUnavailable, PermissionsUnavailable:
 		return http.StatusServiceUnavailable
 	default:
 		return http.StatusUnauthorized
@@ -62,6 +63,7 @@ var details = map[Code]string{
 	TokenStale:             "permissions have changed; refresh the access token",
 	InsufficientPermission: "a permission is missing",
 	AuthUnavailable:        "who is asking cannot be told now; try again",
+	PermissionsUnavailable: "what the access token permits cannot be told now; try again",
 }
 
 // Detail is for people.
@@ -81,7 +83,7 @@ func (r *Refusal) Challenge() string {
 		return realm + `, error="invalid_token", error_description="stale"`
 	case InsufficientPermission:
 		return realm + `, error="insufficient_scope", scope="` + strings.Join(r.Required, " ") + `"`
-	case AuthUnavailable:
+	case AuthUnavailable, PermissionsUnavailable:
 		return ""
 	default:
 		return realm + `, error="invalid_token"`

@@ -20,12 +20,12 @@ import (
 const (
 	fetchTimeout = 5 * time.Second
 	replyTimeout = time.Second      // of each node
-	replyMax     = 4 << 20          // bytes; a user's permissions with all their sources
+	replyMax     = 4 << 20          // bytes; all that a user holds, by name
 	lineMax      = 64 << 10         // bytes of one message of the feed
 	silenceMax   = 15 * time.Second // three heartbeats
 )
 
-// headerIndex is how new an answer is, and how new it must be.
+// headerIndex is how new an answer is.
 const headerIndex = "X-Authfi-Index"
 
 // nodes is the cluster as a client sees it: one node after the other, when one
@@ -87,54 +87,31 @@ func (n *nodes) keySetOnce(ctx context.Context, path, etag string) (a answer, er
 	return a, err
 }
 
-// vouch asks a node about a token, with that token: whoever holds it may ask what
-// it permits. at is the index that the answer is from.
-func (n *nodes) vouch(ctx context.Context, u *User, atLeast uint64) (r reply, at uint64) {
+// vouch asks about a token, with that token: whoever holds it may ask what it permits. A
+// node answers from a state that misses nothing, or with 503.
+func (n *nodes) vouch(ctx context.Context, issuer string, u *User) (r reply, t told) {
 	r = replyFailed
 	for range n.bases {
-		if r, at = n.vouchOnce(ctx, u, atLeast); r != replyFailed {
+		if r, t = n.vouchOnce(ctx, issuer, u); r != replyFailed {
 			break
 		}
 	}
-	return r, at
+	return r, t
 }
 
-func (n *nodes) vouchOnce(ctx context.Context, u *User, atLeast uint64) (reply, uint64) {
+func (n *nodes) vouchOnce(ctx context.Context, issuer string, u *User) (reply, told) {
 	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
-	header := map[string]string{}
-	if atLeast > 0 {
-		header[headerIndex] = strconv.FormatUint(atLeast, 10)
-	}
-	res, err := n.do(ctx, http.MethodGet, "/api/v1/users/"+url.PathEscape(u.ID)+"/permissions", u.Token, header)
+	res, err := n.do(ctx, http.MethodGet, issuerPath(issuer)+pathPermissions, u.Token, nil)
 	if err != nil {
-		return replyFailed, 0
+		return replyFailed, told{}
 	}
 	defer res.Body.Close()
-	if res.StatusCode == http.StatusUnauthorized {
-		return replyRevoked, 0
-	}
-	var held struct{ Effective []string }
 	body, err := io.ReadAll(io.LimitReader(res.Body, replyMax+1))
-	at, malformed := strconv.ParseUint(res.Header.Get(headerIndex), 10, 64)
-	if res.StatusCode != http.StatusOK || len(body) > replyMax || errors.Join(err, malformed, json.Unmarshal(body, &held)) != nil {
-		return replyFailed, 0
+	if err != nil || len(body) > replyMax {
+		return replyFailed, told{}
 	}
-	if !u.Permissions.equal(held.Effective) {
-		return replyStale, at
-	}
-	return replyLive, at
-}
-
-func (held Permissions) equal(list []string) bool {
-	other := Permissions{}
-	for _, p := range list {
-		if _, there := held[p]; !there {
-			return false
-		}
-		other[p] = struct{}{}
-	}
-	return len(other) == len(held)
+	return replyOf(u, res.StatusCode, body)
 }
 
 // events is where a stream begins.
@@ -207,7 +184,7 @@ func (n *nodes) follow(ctx context.Context, from events, key string, hear func(m
 }
 
 // keyPath is that of the key set of an issuer.
-func keyPath(issuer string) string {
-	i := strings.Index(issuer, "/o/")
-	return issuer[i:] + "/.well-known/jwks.json"
-}
+func keyPath(issuer string) string { return issuerPath(issuer) + "/.well-known/jwks.json" }
+
+// issuerPath is the same at every node.
+func issuerPath(issuer string) string { return issuer[strings.Index(issuer, "/o/"):] }

@@ -34,7 +34,9 @@ type User struct {
 	Claims      map[string]any
 	Token       string
 
-	index     uint64 // applied index at mint
+	index     uint64 // applied index at mint, or when the rights were told
+	referred  bool   // the token does not hold its rights: a node tells them
+	told      bool   // and has
 	notBefore float64
 	expires   float64
 }
@@ -134,7 +136,7 @@ func (e *envelope) read(r rules, token string) (*User, bool) {
 		return nil, false // whoever bears it may have stolen it; no proof is looked at here
 	}
 	u := &User{Claims: o, Token: token}
-	return u, u.readTimes(o) && u.readNames(o) && (r.org == "" || u.OrgID == r.org)
+	return u, u.readTimes(o) && u.readNames(o) && u.readRights(o, r.issuer) && (r.org == "" || u.OrgID == r.org)
 }
 
 func (r rules) addressed(o object) bool {
@@ -163,9 +165,13 @@ func (u *User) readTimes(o object) (ok bool) {
 			return false
 		}
 	}
-	index, ok := number(o["ri"])
-	u.index = uint64(index)
-	return ok && float64(u.index) == index
+	u.index, ok = indexOf(o["ri"])
+	return ok
+}
+
+func indexOf(value any) (uint64, bool) {
+	n, ok := number(value)
+	return uint64(n), ok && float64(uint64(n)) == n
 }
 
 // readNames demands every claim: one that is empty is not absent.
@@ -179,20 +185,9 @@ func (u *User) readNames(o object) bool {
 	if _, ok := text(o["jti"]); !ok {
 		return false
 	}
-	var listed []string
-	for name, place := range map[string]*[]string{
-		"roles": &u.Roles, "groups": &u.Groups, "amr": &u.Methods, "permissions": &listed,
-	} {
-		var ok bool
-		if *place, ok = texts(o[name]); !ok {
-			return false
-		}
-	}
-	u.Permissions = make(Permissions, len(listed))
-	for _, p := range listed {
-		u.Permissions[p] = struct{}{}
-	}
-	return true
+	var ok bool
+	u.Methods, ok = texts(o["amr"])
+	return ok
 }
 
 // current holds the token against the clock.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"reflect"
@@ -49,6 +50,7 @@ func TestTokens(t *testing.T) {
 		if e, ok := open(c.Token); ok && e.verifies(set[e.kid]) {
 			if u, ok := e.read(r, c.Token); ok && u.current(time.Unix(int64(now), 0), r.skew) {
 				got = "ok"
+				checkRights(t, c, u)
 			}
 		}
 		if got != c.Expect {
@@ -57,6 +59,35 @@ func TestTokens(t *testing.T) {
 	}
 	if len(file.Cases) < 150 {
 		t.Errorf("only %d tokens", len(file.Cases))
+	}
+}
+
+// checkRights: a token holds what its form says, and nothing where it leaves it out.
+func checkRights(t *testing.T, c conformance.TokenCase, u *User) {
+	t.Helper()
+	held := slices.Sorted(maps.Keys(u.Permissions))
+	if u.referred != c.Referred || (c.Holds != nil || c.Referred) && !slices.Equal(held, c.Holds) {
+		t.Errorf("%s: holds %q, by reference %v", c.Name, held, u.referred)
+	}
+}
+
+func TestRights(t *testing.T) {
+	var cases []conformance.RightsCase
+	load(t, "rights.json", &cases)
+	u := &User{referred: true}
+	for _, c := range cases {
+		got, told := replyOf(u, c.Status, []byte(c.Body))
+		if string(got) != c.Expect {
+			t.Errorf("%s: %s, want %s", c.Name, got, c.Expect)
+		}
+		now := u.with(told)
+		if held := slices.Sorted(maps.Keys(now.Permissions)); now.index != c.Index || !slices.Equal(held, c.Permissions) ||
+			!slices.Equal(now.Roles, c.Roles) || !slices.Equal(now.Groups, c.Groups) {
+			t.Errorf("%s: %+v", c.Name, told)
+		}
+	}
+	if len(cases) < 40 {
+		t.Errorf("only %d answers", len(cases))
 	}
 }
 
@@ -160,6 +191,7 @@ func playFeed(t *testing.T, f *feed, s conformance.Step) (got any, asked bool) {
 		return nil, false
 	case s.Judge != nil:
 		u := &User{ID: s.Judge.Sub, SessionID: s.Judge.Sid, Roles: s.Judge.Roles, Groups: s.Judge.Groups, index: s.Judge.Ri}
+		u.referred, u.told = s.Judge.Referred, s.Judge.Told
 		return string(f.judge(u, s.Judge.Confirmed)), true
 	case s.Age && f.beat.IsZero():
 		return nil, true

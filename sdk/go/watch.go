@@ -63,7 +63,7 @@ func (a *Auth) Watch(ctx context.Context, u *User, mutating bool) (watched conte
 
 // watch is a call under way.
 type watch struct {
-	user     *User
+	user     *User // guarded by Auth.mu, but for its token
 	mutating bool
 	end      context.CancelCauseFunc
 	asking   bool // guarded by Auth.mu
@@ -130,11 +130,7 @@ func (a *Auth) judgeAtOnce(w *watch) Code {
 	if h == nil || now.Sub(a.keys.fetched) > staleMax {
 		return ask // other keys than those that it was verified with
 	}
-	age := never
-	if !a.feed.beat.IsZero() {
-		age = now.Sub(a.feed.beat)
-	}
-	return a.config.Posture.decide(age, a.feed.judge(h.user, h.confirmed), w.mutating, replyNone)
+	return a.config.Posture.decide(a.beatAge(), a.feed.judge(w.user, h.confirmed), w.mutating, replyNone)
 }
 
 func (a *Auth) endWatch(w *watch, refusal error) {
@@ -142,7 +138,8 @@ func (a *Auth) endWatch(w *watch, refusal error) {
 	w.end(refusal)
 }
 
-// question verifies a token anew, as a request with it would.
+// question verifies a token anew, as a request with it would. What was let in by rights
+// that are others now begins anew: nobody knows here which of them it needs.
 func (a *Auth) question(ctx context.Context, w *watch, questions chan struct{}) {
 	select {
 	case questions <- struct{}{}:
@@ -150,11 +147,17 @@ func (a *Auth) question(ctx context.Context, w *watch, questions chan struct{}) 
 	case <-ctx.Done():
 		return
 	}
-	_, err := a.Verify(ctx, w.user.Token, w.mutating)
+	u, err := a.Verify(ctx, w.user.Token, w.mutating)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	w.asking = false
-	if refusal := new(Refusal); errors.As(err, &refusal) {
+	refusal := new(Refusal)
+	switch {
+	case errors.As(err, &refusal):
 		a.endWatch(w, refusal)
+	case err == nil && !u.Permissions.equal(w.user.Permissions):
+		a.endWatch(w, &Refusal{Code: TokenStale})
+	case err == nil:
+		w.user = u
 	}
 }

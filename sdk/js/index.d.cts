@@ -8,7 +8,7 @@ export type Posture = "fresh" | "strict" | "offline";
 
 export type Code =
   | "unauthenticated" | "invalid_request" | "invalid_token" | "token_revoked" | "token_stale"
-  | "insufficient_permission" | "auth_unavailable";
+  | "insufficient_permission" | "auth_unavailable" | "permissions_unavailable";
 
 export interface Options {
   /** https://HOST/o/SLUG; AUTHFI_ISSUER. */

@@ -66,9 +66,12 @@ type Issuer struct {
 	events   []event
 	changed  chan struct{}     // closed when there is something to send, or nobody to send it to
 	sessions map[string]string // user by session; ended ones are not there
-	held     map[string][]string
+	held     map[string]rights // by user
 	services []rehearsal.Service
 }
+
+// rights are what a user has now, whatever older tokens say.
+type rights struct{ permissions, roles, groups []string }
 
 type signingKey struct {
 	id      string
@@ -82,12 +85,14 @@ type event struct {
 	Ordinal uint32 `json:"ordinal"`
 	Object  string `json:"object,omitempty"`
 	Detail  string `json:"detail,omitempty"`
+
+	UserIDs []string `json:"user_ids,omitempty"`
 }
 
 // New makes an issuer, which is gone with the test.
 func New(t testing.TB) *Issuer {
 	t.Helper()
-	i := &Issuer{index: 1, changed: make(chan struct{}), sessions: map[string]string{}, held: map[string][]string{}}
+	i := &Issuer{index: 1, changed: make(chan struct{}), sessions: map[string]string{}, held: map[string]rights{}}
 	i.signing = newKey()
 	t.Cleanup(i.GoOffline)
 	return i
@@ -145,11 +150,12 @@ func (i *Issuer) SignIn(p Person) string {
 		p.Methods = []string{"pwd", "otp"}
 	}
 	session := newID("ses-")
-	i.sessions[session], i.held[p.ID] = p.ID, p.Permissions
+	held := rights{p.Permissions, append(listed(p.Roles), roleOf(p.ID)), p.Groups}
+	i.sessions[session], i.held[p.ID] = p.ID, held
 	now := i.now()
 	claims := map[string]any{
 		"iss": URL, "aud": []string{URL}, "sub": p.ID, "iat": now.Unix(), "exp": now.Add(life).Unix(), "jti": newID(""),
-		"sid": session, "org_id": Org, "roles": append(listed(p.Roles), roleOf(p.ID)), "groups": listed(p.Groups),
+		"sid": session, "org_id": Org, "roles": held.roles, "groups": listed(p.Groups),
 		"permissions": listed(p.Permissions), "amr": p.Methods, "ri": i.index,
 	}
 	maps.Copy(claims, p.Claims)
@@ -201,7 +207,12 @@ func (i *Issuer) Deactivate(user string) {
 // Permit changes what a user holds. The user's tokens are stale, and the next SignIn
 // is to be asked for the new permissions.
 func (i *Issuer) Permit(user string, permissions ...string) {
-	i.change(event{Type: "role.unassigned", Object: "rol-1", Detail: roleOf(user) + " from " + user}, func() { i.held[user] = permissions })
+	e := event{Type: "role.unassigned", Object: "rol-1", Detail: roleOf(user) + " from " + user, UserIDs: []string{user}}
+	i.change(e, func() {
+		held := i.held[user]
+		held.permissions = permissions
+		i.held[user] = held
+	})
 }
 
 // RotateKeys signs with a new key, and takes the old one away with all its tokens.

@@ -59,7 +59,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return i.stream(r), nil
 		}
 		w.Header().Set("X-Authfi-Index", strconv.FormatUint(i.appliedIndex(), 10))
-	case strings.HasPrefix(r.URL.Path, "/api/v1/users/"):
+	case r.URL.Path == "/o/test/oauth2/permissions":
 		i.servePermissions(w, r)
 	default:
 		w.WriteHeader(http.StatusForbidden)
@@ -97,8 +97,10 @@ func (i *Issuer) servePermissions(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	w.Header().Set("X-Authfi-Index", strconv.FormatUint(i.index, 10))
-	json.NewEncoder(w).Encode(map[string]any{"effective": listed(i.held[claims.Subject])})
+	held := i.held[claims.Subject]
+	json.NewEncoder(w).Encode(map[string]any{
+		"permissions": listed(held.permissions), "roles": listed(held.roles), "groups": listed(held.groups), "index": i.index,
+	})
 }
 
 // named is what the issuer reads of its own tokens.

@@ -145,7 +145,7 @@ func code(refusal *authfi.Refusal) connect.Code {
 	switch refusal.Code {
 	case authfi.InsufficientPermission:
 		return connect.CodePermissionDenied
-	case authfi.AuthUnavailable:
+	case authfi.AuthUnavailable, authfi.PermissionsUnavailable:
 		return connect.CodeUnavailable
 	default:
 		return connect.CodeUnauthenticated

@@ -134,7 +134,7 @@ func code(refusal *authfi.Refusal) codes.Code {
 	switch refusal.Code {
 	case authfi.InsufficientPermission:
 		return codes.PermissionDenied
-	case authfi.AuthUnavailable:
+	case authfi.AuthUnavailable, authfi.PermissionsUnavailable:
 		return codes.Unavailable
 	default:
 		return codes.Unauthenticated

@@ -94,7 +94,7 @@ class Core {
     if (!current(held.user, this.#clock.wall(), this.#config.skew)) throw new Refusal("invalid_token");
     const code = await this.#decide(held, mutating);
     if (code !== "ok") throw new Refusal(code);
-    return held.user;
+    return held.user; // by what is known now
   }
 
   #held(token) {
@@ -138,11 +138,12 @@ class Core {
   async #decide(held, mutating) {
     const posture = this.#config.posture;
     const age = () => (this.#feed.beat === undefined ? Infinity : this.#steady() - this.#feed.beat);
-    const judge = () => this.#feed.judge(held.user.claims, held.confirmed);
+    const judge = () => this.#feed.judge(held.user.rights, held.confirmed);
     const verdict = judge();
     const code = decide(posture, age(), verdict, mutating, "");
     if (code !== "ask") return code;
-    const repeat = held.asked === undefined || this.#steady() - held.asked > replyLife || (verdict === "unknown" && held.reply === "live");
+    const overtaken = held.reply === "live" && (verdict === "unknown" || verdict === "referred");
+    const repeat = held.asked === undefined || this.#steady() - held.asked > replyLife || overtaken;
     if (repeat || held.asking) await (held.asking ??= this.#ask(held));
     return decide(posture, age(), judge(), mutating, held.reply);
   }
@@ -150,9 +151,11 @@ class Core {
   // Requests with one token share one question.
   async #ask(held) {
     const [asked, atLeast] = [this.#steady(), this.#feed.at];
-    const [reply, at] = await this.#nodes.vouch(held.user, atLeast);
+    const [reply, told] = await this.#nodes.vouch(this.#config.issuer, held.user);
     [held.reply, held.asked, held.asking] = [reply, asked, undefined];
-    if (reply === "live" && at >= atLeast) held.confirmed = at;
+    if (reply !== "live" || told.index < atLeast) return; // what is older than what is known
+    held.confirmed = told.index;
+    if (held.user.rights.referred) held.user = held.user.with(told);
   }
 
   // Joins the fetch under way or begins one.
@@ -248,7 +251,7 @@ class Core {
     const held = this.#held(user.token);
     if (!held) return "ask"; // other keys than those that it was verified with
     const age = this.#feed.beat === undefined ? Infinity : this.#steady() - this.#feed.beat;
-    return decide(this.#config.posture, age, this.#feed.judge(held.user.claims, held.confirmed), mutating, "");
+    return decide(this.#config.posture, age, this.#feed.judge(user.rights, held.confirmed), mutating, "");
   }
 }
 

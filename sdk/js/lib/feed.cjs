@@ -135,12 +135,18 @@ class Feed {
     }
   }
 
-  /** live, revoked, stale or unknown. confirmed: the index at which a node vouched. */
-  judge(claims, confirmed) {
-    const index = Math.max(claims.ri, confirmed);
-    if (this.#sessions.has(claims.sid) || this.#users.get(claims.sub)?.index > index) return "revoked";
-    const changed = this.#org > index || this.#touched.get(claims.sub)?.index > index;
-    if (changed || any(this.#roles, claims.roles, index) || any(this.#groups, claims.groups, index)) return "stale";
+  /**
+   * live, revoked, stale, unknown, or referred: by reference, and not told yet or changed
+   * since. confirmed is the index at which a node vouched for what a token holds; of one
+   * by reference counts when it was told.
+   */
+  judge(rights, confirmed) {
+    const index = rights.referred ? rights.ri : Math.max(rights.ri, confirmed);
+    if (this.#sessions.has(rights.sid) || this.#users.get(rights.sub)?.index > index) return "revoked";
+    const named = this.#org > index || this.#touched.get(rights.sub)?.index > index;
+    const changed = named || any(this.#roles, rights.roles, index) || any(this.#groups, rights.groups, index);
+    if (rights.referred && (changed || !rights.told)) return "referred";
+    if (changed) return "stale";
     return index < this.floor ? "unknown" : "live";
   }
 }

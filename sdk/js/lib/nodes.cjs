@@ -2,12 +2,16 @@
 const https = require("node:https");
 const { followed } = require("./feed.cjs");
 const { setMax } = require("./keys.cjs");
+const { permissionsPath, replyOf } = require("./rights.cjs");
 
 const fetchTimeout = 5_000; // milliseconds, as all times here
 const replyTimeout = 1_000; // of each node
 const silenceMax = 15_000; // three heartbeats
-const replyMax = 4 * 1024 * 1024; // bytes; a user's permissions with all their sources
+const replyMax = 4 * 1024 * 1024; // bytes; all that a user holds, by name
 const lineMax = 64 * 1024; // characters of one message of the feed
+
+// The same at every node.
+const issuerPath = (issuer) => issuer.slice(issuer.indexOf("/o/"));
 
 /** The cluster as a client sees it: one node after the other, when one does not answer. */
 class Nodes {
@@ -63,7 +67,7 @@ class Nodes {
 
   /** Asks each node once at most for the key set. */
   async keySet(issuer, etag) {
-    const path = issuer.slice(issuer.indexOf("/o/")) + "/.well-known/jwks.json";
+    const path = issuerPath(issuer) + "/.well-known/jwks.json";
     let answer = { status: 0 };
     for (let n = 0; n < this.bases.length; n++) {
       try {
@@ -79,30 +83,23 @@ class Nodes {
   }
 
   /**
-   * Asks about a token, with that token: whoever holds it may ask what it permits.
-   * at is the index that the answer is from.
+   * Asks about a token, with that token: whoever holds it may ask what it permits. A node
+   * answers from a state that misses nothing, or with 503.
    */
-  async vouch(user, atLeast) {
+  async vouch(issuer, user) {
     for (let n = 0; n < this.bases.length; n++) {
-      const [reply, at] = await this.#vouchOnce(user, atLeast);
-      if (reply !== "failed") return [reply, at];
+      const [reply, told] = await this.#vouchOnce(issuer, user);
+      if (reply !== "failed") return [reply, told];
     }
-    return ["failed", 0];
+    return ["failed", undefined];
   }
 
-  async #vouchOnce(user, atLeast) {
+  async #vouchOnce(issuer, user) {
     try {
-      const headers = atLeast > 0 ? { "x-authfi-index": String(atLeast) } : {};
-      const path = `/api/v1/users/${encodeURIComponent(user.id)}/permissions`;
-      const got = await this.#ask("GET", path, user.token, headers, replyTimeout, replyMax);
-      if (got.status === 401) return ["revoked", 0];
-      const at = Number(got.headers["x-authfi-index"]);
-      if (got.status !== 200 || !Number.isSafeInteger(at)) return ["failed", 0];
-      const effective = new Set(JSON.parse(got.body.toString("utf8")).effective ?? []);
-      const same = effective.size === user.permissions.size && [...effective].every((p) => user.permissions.has(p));
-      return [same ? "live" : "stale", at];
+      const got = await this.#ask("GET", issuerPath(issuer) + permissionsPath, user.token, {}, replyTimeout, replyMax);
+      return got.body.length > replyMax ? ["failed", undefined] : replyOf(user, got.status, got.body);
     } catch {
-      return ["failed", 0];
+      return ["failed", undefined];
     }
   }
 

@@ -28,4 +28,4 @@ function mustBePermissions(wanted) {
   }
 }
 
-module.exports = { allows, mustBePermissions };
+module.exports = { allows, isPermission, mustBePermissions };

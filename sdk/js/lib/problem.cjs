@@ -14,6 +14,7 @@ const table = {
   token_stale: [401, "Unauthorized", "permissions have changed; refresh the access token", ', error="invalid_token", error_description="stale"'],
   insufficient_permission: [403, "Forbidden", "a permission is missing", ', error="insufficient_scope"'],
   auth_unavailable: [503, "Service Unavailable", "who is asking cannot be told now; try again", undefined],
+  permissions_unavailable: [503, "Service Unavailable", "what the access token permits cannot be told now; try again", undefined],
 };
 
 /** Why a request is not served, and the answer that says so (RFC 6750, RFC 9457). */

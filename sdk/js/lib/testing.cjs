@@ -2,6 +2,7 @@
 const crypto = require("node:crypto");
 const { Auth } = require("./auth.cjs");
 const { host, rehearsal } = require("./rehearsal.cjs");
+const { replyOf } = require("./rights.cjs");
 
 const issuerURL = `https://${host}/o/test`;
 const org = "org-00000000000000000000000000000001";
@@ -28,7 +29,7 @@ class TestIssuer {
   #index = 1;
   #events = [];
   #sessions = new Map(); // user by session; ended ones are not there
-  #held = new Map(); // permissions by user
+  #held = new Map(); // by user, what is true now: permissions, roles and groups
   #nodes = new Set();
 
   /** For the authfi() of any adapter, with others of its options. */
@@ -50,11 +51,12 @@ class TestIssuer {
   signIn({ id = newID("usr-"), permissions = [], roles = [], groups = [], methods = ["pwd", "otp"], claims = {} } = {}) {
     const session = newID("ses-");
     this.#sessions.set(session, id);
-    this.#held.set(id, [...permissions]);
+    const held = { permissions: [...permissions], roles: [...roles, roleOf(id)], groups: [...groups] };
+    this.#held.set(id, held);
     const iat = Math.floor(this.now());
     return this.#key.sign({
       iss: issuerURL, aud: [issuerURL], sub: id, iat, exp: iat + life, jti: newID(""), sid: session, org_id: org,
-      roles: [...roles, roleOf(id)], groups, permissions, amr: methods, ri: this.#index, ...claims,
+      ...held, amr: methods, ri: this.#index, ...claims,
     });
   }
 
@@ -73,8 +75,8 @@ class TestIssuer {
 
   /** Changes what a user holds: the user's tokens are stale. */
   async permit(user, ...permissions) {
-    this.#held.set(user, permissions);
-    await this.#change({ type: "role.unassigned", object: "rol-1", detail: `${roleOf(user)} from ${user}` });
+    this.#held.set(user, { roles: [], groups: [], ...this.#held.get(user), permissions });
+    await this.#change({ type: "role.unassigned", object: "rol-1", detail: `${roleOf(user)} from ${user}`, user_ids: [user] });
   }
 
   /** Signs with a new key, and takes the old one away with all its tokens. */
@@ -133,7 +135,7 @@ class TestIssuer {
       date: () => this.now() * 1000,
       key: () => this.#key,
       live: (user) => this.#sessions.get(user.sessionId) === user.id,
-      held: (user) => this.#held.get(user.id) ?? [],
+      held: (user) => this.#held.get(user.id),
     };
   }
 }
@@ -164,12 +166,10 @@ class TestNodes {
     return { status: 200, body: Buffer.from(JSON.stringify({ keys: [key.jwk] })), date: this.#issuer.date() };
   }
 
-  async vouch(user) {
-    if (!this.#issuer.online()) return ["failed", 0];
-    if (!this.#issuer.live(user)) return ["revoked", 0];
-    const held = new Set(this.#issuer.held(user));
-    const same = held.size === user.permissions.size && [...held].every((p) => user.permissions.has(p));
-    return [same ? "live" : "stale", this.#issuer.index()];
+  async vouch(_issuer, user) {
+    if (!this.#issuer.online()) return ["failed", undefined];
+    if (!this.#issuer.live(user)) return ["revoked", undefined];
+    return replyOf(user, 200, Buffer.from(JSON.stringify({ ...this.#issuer.held(user), index: this.#issuer.index() })));
   }
 
   async now() {

@@ -2,6 +2,7 @@
 const crypto = require("node:crypto");
 const { parseObject, has, isText, isTexts, isNumber } = require("./json.cjs");
 const { allows } = require("./permission.cjs");
+const { readRights } = require("./rights.cjs");
 
 const tokenMax = 16 * 1024; // bytes; servers refuse headers that are longer
 const kidMax = 128; // bytes
@@ -15,16 +16,25 @@ const alphabet = /^[A-Za-z0-9_-]*$/;
 
 /** Who a verified token speaks of. */
 class User {
-  constructor(claims, token) {
+  constructor(claims, token, rights = readRights(claims, claims.iss)) {
     this.id = claims.sub;
     this.orgId = claims.org_id;
     this.sessionId = claims.sid;
-    this.roles = Object.freeze([...claims.roles]);
-    this.groups = Object.freeze([...claims.groups]);
-    this.permissions = new Set(claims.permissions);
+    this.roles = Object.freeze([...rights.roles]);
+    this.groups = Object.freeze([...rights.groups]);
+    this.permissions = rights.permissions;
     this.methods = Object.freeze([...claims.amr]);
     this.claims = claims;
     Object.defineProperty(this, "token", { value: token }); // not shown in logs
+    Object.defineProperty(this, "rights", { value: rights });
+  }
+
+  /**
+   * The user of a token by reference, who holds what was told. The index of that takes
+   * the place of the token's.
+   */
+  with({ permissions, roles, groups, index }) {
+    return new User(this.claims, this.token, { ...this.rights, permissions, roles, groups, ri: index, told: true });
   }
 
   can(permission) {
@@ -78,7 +88,8 @@ function read(envelope, rules, token) {
   if (!claims || !addressed(claims, rules) || !timed(claims) || !named(claims)) return undefined;
   if (rules.org && claims.org_id !== rules.org) return undefined;
   if (has(claims, "cnf")) return undefined; // whoever bears it may have stolen it; no proof is looked at here
-  return new User(claims, token);
+  const rights = readRights(claims, rules.issuer);
+  return rights && new User(claims, token, rights);
 }
 
 function addressed(claims, rules) {
@@ -92,16 +103,13 @@ function addressed(claims, rules) {
 function timed(claims) {
   return (
     isNumber(claims.iat) && isNumber(claims.exp) && claims.exp - claims.iat <= lifeMax &&
-    (!has(claims, "nbf") || isNumber(claims.nbf)) && isNumber(claims.ri) && Number.isInteger(claims.ri)
+    (!has(claims, "nbf") || isNumber(claims.nbf))
   );
 }
 
 // Every claim is demanded: one that is empty is not absent.
 function named(claims) {
-  return (
-    ["sub", "org_id", "sid", "jti"].every((name) => has(claims, name) && isText(claims[name])) &&
-    ["roles", "groups", "permissions", "amr"].every((name) => has(claims, name) && isTexts(claims[name]))
-  );
+  return ["sub", "org_id", "sid", "jti"].every((name) => has(claims, name) && isText(claims[name])) && has(claims, "amr") && isTexts(claims.amr);
 }
 
 /** Holds a token against the clock; all in seconds. */

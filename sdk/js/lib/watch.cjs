@@ -1,5 +1,6 @@
 "use strict";
 const { Refusal } = require("./problem.cjs");
+const { same } = require("./rights.cjs");
 
 const watchEvery = 1_000; // milliseconds between two looks while the feed says nothing
 const questionsMax = 16; // asked at once about what stays open; the next ones wait for the next look
@@ -59,7 +60,11 @@ class Watches {
     watch.asking = true;
     this.#asking++;
     try {
-      await this.#verify(watch.user, watch.mutating);
+      const user = await this.#verify(watch.user, watch.mutating);
+      // What was let in by rights that are others now begins anew: nobody knows here
+      // which of them it needs.
+      if (!same(user.permissions, watch.user.permissions)) this.#end(watch, new Refusal("token_stale"));
+      watch.user = user;
       // Those who wait have had their turn behind it.
       if (this.#open.delete(watch)) this.#open.add(watch);
     } catch (error) {

@@ -73,6 +73,40 @@ test("strict", async (t) => {
   assert.equal(await ask(auth, token), "auth_unavailable");
 });
 
+const referred = { permissions: [], permissions_ref: "https://authfi.test/o/test/oauth2/permissions" };
+
+test("permissions by reference", async (t) => {
+  const [issuer, auth] = await prepare(t);
+  const token = issuer.signIn({ id: "usr-1", permissions, claims: referred });
+  for (const method of ["GET", "POST"]) assert.equal(await ask(auth, token, method), "ok");
+  const user = await auth.verify(token);
+  assert.ok(user.can("read:patients") && !user.can("write:notes"));
+  const bare = { ...referred, roles: [], roles_ref: referred.permissions_ref, groups: [], groups_ref: referred.permissions_ref };
+  const all = await auth.verify(issuer.signIn({ permissions, roles: ["nurse"], groups: ["ward-3"], claims: bare }));
+  assert.ok(all.roles.includes("nurse") && all.groups.includes("ward-3"));
+  await issuer.goOffline();
+  assert.equal(await ask(auth, token), "ok"); // what was told is kept
+  assert.equal(await ask(auth, issuer.signIn({ permissions, claims: referred })), "permissions_unavailable");
+  await issuer.goOnline();
+  const watch = auth.watch(user);
+  await issuer.permit("usr-1", "write:notes");
+  assert.equal(await ask(auth, token), "insufficient_permission");
+  if (!watch.signal.aborted) await new Promise((resolve) => watch.signal.addEventListener("abort", resolve));
+  assert.equal(watch.signal.reason.code, "token_stale");
+  await issuer.permit("usr-1", ...permissions);
+  assert.equal(await ask(auth, token), "ok");
+  await issuer.revoke(token);
+  assert.equal(await ask(auth, token), "token_revoked");
+});
+
+test("permissions by reference, and nobody is asked", async (t) => {
+  const issuer = new TestIssuer();
+  const auth = await issuer.auth({ posture: "offline" });
+  t.after(() => auth.close());
+  assert.equal(await ask(auth, issuer.signIn({ permissions, claims: referred })), "permissions_unavailable");
+  assert.equal(await ask(auth, issuer.signIn({ claims: { permissions: { patients: "read write" } } })), "ok");
+});
+
 test("a service does not trust it, whatever its configuration", () => {
   const options = new TestIssuer().options();
   for (const issuer of ["https://authfi.test/o/test", "https://AUTHFI.TEST/o/test", "https://authfi.test./o/test", "https://authfi.test:443/o/test"]) {

@@ -6,6 +6,7 @@ import { test } from "node:test";
 const require = createRequire(import.meta.url);
 const { parseSet, Keys } = require("../lib/keys.cjs");
 const { open, verifies, read, current } = require("../lib/token.cjs");
+const { replyOf } = require("../lib/rights.cjs");
 const { allows } = require("../lib/permission.cjs");
 const { Feed } = require("../lib/feed.cjs");
 const { decide } = require("../lib/posture.cjs");
@@ -23,6 +24,24 @@ test("tokens", () => {
     if (envelope && verifies(envelope, set.get(envelope.kid))) user = read(envelope, file, c.token);
     const got = user && current(user, c.now ?? file.now, file.skew) ? "ok" : "invalid_token";
     assert.equal(got, c.expect, c.name);
+    if (got !== "ok") continue;
+    assert.equal(user.rights.referred, c.referred ?? false, c.name);
+    if (c.holds || c.referred) assert.deepEqual([...user.permissions].sort(), c.holds ?? [], c.name);
+  }
+});
+
+test("what nodes tell of rights", () => {
+  const file = load("tokens");
+  const { token } = file.cases.find((c) => c.referred);
+  const user = read(open(token), file, token);
+  const cases = load("rights");
+  assert.ok(cases.length > 40);
+  for (const c of cases) {
+    const [reply, told] = replyOf(user, c.status, Buffer.from(c.body));
+    assert.equal(reply, c.expect, c.name);
+    if (reply !== "live") continue;
+    const now = user.with(told);
+    assert.deepEqual([[...now.permissions], now.roles, now.groups, now.rights.ri], [c.permissions ?? [], c.roles ?? [], c.groups ?? [], c.index ?? 0], c.name);
   }
 });
 

@@ -40,7 +40,7 @@ class _Held:
     """A token that was verified, and what a node has said of it."""
 
     def __init__(self, user: User) -> None:
-        self.user = user
+        self.user = user  # of a token by reference, with what a node has told last
         self.confirmed = 0  # index at which a node vouched for it
         self.asking = threading.Lock()  # one question at a time; guards the two below
         self.asked: float | None = None
@@ -140,10 +140,10 @@ class AuthFI(Generic[P]):
         """
         held = self._seen(token) or self._verified(token)
         self._check_times(held)
-        decision = self._decide(held, mutating, "")
+        user, decision = self._decide(held, mutating, "")
         if decision == "ask":
-            decision = self._ask(held, mutating)
-        return self._served(held, decision)
+            user, decision = self._ask(held, mutating)
+        return self._served(user, decision)
 
     async def verify_async(self, token: str, *, mutating: bool = False) -> User[P]:
         """As verify. What has to wait for the network does so in a thread."""
@@ -155,14 +155,14 @@ class AuthFI(Generic[P]):
             held = self._verified(token) if known else None
         if held is not None:
             self._check_times(held)
-            decision = self._decide(held, mutating, "")
+            user, decision = self._decide(held, mutating, "")
             if decision != "ask":
-                return self._served(held, decision)
+                return self._served(user, decision)
         return await asyncio.to_thread(self.verify, token, mutating=mutating)
 
-    def _served(self, held: _Held, decision: Decision) -> User[P]:
+    def _served(self, user: User[Any], decision: Decision) -> User[P]:
         if decision == "ok":
-            return cast(User[P], held.user)
+            return cast(User[P], user)
         raise Refusal("auth_unavailable" if decision == "ask" else decision)
 
     def _check_times(self, held: _Held) -> None:
@@ -219,27 +219,41 @@ class AuthFI(Generic[P]):
         with self._lock:
             return self._keys.settle(kid, self._steady())
 
-    def _decide(self, held: _Held, mutating: bool, reply: Reply) -> Decision:
-        age, verdict = self._judge(held)
-        return decide(self._config.posture, age, verdict, mutating, reply)
+    def _decide(self, held: _Held, mutating: bool, reply: Reply) -> tuple[User[Any], Decision]:
+        """The user is who the token speaks of by what is known now."""
+        user, age, verdict = self._judge(held)
+        return user, decide(self._config.posture, age, verdict, mutating, reply)
 
-    def _judge(self, held: _Held) -> tuple[float, Verdict]:
+    def _judge(self, held: _Held) -> tuple[User[Any], float, Verdict]:
         with self._lock:
-            age = math.inf if self._feed.beat is None else self._steady() - self._feed.beat
-            return age, self._feed.judge(held.user.claims, held.confirmed)
+            return held.user, self._beat_age(), self._feed.judge(held.user.rights, held.confirmed)
 
-    def _ask(self, held: _Held, mutating: bool) -> Decision:
+    def _beat_age(self) -> float:
+        return math.inf if self._feed.beat is None else self._steady() - self._feed.beat
+
+    def _ask(self, held: _Held, mutating: bool) -> tuple[User[Any], Decision]:
         """Asks a node. Requests with one token share one question."""
         with held.asking:
-            now, (_, verdict) = self._steady(), self._judge(held)
-            repeat = held.asked is None or now - held.asked > _REPLY_LIFE
-            if repeat or verdict == "unknown" and held.reply == "live":
-                at_least = self._feed.at
-                held.reply, index = self._nodes.vouch(held.user, at_least)
+            user, decision = self._decide(held, mutating, "")
+            if decision != "ask":
+                return user, decision  # others have asked
+            now, (_, _, verdict) = self._steady(), self._judge(held)
+            overtaken = held.reply == "live" and verdict in ("unknown", "referred")
+            if held.asked is None or now - held.asked > _REPLY_LIFE or overtaken:
+                self._inquire(held)
                 held.asked = now
-                if held.reply == "live" and index >= at_least:
-                    held.confirmed = index
             return self._decide(held, mutating, held.reply)
+
+    def _inquire(self, held: _Held) -> None:
+        # What is older than what is known is not taken in.
+        at_least = self._feed.at
+        held.reply, told = self._nodes.vouch(self._config.issuer, held.user)
+        if held.reply != "live" or told is None or told.index < at_least:
+            return
+        with self._lock:
+            held.confirmed = told.index
+            if held.user.rights.referred:
+                held.user = held.user.told(told)
 
     # The threads.
 
@@ -334,8 +348,11 @@ class AuthFI(Generic[P]):
         if not current(user, self._wall(), self._config.skew):
             return "invalid_token"
         held = self._seen(user.token)
-        # Without one there are other keys than those that it was verified with.
-        return "ask" if held is None else self._decide(held, mutating, "")
+        if held is None:
+            return "ask"  # there are other keys than those that it was verified with
+        with self._lock:
+            age, verdict = self._beat_age(), self._feed.judge(user.rights, held.confirmed)
+        return decide(self._config.posture, age, verdict, mutating, "")
 
     def wsgi(self, app: WSGIApp, *permissions: P) -> WSGIApp:
         """A WSGI application around another, which finds the user in authfi.user."""

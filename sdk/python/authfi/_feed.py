@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from ._json import is_texts
+from ._rights import Rights
 from ._token import LIFE_MAX
 
 # What is remembered outlasts every token: one that is older has run out.
@@ -27,7 +28,8 @@ FOLLOWED = (
 # They end the detail of a change of members.
 _COUNTS = re.compile(r": [0-9]+ joined, [0-9]+ left\Z")
 
-Verdict = Literal["live", "revoked", "stale", "unknown"]
+# referred: by reference, and not told yet or changed since.
+Verdict = Literal["live", "revoked", "stale", "unknown", "referred"]
 
 
 class _Marks(dict[str, tuple[int, float]]):
@@ -138,13 +140,20 @@ class Feed:
         for marks in self._marks():
             marks.prune(now)
 
-    def judge(self, claims: Mapping[str, Any], confirmed: int) -> Verdict:
-        """What is known of a token. confirmed: the index at which a node vouched."""
-        index = max(claims["ri"], confirmed)
-        if claims["sid"] in self._sessions or self._users.after(claims["sub"], index):
+    def judge(self, rights: Rights, confirmed: int) -> Verdict:
+        """What is known of a token.
+
+        confirmed is the index at which a node vouched for what a token holds; of one by
+        reference counts when it was told.
+        """
+        index = rights.index if rights.referred else max(rights.index, confirmed)
+        if rights.session in self._sessions or self._users.after(rights.user, index):
             return "revoked"
-        changed = self._org > index or self._touched.after(claims["sub"], index)
-        if changed or self._roles.any_after(claims["roles"], index) or self._groups.any_after(claims["groups"], index):
+        named = self._org > index or self._touched.after(rights.user, index)
+        changed = named or self._roles.any_after(rights.roles, index) or self._groups.any_after(rights.groups, index)
+        if rights.referred and (changed or not rights.told):
+            return "referred"
+        if changed:
             return "stale"
         return "unknown" if index < self._floor else "live"
 

@@ -12,12 +12,13 @@ from typing import Any
 from ._feed import FOLLOWED
 from ._keys import SET_MAX, Answer
 from ._posture import Reply
+from ._rights import PERMISSIONS_PATH, Told, read_told
 from ._token import User
 
 _FETCH_TIMEOUT = 5.0  # seconds, as all times here
 _REPLY_TIMEOUT = 1.0  # of each node
 _SILENCE_MAX = 15.0  # three heartbeats
-_REPLY_MAX = 4 * 1024 * 1024  # bytes; a user's permissions with all their sources
+_REPLY_MAX = 4 * 1024 * 1024  # bytes; all that a user holds, by name
 _LINE_MAX = 64 * 1024  # bytes of one message of the feed
 _MAX_AGE = re.compile(r"(?:^|[ ,])max-age=([0-9]{1,9})")
 
@@ -30,6 +31,21 @@ def _seconds(date: str | None) -> float | None:
         return email.utils.parsedate_to_datetime(date).timestamp() if date else None
     except ValueError:
         return None
+
+
+def _issuer_path(issuer: str) -> str:
+    """The same at every node."""
+    return issuer[issuer.index("/o/") :]
+
+
+def reply_of(user: User, status: int, body: bytes) -> tuple[Reply, Told | None]:
+    """Reads a node's answer to who asked with the user's token."""
+    if status == 401:
+        return "revoked", None
+    told = read_told(body) if status == 200 else None
+    if told is None:
+        return "failed", None
+    return "live" if user.rights.referred or user.permissions == told.permissions else "stale", told
 
 
 class Nodes:
@@ -68,7 +84,7 @@ class Nodes:
 
     def key_set(self, issuer: str, etag: str) -> Answer:
         """Asks each node once at most."""
-        path = issuer[issuer.index("/o/") :] + "/.well-known/jwks.json"
+        path = _issuer_path(issuer) + "/.well-known/jwks.json"
         answer = Answer(0)
         for _ in self.bases:
             try:
@@ -83,30 +99,23 @@ class Nodes:
                 break
         return answer
 
-    def vouch(self, user: User, at_least: int) -> tuple[Reply, int]:
+    def vouch(self, issuer: str, user: User) -> tuple[Reply, Told | None]:
         """Asks about a token, with that token: whoever holds it may ask what it permits.
 
-        The index is the one that the answer is from.
+        A node answers from a state that misses nothing, or with 503.
         """
         for _ in self.bases:
             try:
-                reply, index = self._vouch_once(user, at_least)
+                reply, told = self._vouch_once(issuer, user)
             except Failures:
                 continue
             if reply != "failed":
-                return reply, index
-        return "failed", 0
+                return reply, told
+        return "failed", None
 
-    def _vouch_once(self, user: User, at_least: int) -> tuple[Reply, int]:
-        headers = {"X-Authfi-Index": str(at_least)} if at_least > 0 else {}
-        path = f"/api/v1/users/{urllib.parse.quote(user.id, safe='')}/permissions"
-        status, got, body = self._ask("GET", path, user.token, headers, _REPLY_TIMEOUT, _REPLY_MAX)
-        if status == 401:
-            return "revoked", 0
-        if status != 200 or len(body) > _REPLY_MAX:
-            return "failed", 0
-        effective = json.loads(body).get("effective") or []
-        return "live" if frozenset(effective) == user.permissions else "stale", int(got.get("X-Authfi-Index", ""))
+    def _vouch_once(self, issuer: str, user: User) -> tuple[Reply, Told | None]:
+        status, _, body = self._ask("GET", _issuer_path(issuer) + PERMISSIONS_PATH, user.token, {}, _REPLY_TIMEOUT, _REPLY_MAX)
+        return reply_of(user, status, body) if len(body) <= _REPLY_MAX else ("failed", None)
 
     def _path(self, org: str, at: int = 0, ordinal: int | None = None) -> str:
         query = [("org_id", org), *(("type", kind) for kind in FOLLOWED)]

@@ -20,7 +20,7 @@ _PERMISSION_MAX = 128
 _FORM = re.compile(r"[a-z0-9._-]+:(?:\*|[a-z0-9._-]+)")
 
 
-def _is_permission(p: object) -> bool:
+def is_permission(p: object) -> bool:
     return isinstance(p, str) and len(p) <= _PERMISSION_MAX and _FORM.fullmatch(p) is not None
 
 
@@ -29,7 +29,7 @@ def allows(held: Set[str], p: str) -> bool:
 
     A wildcard is granted by itself alone, and what is no permission by nothing.
     """
-    if not _is_permission(p):
+    if not is_permission(p):
         return False
     if p in held:
         return True
@@ -42,5 +42,5 @@ def must_be_permissions(wanted: Sequence[str]) -> None:
     if not wanted:
         raise ValueError("authfi: require needs a permission; authenticated needs none")
     for p in wanted:
-        if not _is_permission(p):
+        if not is_permission(p):
             raise ValueError(f"authfi: {p!r} is not of the form verb:noun in lower case")

@@ -7,7 +7,7 @@ from typing import Literal
 
 Code = Literal[
     "unauthenticated", "invalid_request", "invalid_token", "token_revoked", "token_stale",
-    "insufficient_permission", "auth_unavailable",
+    "insufficient_permission", "auth_unavailable", "permissions_unavailable",
 ]  # fmt: skip
 
 _RETRY_SECONDS = "5"
@@ -26,6 +26,7 @@ _TABLE: dict[Code, tuple[int, str, str, str | None]] = {
     ),
     "insufficient_permission": (403, "Forbidden", "a permission is missing", ', error="insufficient_scope"'),
     "auth_unavailable": (503, "Service Unavailable", "who is asking cannot be told now; try again", None),
+    "permissions_unavailable": (503, "Service Unavailable", "what the access token permits cannot be told now; try again", None),
 }  # fmt: skip
 
 

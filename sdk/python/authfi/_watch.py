@@ -68,7 +68,7 @@ class Watches:
     glance says ok, ask or a code at once; verify waits, and raises a Refusal.
     """
 
-    def __init__(self, glance: Callable[[User[Any], bool], Glance], verify: Callable[[User[Any], bool], object]) -> None:
+    def __init__(self, glance: Callable[[User[Any], bool], Glance], verify: Callable[[User[Any], bool], User[Any]]) -> None:
         self._glance = glance
         self._verify = verify
         self._lock = threading.Lock()  # of what is open
@@ -138,7 +138,12 @@ class Watches:
 
     def _question(self, watch: Watch) -> None:
         try:
-            self._verify(watch.user, watch.mutating)
+            user = self._verify(watch.user, watch.mutating)
+            # What was let in by rights that are others now begins anew: nobody knows
+            # here which of them it needs.
+            if user.permissions != watch.user.permissions:
+                watch.end(Refusal("token_stale"))
+            watch.user = user
         except Refusal as refusal:
             watch.end(refusal)
         finally:

@@ -28,8 +28,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from ._keys import Answer
+from ._nodes import reply_of
 from ._posture import Reply
 from ._rehearsal import HOST, Rehearsed
+from ._rights import Told
 from ._token import User
 
 __all__ = ["TestIssuer"]
@@ -82,7 +84,7 @@ class TestIssuer:
         self._index = 1
         self._events: list[dict[str, Any]] = []
         self._sessions: dict[str, str] = {}  # user by session; ended ones are not there
-        self._held: dict[str, frozenset[str]] = {}
+        self._held: dict[str, dict[str, list[str]]] = {}  # by user, what is true now
         self._services: list[_Nodes] = []
 
     def options(self) -> dict[str, Any]:
@@ -101,12 +103,12 @@ class TestIssuer:
         """Begins a session and gives its token; claims are others, or other values."""
         user, session, issued = id or f"usr-{secrets.token_hex(16)}", f"ses-{secrets.token_hex(16)}", int(self.now())
         with self._changed:
-            self._sessions[session], self._held[user] = user, frozenset(permissions)
+            held = {"permissions": list(permissions), "roles": [*roles, _role_of(user)], "groups": list(groups)}
+            self._sessions[session], self._held[user] = user, held
             return self._key.sign(
                 {
                     "iss": _URL, "aud": [_URL], "sub": user, "iat": issued, "exp": issued + _LIFE, "jti": secrets.token_hex(16),
-                    "sid": session, "org_id": _ORG, "roles": [*roles, _role_of(user)], "groups": list(groups),
-                    "permissions": list(permissions), "amr": list(methods), "ri": self._index, **(claims or {}),
+                    "sid": session, "org_id": _ORG, **held, "amr": list(methods), "ri": self._index, **(claims or {}),
                 }
             )  # fmt: skip
 
@@ -127,8 +129,9 @@ class TestIssuer:
     def permit(self, user: str, *permissions: str) -> None:
         """Changes what a user holds: the user's tokens are stale."""
         with self._changed:
-            self._held[user] = frozenset(permissions)
-        self._change("role.unassigned", "rol-1", f"{_role_of(user)} from {user}")
+            held = self._held.get(user, {"roles": [], "groups": []})
+            self._held[user] = held | {"permissions": list(permissions)}
+        self._change("role.unassigned", "rol-1", f"{_role_of(user)} from {user}", [user])
 
     def rotate_keys(self) -> None:
         """Signs with a new key, and takes the old one away with all its tokens."""
@@ -167,11 +170,12 @@ class TestIssuer:
         self._settle(lambda: all(nodes.following for nodes in was_following))
         self._change("something.else")
 
-    def _change(self, kind: str, object: str = "", detail: str = "") -> None:
+    def _change(self, kind: str, object: str = "", detail: str = "", users: Sequence[str] = ()) -> None:
         with self._changed:
             self._index += 1
             index = self._index
-            self._events.append({"type": kind, "index": index, "ordinal": 0, "object": object, "detail": detail})
+            event = {"type": kind, "index": index, "ordinal": 0, "object": object, "detail": detail, "user_ids": list(users)}
+            self._events.append(event)
             self._changed.notify_all()
             if self._offline:
                 return  # it is heard when they are back
@@ -214,14 +218,14 @@ class _Nodes:
             test._changed.notify_all()
             return Answer(200, json.dumps({"keys": [test._key.jwk()]}).encode(), date=test.now())
 
-    def vouch(self, user: User, at_least: int) -> tuple[Reply, int]:
+    def vouch(self, issuer: str, user: User) -> tuple[Reply, Told | None]:
         test = self._issuer
         with test._changed:
             if test._offline:
-                return "failed", 0
+                return "failed", None
             if test._sessions.get(user.session_id) != user.id:
-                return "revoked", 0
-            return "live" if test._held.get(user.id) == user.permissions else "stale", test._index
+                return "revoked", None
+            return reply_of(user, 200, json.dumps({**test._held[user.id], "index": test._index}).encode())
 
     def now(self, org: str, key: str) -> int:
         self._online()

@@ -9,6 +9,7 @@ from authfi import AuthFI, Refusal, Watch
 from authfi.testing import TestIssuer
 
 PERMISSIONS = ["read:patients"]
+REFERRED: dict[str, Any] = {"permissions": [], "permissions_ref": "https://authfi.test/o/test/oauth2/permissions"}
 
 
 class Rehearsal(unittest.TestCase):
@@ -65,6 +66,39 @@ class Rehearsal(unittest.TestCase):
         self.assertEqual(self.ask(auth, token), "ok")
         issuer.go_online()
         self.assertEqual(self.ask(auth, token), "token_revoked")
+
+    def test_by_reference(self) -> None:
+        """What a token leaves out a node is asked, and again when it has changed."""
+        auth, issuer = self.make(), self.issuer
+        token = issuer.sign_in("usr-1", permissions=PERMISSIONS, claims=REFERRED)
+        for method in ("GET", "POST"):
+            self.assertEqual(self.ask(auth, token, method), "ok")
+        user = auth.verify(token)
+        self.assertTrue(user.can("read:patients") and not user.can("write:notes"))
+        address = REFERRED["permissions_ref"]
+        bare = REFERRED | {"roles": [], "roles_ref": address, "groups": [], "groups_ref": address}
+        told = auth.verify(issuer.sign_in(permissions=PERMISSIONS, roles=["nurse"], groups=["ward-3"], claims=bare))
+        self.assertTrue("nurse" in told.roles and "ward-3" in told.groups)
+        issuer.go_offline()
+        self.assertEqual(self.ask(auth, token), "ok")  # what was told is kept
+        self.assertEqual(self.ask(auth, issuer.sign_in(permissions=PERMISSIONS, claims=REFERRED)), "permissions_unavailable")
+        issuer.go_online()
+        watch, ended = auth.watch(user), threading.Event()
+        watch.on_end(ended.set)
+        issuer.permit("usr-1", "write:notes")
+        self.assertEqual(self.ask(auth, token), "insufficient_permission")
+        self.assertTrue(ended.wait(10))
+        self.assertEqual(watch.ended and watch.ended.code, "token_stale")
+        issuer.permit("usr-1", *PERMISSIONS)
+        self.assertEqual(asyncio.run(auth.verify_async(token)).permissions, frozenset(PERMISSIONS))
+        issuer.revoke(token)
+        self.assertEqual(self.ask(auth, token), "token_revoked")
+
+    def test_by_reference_offline(self) -> None:
+        """Nobody is asked, so nothing is held."""
+        auth = self.make(posture="offline")
+        self.assertEqual(self.ask(auth, self.issuer.sign_in(permissions=PERMISSIONS, claims=REFERRED)), "permissions_unavailable")
+        self.assertEqual(self.ask(auth, self.issuer.sign_in(claims={"permissions": {"patients": "read write"}})), "ok")
 
     def test_strict(self) -> None:
         auth = self.make(posture="strict")

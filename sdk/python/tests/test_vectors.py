@@ -9,9 +9,11 @@ from typing import Any
 from authfi import Refusal, allows
 from authfi._feed import Feed
 from authfi._keys import Answer, Keys, parse_set
+from authfi._nodes import reply_of
 from authfi._posture import decide
 from authfi._problem import bearer
-from authfi._token import Rules, current, open_token, read, verifies
+from authfi._rights import Rights
+from authfi._token import Rules, User, current, open_token, read, verifies
 
 VECTORS = pathlib.Path(__file__).parents[2] / "conformance"
 
@@ -25,18 +27,44 @@ class Tokens(unittest.TestCase):
         self.file = load("tokens")
         self.keys = parse_set(json.dumps(self.file["key_set"]).encode()) or {}
 
-    def judge(self, token: str, now: float) -> str:
+    def user(self, token: str, now: float) -> User | None:
         envelope = open_token(token)
         if envelope is None or not verifies(envelope, self.keys.get(envelope.kid)):
-            return "invalid_token"
+            return None
         user = read(envelope, Rules(self.file["issuer"], self.file["audience"], self.file["org"]), token)
-        return "ok" if user is not None and current(user, now, self.file["skew"]) else "invalid_token"
+        return user if user is not None and current(user, now, self.file["skew"]) else None
+
+    def judge(self, token: str, now: float) -> str:
+        return "invalid_token" if self.user(token, now) is None else "ok"
 
     def test_cases(self) -> None:
         self.assertGreater(len(self.file["cases"]), 150)
         for case in self.file["cases"]:
             with self.subTest(case["name"]):
-                self.assertEqual(self.judge(case["token"], case.get("now", self.file["now"])), case["expect"])
+                user = self.user(case["token"], case.get("now", self.file["now"]))
+                self.assertEqual("invalid_token" if user is None else "ok", case["expect"])
+                if user is not None:
+                    self.assertEqual(user.rights.referred, case.get("referred", False))
+                    if "holds" in case or user.rights.referred:
+                        self.assertEqual(sorted(user.permissions), case.get("holds", []))
+
+    def test_rights(self) -> None:
+        """What is made of a node's answer to who asks what a token leaves out."""
+        token = next(case["token"] for case in self.file["cases"] if case.get("referred"))
+        user = self.user(token, self.file["now"])
+        assert user is not None
+        cases = load("rights")
+        self.assertGreater(len(cases), 40)
+        for case in cases:
+            with self.subTest(case["name"]):
+                reply, told = reply_of(user, case["status"], case["body"].encode())
+                self.assertEqual(reply, case["expect"])
+                if told is not None:
+                    now = user.told(told)
+                    self.assertEqual(now.permissions, frozenset(case.get("permissions", [])))
+                    self.assertEqual([*now.roles], case.get("roles", []))
+                    self.assertEqual([*now.groups], case.get("groups", []))
+                    self.assertEqual(now.rights.index, case.get("index", 0))
 
     def test_malleability(self) -> None:
         """No prefix, suffix or flipped bit of a token is a token."""
@@ -119,7 +147,11 @@ class Timelines(unittest.TestCase):
                 heard = step["hear"] | {"object": step["hear"].get("object", "").replace("%d", str(n))}
                 self.assertEqual(feed.hear(heard, step["at"]), step["changed"])
         elif "judge" in step:
-            self.assertEqual(feed.judge(step["judge"], step["judge"]["confirmed"]), expect)
+            of = step["judge"]
+            rights = Rights(
+                of["sub"], of["sid"], tuple(of["roles"]), tuple(of["groups"]), frozenset(), of["ri"], of.get("referred", False), of.get("told", False)
+            )
+            self.assertEqual(feed.judge(rights, of["confirmed"]), expect)
         elif "age" in step:
             self.assertEqual(None if feed.beat is None else step["at"] - feed.beat, expect)
         else:
