@@ -1,13 +1,18 @@
 package login_test
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/authfi/authfi/sdk/conformance"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jwt"
 )
+
+func names(o map[string]any) []string { return slices.Sorted(maps.Keys(o)) }
 
 // TestHeartbeat names the index and is verified by the key set; it is no other token,
 // and no other token is one.
@@ -31,6 +36,10 @@ func TestHeartbeat(t *testing.T) {
 	claims := part(t, beat, 1)
 	if part(t, beat, 0)["typ"] != "heartbeat+jwt" || claims["index"] != float64(org.Applied()) || claims["org_id"] != org.ID().String() || claims["sub"] != nil {
 		t.Errorf("%v", claims)
+	}
+	if want := conformance.NewKey("k1").Prove(uint64(org.Applied()), w.clock.Unix()); !slices.Equal(names(part(t, beat, 0)), names(part(t, want, 0))) ||
+		!slices.Equal(names(claims), names(part(t, want, 1))) {
+		t.Errorf("the SDKs' vectors have others: %v", claims)
 	}
 	w.refused("a heartbeat", beat)
 	w.accepted("a token", grant.AccessToken)

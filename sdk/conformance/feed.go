@@ -62,13 +62,15 @@ func MakeFeed() []Timeline {
 		{"where to go on", []Step{
 			start(0, 40), {At: 0, Place: true, Expect: []any{40}}, hear(1, "session.ended", 45, "ses-0", "x"),
 			{At: 1, Place: true, Expect: []any{45, 0}}, hear(2, "heartbeat", 47, "", ""), {At: 2, Place: true, Expect: []any{47}},
+			hear(3, "session.ended", 49, "ses-0", "x"), hear(4, "heartbeat", 48, "", ""), {At: 4, Place: true, Expect: []any{49, 0}},
+			{At: 5, Age: true, Expect: 1.0}, hear(6, "heartbeat", 49, "", ""), {At: 6, Place: true, Expect: []any{49}},
 		}},
 		{"after a resync nothing from before is known", []Step{
 			start(0, 40), hear(1, "heartbeat", 60, "", ""), hear(1, "session.ended", 61, Session, "x"), judge(1, 42, "revoked"),
 			hear(2, "resync", 30, "", ""), judge(2, 42, "unknown"), judge(2, 99, "unknown"), {At: 2, Age: true}, {At: 2, Place: true, Expect: []any{0}},
 			hear(3, "row", 30, User, "alice"), judge(3, 42, "unknown"),
-			hear(4, "synced", 30, "", ""), judge(4, 29, "unknown"), judge(4, 30, "live"), {At: 5, Age: true, Expect: 1.0},
-			{At: 5, Place: true, Expect: []any{30}},
+			hear(4, "synced", 30, "", ""), judge(4, 29, "unknown"), judge(4, 30, "live"), {At: 5, Age: true},
+			{At: 5, Place: true, Expect: []any{30}}, hear(6, "heartbeat", 30, "", ""), {At: 7, Age: true, Expect: 1.0},
 		}},
 		{"what is older than any token is forgotten", []Step{
 			start(0, 40), hear(1, "user.deactivated", 43, User, "alice"), hear(memorySeconds, "heartbeat", 50, "", ""), judge(memorySeconds, 42, "revoked"),

@@ -17,7 +17,7 @@ func TestFiles(t *testing.T) {
 	for name, value := range map[string]any{
 		"tokens.json": conformance.MakeTokens(), "permissions.json": conformance.MakePermissions(), "keys.json": conformance.MakeKeys(),
 		"feed.json": conformance.MakeFeed(), "postures.json": conformance.MakePostures(), "http.json": conformance.MakeAnswers(),
-		"rights.json": conformance.MakeRights(),
+		"rights.json": conformance.MakeRights(), "heartbeats.json": conformance.MakeHeartbeats(),
 	} {
 		made, err := json.MarshalIndent(value, "", " ")
 		if err != nil {
@@ -39,6 +39,12 @@ func TestFiles(t *testing.T) {
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range conformance.MakeTokens().Cases {
+		if seen[c.Name] {
+			t.Errorf("%s is there twice", c.Name)
+		}
+		seen[c.Name] = true
+	}
+	for _, c := range conformance.MakeHeartbeats().Cases {
 		if seen[c.Name] {
 			t.Errorf("%s is there twice", c.Name)
 		}

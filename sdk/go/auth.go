@@ -36,6 +36,7 @@ type Auth struct {
 	feed     *feed
 	seen     cache
 	watches  map[*watch]struct{} // calls under way
+	waiting  *beat               // a heartbeat whose key is to be fetched
 	toLook   bool                // something has changed since they were looked at
 	fetching chan struct{}       // closed when the fetch under way has ended; nil: none is
 	skewed   bool                // said that the clocks are apart
@@ -129,7 +130,7 @@ func (a *Auth) verified(ctx context.Context, token string) (*held, *Refusal) {
 	trusted := now.Sub(a.keys.fetched) <= staleMax
 	a.mu.Unlock()
 	if h == nil || !trusted {
-		e, ok := open(token)
+		e, ok := open(token, typeAccess)
 		if !ok {
 			return nil, &Refusal{Code: InvalidToken}
 		}
@@ -288,6 +289,7 @@ func (a *Auth) keepKeys(ctx context.Context) {
 	}
 	for {
 		a.fetchKeys(ctx)
+		a.heartbeatAgain()
 		a.mu.Lock()
 		wait := a.keys.due.Sub(a.now())
 		a.mu.Unlock()
@@ -373,6 +375,7 @@ func (a *Auth) keepFeed(ctx context.Context) {
 func (a *Auth) followFeed(ctx context.Context) error {
 	a.mu.Lock()
 	from := events{org: a.config.Org, after: a.feed.at, ordinal: a.feed.ordinal}
+	a.waiting = nil // it was of another stream
 	a.mu.Unlock()
 	if from.after == 0 {
 		index, err := a.nodes.now(ctx, a.config.Org, a.config.APIKey)
@@ -387,13 +390,21 @@ func (a *Auth) followFeed(ctx context.Context) error {
 	return a.nodes.follow(ctx, from, a.config.APIKey, a.hear)
 }
 
-func (a *Auth) hear(m message) {
+// hear takes in a message and reports whether it tells that the stream is alive, which
+// a heartbeat must prove.
+func (a *Auth) hear(m message) (alive bool) {
+	if m.Type == "heartbeat" {
+		return a.heartbeat(beat{m, a.now()})
+	}
 	a.mu.Lock()
+	if m.Type == "resync" {
+		a.waiting = nil
+	}
 	keysChanged := a.feed.hear(m, a.now())
-	a.markReady()
 	a.look()
 	a.mu.Unlock()
 	if keysChanged {
 		a.poke()
 	}
+	return true
 }

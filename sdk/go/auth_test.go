@@ -65,7 +65,7 @@ func (i *issuer) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	flusher := w.(http.Flusher)
-	fmt.Fprintf(w, "event: heartbeat\ndata: {\"type\":\"heartbeat\",\"index\":%d}\n\n", i.index)
+	fmt.Fprintf(w, "event: heartbeat\ndata: %s\n\n", i.beat(i.signer(), i.index, time.Now()))
 	for flusher.Flush(); ; flusher.Flush() {
 		select {
 		case m := <-i.messages:
@@ -74,6 +74,17 @@ func (i *issuer) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+func (i *issuer) signer() *conformance.Key {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.keys[0]
+}
+
+// beat is a heartbeat that a key has signed.
+func (i *issuer) beat(k *conformance.Key, index uint64, at time.Time) string {
+	return fmt.Sprintf(`{"type":"heartbeat","index":%d,"proof":%q}`, index, k.Prove(index, at.Unix()))
 }
 
 func (i *issuer) permissions(w http.ResponseWriter, _ *http.Request) {

@@ -35,6 +35,7 @@ type message struct {
 	Detail    string   `json:"detail"`
 	UserIDs   []string `json:"user_ids"`  // whose rights it touches
 	Everybody bool     `json:"everybody"` // they are too many to be named
+	Proof     string   `json:"proof"`     // of a heartbeat
 }
 
 // verdict is what the feed says of a token.
@@ -105,7 +106,8 @@ func (f *feed) start(index uint64) {
 	f.at, f.ordinal, f.beat = index, nil, time.Time{}
 }
 
-// hear takes one message, in order, and reports whether keys have changed.
+// hear takes one message, in order, and reports whether keys have changed. Of
+// heartbeats it takes those that are proven.
 func (f *feed) hear(m message, now time.Time) (keysChanged bool) {
 	switch m.Type {
 	case "row", "closed":
@@ -116,10 +118,12 @@ func (f *feed) hear(m message, now time.Time) (keysChanged bool) {
 		return false
 	case "synced":
 		f.forget(m.Index)
-		f.at, f.ordinal, f.beat = m.Index, nil, now
-		return true // whatever has changed meanwhile
+		f.at, f.ordinal, f.beat = m.Index, nil, time.Time{} // a heartbeat follows, and proves it
+		return true                                         // whatever has changed meanwhile
 	case "heartbeat":
-		f.at, f.ordinal, f.beat = m.Index, nil, now
+		if f.beat = now; m.Index >= f.at { // one that has waited for its key may be older
+			f.at, f.ordinal = m.Index, nil
+		}
 		f.prune(now)
 		return false
 	}

@@ -4,12 +4,13 @@ package authfi
 // taken in.
 type service struct{ auth *Auth }
 
-// Heard reports whether the feed was followed up to an index, and everything open was
-// looked at since.
+// Heard reports whether the feed was followed up to the heartbeat behind an index, and
+// everything open was looked at since.
 func (s service) Heard(index uint64) bool {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
-	return s.auth.feed.at >= index && !s.auth.toLook
+	f := s.auth.feed
+	return (f.at > index || f.at == index && f.ordinal == nil) && !s.auth.toLook
 }
 
 // Knows reports whether the key set names a key.

@@ -147,8 +147,9 @@ func (n *nodes) now(ctx context.Context, org, key string) (uint64, error) {
 	return strconv.ParseUint(res.Header.Get(headerIndex), 10, 64)
 }
 
-// follow reads a stream until it ends, which it always does with an error.
-func (n *nodes) follow(ctx context.Context, from events, key string, hear func(message)) error {
+// follow reads a stream until it ends, which it always does with an error. hear reports
+// whether a message tells that the stream is alive.
+func (n *nodes) follow(ctx context.Context, from events, key string, hear func(message) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	silence := time.AfterFunc(silenceMax, func() { cancel(errors.New("the feed is silent")) })
@@ -177,8 +178,9 @@ func (n *nodes) follow(ctx context.Context, from events, key string, hear func(m
 			return err // what is not understood is not skipped
 		}
 		data = data[:0]
-		silence.Reset(silenceMax)
-		hear(m)
+		if hear(m) {
+			silence.Reset(silenceMax)
+		}
 	}
 	return errors.Join(errors.New("the feed has ended"), context.Cause(ctx), lines.Err())
 }

@@ -70,7 +70,7 @@ type envelope struct {
 	signature []byte
 }
 
-func open(token string) (e envelope, ok bool) {
+func open(token, wanted string) (e envelope, ok bool) {
 	if len(token) > tokenMax {
 		return e, false
 	}
@@ -88,7 +88,7 @@ func open(token string) (e envelope, ok bool) {
 	}
 	typ, _ := text(o["typ"])
 	e.alg, _ = text(o["alg"])
-	if e.kid, ok = text(o["kid"]); !ok || len(e.kid) > kidMax || typ != typeAccess {
+	if e.kid, ok = text(o["kid"]); !ok || len(e.kid) > kidMax || typ != wanted {
 		return e, false
 	}
 	e.signed, e.payload = token[:len(parts[0])+1+len(parts[1])], parts[1]

@@ -47,7 +47,7 @@ func TestTokens(t *testing.T) {
 			now = c.Now
 		}
 		got := "invalid_token"
-		if e, ok := open(c.Token); ok && e.verifies(set[e.kid]) {
+		if e, ok := open(c.Token, typeAccess); ok && e.verifies(set[e.kid]) {
 			if u, ok := e.read(r, c.Token); ok && u.current(time.Unix(int64(now), 0), r.skew) {
 				got = "ok"
 				checkRights(t, c, u)
@@ -91,6 +91,35 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestHeartbeats: a heartbeat is what a key of the organization has signed a moment ago.
+func TestHeartbeats(t *testing.T) {
+	var file conformance.Heartbeats
+	load(t, "heartbeats.json", &file)
+	body, err := json.Marshal(file.KeySet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := parseSet(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rules{issuer: file.Issuer, org: file.Org, skew: time.Duration(file.Skew) * time.Second}
+	for _, c := range file.Cases {
+		got := "wrong"
+		if e, ok := open(c.Proof, typeHeartbeat); ok && set[e.kid] == nil {
+			got = "unknown"
+		} else if ok && r.proves(e, set[e.kid], file.Index, time.Unix(int64(file.Now), 0)) {
+			got = "proven"
+		}
+		if got != c.Expect {
+			t.Errorf("%s: %s, want %s", c.Name, got, c.Expect)
+		}
+	}
+	if len(file.Cases) < 45 {
+		t.Errorf("only %d heartbeats", len(file.Cases))
+	}
+}
+
 // TestMalleability: no prefix, suffix or flipped bit of a token is a token.
 func TestMalleability(t *testing.T) {
 	var file conformance.Tokens
@@ -101,7 +130,7 @@ func TestMalleability(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted := func(token string) bool {
-		e, ok := open(token)
+		e, ok := open(token, typeAccess)
 		return ok && e.verifies(set[e.kid])
 	}
 	good := file.Cases[0].Token

@@ -38,8 +38,9 @@ const (
 	URL = "https://" + rehearsal.Host + "/o/test"
 	Org = "org-00000000000000000000000000000001"
 
-	apiKey = "the key of the tests"
-	life   = 5 * time.Minute // of a token, as a node's
+	apiKey    = "the key of the tests"
+	life      = 5 * time.Minute  // of a token, as a node's
+	proofLife = 15 * time.Second // of a heartbeat, likewise
 )
 
 // settleMax is how long a change may take to reach every Auth in this process. An
@@ -87,6 +88,7 @@ type event struct {
 	Detail  string `json:"detail,omitempty"`
 
 	UserIDs []string `json:"user_ids,omitempty"`
+	Proof   string   `json:"proof,omitempty"`
 }
 
 // New makes an issuer, which is gone with the test.
@@ -159,7 +161,16 @@ func (i *Issuer) SignIn(p Person) string {
 		"permissions": listed(p.Permissions), "amr": p.Methods, "ri": i.index,
 	}
 	maps.Copy(claims, p.Claims)
-	return i.signing.sign(claims)
+	return i.signing.sign("at+jwt", claims)
+}
+
+// heartbeat is called with the lock held.
+func (i *Issuer) heartbeat() event {
+	now := i.now()
+	proof := i.signing.sign("heartbeat+jwt", map[string]any{
+		"iss": URL, "org_id": Org, "index": i.index, "iat": now.Unix(), "exp": now.Unix() + int64(proofLife.Seconds()),
+	})
+	return event{Type: "heartbeat", Index: i.index, Proof: proof}
 }
 
 // listed is never null: a claim that is empty is not absent.
@@ -168,8 +179,8 @@ func listed(names []string) []string { return append([]string{}, names...) }
 // roleOf is a role of one person alone, which changes with the permissions.
 func roleOf(user string) string { return "everything of " + user }
 
-func (k *signingKey) sign(claims map[string]any) string {
-	header := map[string]string{"typ": "at+jwt", "alg": "ES256", "kid": k.id}
+func (k *signingKey) sign(typ string, claims map[string]any) string {
+	header := map[string]string{"typ": typ, "alg": "ES256", "kid": k.id}
 	input := encoded(header) + "." + encoded(claims)
 	sum := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(rand.Reader, k.private, sum[:])

@@ -140,11 +140,12 @@ func (i *Issuer) send(ctx context.Context, w io.Writer, after uint64) error {
 		begin, _ := slices.BinarySearchFunc(i.events, after+1, func(e event, index uint64) int { return int(e.Index) - int(index) })
 		events, changed, offline := slices.Clone(i.events[begin:]), i.changed, i.offline
 		after = i.index
+		events = append(events, i.heartbeat())
 		i.mu.Unlock()
 		if offline {
 			return errOffline
 		}
-		for _, e := range append(events, event{Type: "heartbeat", Index: after}) {
+		for _, e := range events {
 			text, err := json.Marshal(e)
 			if err == nil {
 				_, err = fmt.Fprintf(w, "data: %s\n\n", text)

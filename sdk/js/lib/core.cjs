@@ -8,7 +8,8 @@ const { Nodes } = require("./nodes.cjs");
 const { mustBePermissions } = require("./permission.cjs");
 const { decide } = require("./posture.cjs");
 const { Refusal, bearer } = require("./problem.cjs");
-const { open, verifies, read, current } = require("./token.cjs");
+const { typeHeartbeat, proves } = require("./heartbeat.cjs");
+const { typeAccess, open, verifies, read, current } = require("./token.cjs");
 
 const keyWait = 2_000; // milliseconds, for a key that is being fetched
 const replyLife = 1; // seconds, of a node's word on a token, while the feed is behind
@@ -34,6 +35,7 @@ class Core {
   #old = new Map();
   #fetching; // the fetch under way
   #again = false; // one more behind it
+  #waiting; // a heartbeat whose key is to be fetched, and when it was heard
   #skewed = false; // said that the clocks are apart
   #timer;
   #closing = new AbortController();
@@ -112,7 +114,7 @@ class Core {
   }
 
   async #verified(token) {
-    const envelope = open(token);
+    const envelope = open(token, typeAccess);
     if (!envelope) throw new Refusal("invalid_token");
     let found = this.#keys.find(envelope.kid, this.#steady());
     if (found === "fetch" || (found !== "known" && this.#fetching)) found = await this.#awaitKey(envelope.kid);
@@ -186,6 +188,7 @@ class Core {
       this.#config.log(`authfi: this machine's clock and the issuer's are ${apart.toFixed(1)} s apart`);
     }
     this.#markReady();
+    this.#heartbeatAgain();
   }
 
   /**
@@ -203,6 +206,7 @@ class Core {
     for (let backoff = backoffMin; !closing.aborted; ) {
       const begun = this.#steady();
       try {
+        this.#waiting = undefined; // it was of another stream
         if (this.#feed.at === 0) this.#feed.start(await this.#nodes.now(this.#config.org, this.#config.apiKey));
         await this.#nodes.follow(this.#config.org, this.#feed.at, this.#feed.ordinal, this.#config.apiKey, (m) => this.#hear(m), closing);
       } catch (error) {
@@ -215,14 +219,46 @@ class Core {
     }
   }
 
+  // Takes in a message; whether it tells that the stream is alive, which a heartbeat must
+  // prove.
   #hear(m) {
+    if (m.type === "heartbeat") return this.#heartbeat(m, this.#steady());
+    if (m.type === "resync") this.#waiting = undefined;
     const keysChanged = this.#feed.hear(m, this.#steady());
+    this.#watches.look();
+    // A fetch under way may have begun too early.
+    if (keysChanged && this.#fetching) this.#again = true;
+    else if (keysChanged) this.#fetch();
+    return true;
+  }
+
+  // One that is not proven changes nothing: neither how fresh the feed is nor the place to
+  // go on from. One whose key is not known waits until the keys have been fetched.
+  #heartbeat(m, heard) {
+    const envelope = open(m.proof, typeHeartbeat);
+    const found = envelope && this.#keys.find(envelope.kid, this.#steady());
+    if (envelope && found !== "known") {
+      this.#waiting = { m, heard, kid: envelope.kid };
+      if (found === "fetch") this.#fetch();
+      return false;
+    }
+    if (!envelope || !proves(envelope, this.#keys.known.get(envelope.kid), this.#config, m.index, this.#clock.wall())) {
+      this.#config.log(`authfi: a heartbeat of ${this.#nodes.base} without a good proof`);
+      return false;
+    }
+    this.#feed.hear(m, heard);
     this.#markReady();
     this.#watches.look();
-    if (!keysChanged) return;
-    // A fetch under way may have begun too early.
-    if (this.#fetching) this.#again = true;
-    else this.#fetch();
+    return true;
+  }
+
+  // After a fetch. One that has failed is waited for no longer than the proof is good.
+  #heartbeatAgain() {
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    const found = this.#keys.settle(waiting.kid, this.#steady());
+    if (found !== "unavailable") this.#waiting = undefined;
+    if (found === "known") this.#heartbeat(waiting.m, waiting.heard);
   }
 
   /**

@@ -52,7 +52,7 @@ class Feed {
     [this.at, this.ordinal, this.beat] = [index, undefined, undefined];
   }
 
-  /** Takes one message, in order. Whether keys have changed. */
+  /** Takes one message, in order; of heartbeats those that are proven. Whether keys have changed. */
   hear(m, now) {
     switch (m.type) {
       case "row":
@@ -64,10 +64,11 @@ class Feed {
         return false;
       case "synced":
         this.#forget(m.index);
-        [this.at, this.ordinal, this.beat] = [m.index, undefined, now];
+        [this.at, this.ordinal, this.beat] = [m.index, undefined, undefined]; // a heartbeat follows, and proves it
         return true; // whatever has changed meanwhile
       case "heartbeat":
-        [this.at, this.ordinal, this.beat] = [m.index, undefined, now];
+        this.beat = now;
+        if (m.index >= this.at) [this.at, this.ordinal] = [m.index, undefined]; // one that has waited for its key may be older
         this.#prune(now);
         return false;
     }

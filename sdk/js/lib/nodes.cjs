@@ -119,7 +119,10 @@ class Nodes {
     return index;
   }
 
-  /** Reads a stream until it ends, which it always does with an error. */
+  /**
+   * Reads a stream until it ends, which it always does with an error. hear says whether a
+   * message tells that the stream is alive.
+   */
   async follow(org, at, ordinal, key, hear, closing) {
     const silent = new AbortController();
     const listen = () => setTimeout(() => silent.abort(new Error("the feed is silent")), silenceMax).unref();
@@ -140,7 +143,7 @@ class Nodes {
         for (const message of messages) {
           const data = message.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5)).join("\n");
           if (data === "") continue;
-          hear(JSON.parse(data)); // what is not understood is not skipped
+          if (!hear(JSON.parse(data))) continue; // what is not understood is not skipped
           clearTimeout(silence);
           silence = listen();
         }

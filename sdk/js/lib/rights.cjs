@@ -61,4 +61,4 @@ function replyOf(user, status, body) {
 
 const same = (a, b) => a.size === b.size && [...a].every((p) => b.has(p));
 
-module.exports = { permissionsPath, readRights, replyOf, same };
+module.exports = { permissionsPath, isIndex, readRights, replyOf, same };

@@ -8,6 +8,7 @@ const issuerURL = `https://${host}/o/test`;
 const org = "org-00000000000000000000000000000001";
 const apiKey = "the key of the tests";
 const life = 300; // seconds of a token, as a node's
+const proofLife = 15; // of a heartbeat, likewise
 const heartbeatEvery = 5_000; // milliseconds, as a node's
 const offline = () => new Error("the test issuer is offline");
 
@@ -54,7 +55,7 @@ class TestIssuer {
     const held = { permissions: [...permissions], roles: [...roles, roleOf(id)], groups: [...groups] };
     this.#held.set(id, held);
     const iat = Math.floor(this.now());
-    return this.#key.sign({
+    return this.#key.sign("at+jwt", {
       iss: issuerURL, aud: [issuerURL], sub: id, iat, exp: iat + life, jti: newID(""), sid: session, org_id: org,
       ...held, amr: methods, ri: this.#index, ...claims,
     });
@@ -122,8 +123,13 @@ class TestIssuer {
 
   async #beat() {
     if (this.#offline) return;
-    for (const nodes of this.#nodes) nodes.hear?.({ type: "heartbeat", index: this.#index });
+    for (const nodes of this.#nodes) nodes.hear?.(this.#heartbeat());
     await new Promise(setImmediate); // what stays open was looked at before
+  }
+
+  #heartbeat() {
+    const [index, iat] = [this.#index, Math.floor(this.now())];
+    return { type: "heartbeat", index, proof: this.#key.sign("heartbeat+jwt", { iss: issuerURL, org_id: org, index, iat, exp: iat + proofLife }) };
   }
 
   // What a service's nodes know.
@@ -131,6 +137,7 @@ class TestIssuer {
     return {
       online: () => !this.#offline,
       index: () => this.#index,
+      heartbeat: () => this.#heartbeat(),
       after: (index) => this.#events.filter((event) => event.index > index),
       date: () => this.now() * 1000,
       key: () => this.#key,
@@ -180,7 +187,7 @@ class TestNodes {
   async follow(_org, at, _ordinal, _key, hear, closing) {
     if (!this.#issuer.online()) throw offline();
     for (const event of this.#issuer.after(at)) hear(event);
-    const beat = () => hear({ type: "heartbeat", index: this.#issuer.index() });
+    const beat = () => hear(this.#issuer.heartbeat());
     beat();
     const beating = setInterval(beat, heartbeatEvery).unref();
     try {
@@ -198,12 +205,11 @@ class TestNodes {
 function newKey() {
   const { privateKey, publicKey } = crypto.generateKeyPairSync("ec", { namedCurve: "P-256" });
   const id = newID("key-");
-  const header = encoded({ typ: "at+jwt", alg: "ES256", kid: id });
   return {
     id,
     jwk: { ...publicKey.export({ format: "jwk" }), kid: id, alg: "ES256", use: "sig" },
-    sign(claims) {
-      const input = `${header}.${encoded(claims)}`;
+    sign(typ, claims) {
+      const input = `${encoded({ typ, alg: "ES256", kid: id })}.${encoded(claims)}`;
       return `${input}.${crypto.sign("sha256", Buffer.from(input), { key: privateKey, dsaEncoding: "ieee-p1363" }).toString("base64url")}`;
     },
   };

@@ -5,6 +5,7 @@ const { allows } = require("./permission.cjs");
 const { readRights } = require("./rights.cjs");
 
 const tokenMax = 16 * 1024; // bytes; servers refuse headers that are longer
+const typeAccess = "at+jwt"; // RFC 9068
 const kidMax = 128; // bytes
 const lifeMax = 3600; // seconds
 const signatureSize = 64; // of ES256 and of Ed25519
@@ -60,8 +61,8 @@ function decode(text) {
   return bytes.toString("base64url") === text ? bytes : undefined;
 }
 
-/** Takes a token apart; nothing of it is believed. */
-function open(token) {
+/** Takes a token of a type apart; nothing of it is believed. */
+function open(token, type) {
   if (typeof token !== "string" || token.length > tokenMax) return undefined;
   const parts = token.split(".", 4);
   if (parts.length !== 3) return undefined;
@@ -69,7 +70,7 @@ function open(token) {
   const header = bytes && parseObject(bytes);
   if (!header || forbidden.some((name) => has(header, name))) return undefined;
   const signature = decode(parts[2]);
-  if (!signature || header.typ !== "at+jwt" || !isText(header.kid) || Buffer.byteLength(header.kid) > kidMax) return undefined;
+  if (!signature || header.typ !== type || !isText(header.kid) || Buffer.byteLength(header.kid) > kidMax) return undefined;
   return { alg: header.alg, kid: header.kid, signed: token.slice(0, parts[0].length + 1 + parts[1].length), payload: parts[1], signature };
 }
 
@@ -117,4 +118,4 @@ function current(user, now, skew) {
   return now < user.claims.exp + skew && now >= (user.claims.nbf ?? 0) - skew;
 }
 
-module.exports = { User, decode, open, verifies, read, current, kidMax, lifeMax };
+module.exports = { User, typeAccess, decode, open, verifies, read, current, kidMax, lifeMax };

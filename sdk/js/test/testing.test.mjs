@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { test } from "node:test";
 import { authfi, Refusal } from "../index.mjs";
 import { TestIssuer } from "../testing.mjs";
 
+const { rehearsal } = createRequire(import.meta.url)("../lib/rehearsal.cjs");
 const permissions = ["read:patients"];
 
 // ask says what becomes of a request: "ok" or the code of the refusal.
@@ -105,6 +107,30 @@ test("permissions by reference, and nobody is asked", async (t) => {
   t.after(() => auth.close());
   assert.equal(await ask(auth, issuer.signIn({ permissions, claims: referred })), "permissions_unavailable");
   assert.equal(await ask(auth, issuer.signIn({ claims: { permissions: { patients: "read write" } } })), "ok");
+});
+
+test("a heartbeat that is not proven says nothing", async (t) => {
+  const issuer = new TestIssuer();
+  const options = issuer.options();
+  const auth = authfi(options);
+  t.after(() => auth.close());
+  await auth.ready();
+  const { nodes } = options[rehearsal];
+  const { hear } = nodes;
+  let beat;
+  nodes.hear = (m) => hear((beat = m));
+  await issuer.advance(0);
+  await issuer.goOffline();
+  await issuer.advance(10);
+  const { index, feedAge } = auth.status();
+  for (const wrong of [{ proof: undefined }, { proof: "" }, { proof: null }, { index: index + 1 }, { proof: issuer.signIn() }]) {
+    assert.equal(hear({ ...beat, ...wrong }), false, JSON.stringify(wrong));
+  }
+  assert.ok(auth.status().feedAge >= feedAge && auth.status().index === index);
+  assert.equal(hear(beat), true);
+  assert.ok(auth.status().feedAge < 10);
+  await issuer.advance(20); // it is too old now
+  assert.equal(hear(beat), false);
 });
 
 test("a service does not trust it, whatever its configuration", () => {

@@ -5,8 +5,9 @@ import { test } from "node:test";
 
 const require = createRequire(import.meta.url);
 const { parseSet, Keys } = require("../lib/keys.cjs");
-const { open, verifies, read, current } = require("../lib/token.cjs");
+const { typeAccess, open, verifies, read, current } = require("../lib/token.cjs");
 const { replyOf } = require("../lib/rights.cjs");
+const { typeHeartbeat, proves } = require("../lib/heartbeat.cjs");
 const { allows } = require("../lib/permission.cjs");
 const { Feed } = require("../lib/feed.cjs");
 const { decide } = require("../lib/posture.cjs");
@@ -19,7 +20,7 @@ test("tokens", () => {
   const set = parseSet(Buffer.from(JSON.stringify(file.key_set)));
   assert.ok(file.cases.length > 150);
   for (const c of file.cases) {
-    const envelope = open(c.token);
+    const envelope = open(c.token, typeAccess);
     let user;
     if (envelope && verifies(envelope, set.get(envelope.kid))) user = read(envelope, file, c.token);
     const got = user && current(user, c.now ?? file.now, file.skew) ? "ok" : "invalid_token";
@@ -33,7 +34,7 @@ test("tokens", () => {
 test("what nodes tell of rights", () => {
   const file = load("tokens");
   const { token } = file.cases.find((c) => c.referred);
-  const user = read(open(token), file, token);
+  const user = read(open(token, typeAccess), file, token);
   const cases = load("rights");
   assert.ok(cases.length > 40);
   for (const c of cases) {
@@ -45,11 +46,24 @@ test("what nodes tell of rights", () => {
   }
 });
 
+test("heartbeats", () => {
+  const file = load("heartbeats");
+  const set = parseSet(Buffer.from(JSON.stringify(file.key_set)));
+  assert.ok(file.cases.length > 45);
+  for (const c of file.cases) {
+    const envelope = open(c.proof, typeHeartbeat);
+    let got = "wrong";
+    if (envelope && !set.has(envelope.kid)) got = "unknown";
+    else if (envelope && proves(envelope, set.get(envelope.kid), file, file.index, file.now)) got = "proven";
+    assert.equal(got, c.expect, c.name);
+  }
+});
+
 test("no prefix, suffix or flipped bit of a token is a token", () => {
   const file = load("tokens");
   const set = parseSet(Buffer.from(JSON.stringify(file.key_set)));
   const accepted = (token) => {
-    const envelope = open(token);
+    const envelope = open(token, typeAccess);
     return envelope !== undefined && verifies(envelope, set.get(envelope.kid));
   };
   const good = file.cases[0].token;

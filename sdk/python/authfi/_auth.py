@@ -14,6 +14,8 @@ from typing import Any, Generic, cast
 
 from ._config import configure
 from ._feed import Feed, Verdict
+from ._heartbeat import TYPE as HEARTBEAT
+from ._heartbeat import proves
 from ._keys import Answer, Finding, Keys
 from ._nodes import Failures, Nodes
 from ._permission import P, must_be_permissions
@@ -111,6 +113,7 @@ class AuthFI(Generic[P]):
         self._wake = threading.Event()
         self._fetching: threading.Event | None = None  # set when the fetch under way has ended
         self._feed.beat = None
+        self._waiting: tuple[Mapping[str, Any], float] | None = None  # a heartbeat whose key is to be fetched, and when it was heard
         self._watches = Watches(self._glance, lambda user, mutating: self.verify(user.token, mutating=mutating))
         threading.Thread(target=self._keep_keys, name="authfi-keys", daemon=True).start()
         if self._config.posture != "offline":
@@ -283,6 +286,7 @@ class AuthFI(Generic[P]):
             self._fetching = None
             self._mark_ready()
         fetching.set()
+        self._heartbeat_again()
         apart = abs(self._wall() - answer.date) if answer.date is not None else 0.0
         if apart > _SKEW_WARNING and not self._skewed:
             self._skewed = True
@@ -308,21 +312,67 @@ class AuthFI(Generic[P]):
             closed.wait(backoff * (1 + random.uniform(-_JITTER, _JITTER)))
 
     def _follow_feed(self) -> None:
+        with self._lock:
+            self._waiting = None  # it was of another stream
         if self._feed.at == 0:
             index = self._nodes.now(self._config.org, self._config.api_key)
             with self._lock:
                 self._feed.start(index)
         self._nodes.follow(self._config.org, self._feed.at, self._feed.ordinal, self._config.api_key, self._hear)
 
-    def _hear(self, message: Mapping[str, Any]) -> None:
+    def _hear(self, message: Mapping[str, Any]) -> bool:
+        """Takes in a message; whether it tells that the stream is alive.
+
+        A heartbeat must prove that.
+        """
         if self._closed.is_set():
             raise ValueError("closed")
+        if message["type"] == "heartbeat":
+            return self._heartbeat(message, self._steady())
         with self._lock:
+            if message["type"] == "resync":
+                self._waiting = None
             keys_changed = self._feed.hear(message, self._steady())
-            self._mark_ready()
         self._watches.look()
         if keys_changed:
             self._wake.set()
+        return True
+
+    def _heartbeat(self, message: Mapping[str, Any], heard: float) -> bool:
+        # One that is not proven changes nothing: neither how fresh the feed is nor the
+        # place to go on from. One whose key is not known waits until the keys have been
+        # fetched.
+        envelope, key = open_token(message.get("proof"), HEARTBEAT), None
+        if envelope is not None:
+            with self._lock:
+                found = self._keys.find(envelope.kid, self._steady())
+                if found != "known":
+                    self._waiting = message, heard
+                    if found == "fetch":
+                        self._fetching = self._fetching or threading.Event()
+                        self._wake.set()
+                    return False
+                key = self._keys.known[envelope.kid]
+        if envelope is None or not proves(envelope, key, self._rules, message["index"], self._wall(), self._config.skew):
+            _log.warning("a heartbeat of %s without a good proof", self._nodes.base)
+            return False
+        with self._lock:
+            self._feed.hear(message, heard)
+            self._mark_ready()
+        self._watches.look()
+        return True
+
+    def _heartbeat_again(self) -> None:
+        # After a fetch. One that has failed is waited for no longer than the proof is good.
+        with self._lock:
+            waiting, found = self._waiting, "unknown"
+            envelope = open_token(waiting[0].get("proof"), HEARTBEAT) if waiting is not None else None
+            if envelope is not None:
+                found = self._keys.settle(envelope.kid, self._steady())
+            if found != "unavailable":
+                self._waiting = None
+        if waiting is not None and found == "known":
+            self._heartbeat(*waiting)
 
     # Requests.
 

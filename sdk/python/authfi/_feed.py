@@ -70,7 +70,10 @@ class Feed:
         self.at, self.ordinal, self.beat = index, None, None
 
     def hear(self, m: Mapping[str, Any], now: float) -> bool:
-        """Takes one message, in order. Whether keys have changed."""
+        """Takes one message, in order; of heartbeats those that are proven.
+
+        Whether keys have changed.
+        """
         kind = m["type"]
         if kind in ("row", "closed"):
             return False
@@ -80,10 +83,12 @@ class Feed:
             return False
         if kind == "synced":
             self._forget(m["index"])
-            self.at, self.ordinal, self.beat = m["index"], None, now
+            self.at, self.ordinal, self.beat = m["index"], None, None  # a heartbeat follows, and proves it
             return True  # whatever has changed meanwhile
         if kind == "heartbeat":
-            self.at, self.ordinal, self.beat = m["index"], None, now
+            self.beat = now
+            if m["index"] >= self.at:  # one that has waited for its key may be older
+                self.at, self.ordinal = m["index"], None
             self._prune(now)
             return False
         self.at, self.ordinal = m["index"], m.get("ordinal", 0)

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import ssl
+import time
 import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -132,8 +133,11 @@ class Nodes:
             raise ValueError(f"the feed is refused with {status}")
         return int(got.get("X-Authfi-Index", ""))
 
-    def follow(self, org: str, at: int, ordinal: int | None, key: str, hear: Callable[[Mapping[str, Any]], None]) -> None:
-        """Reads a stream until it ends, which it always does with an error."""
+    def follow(self, org: str, at: int, ordinal: int | None, key: str, hear: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Reads a stream until it ends, which it always does with an error.
+
+        hear says whether a message tells that the stream is alive.
+        """
         connection = self._connect(_SILENCE_MAX)
         try:
             headers = {"Authorization": f"Bearer {key}", "Accept": "text/event-stream"}
@@ -141,7 +145,7 @@ class Nodes:
             response = connection.getresponse()
             if response.status != 200:
                 raise ValueError(f"the feed is refused with {response.status}")
-            data = b""
+            data, alive = b"", time.monotonic()
             while True:
                 line = response.readline(_LINE_MAX + 1)
                 if not line or len(line) > _LINE_MAX:
@@ -149,7 +153,10 @@ class Nodes:
                 if line.startswith(b"data:"):
                     data += line[len(b"data:") :]
                 elif not line.strip() and data:
-                    hear(json.loads(data))  # what is not understood is not skipped
+                    if hear(json.loads(data)):  # what is not understood is not skipped
+                        alive = time.monotonic()
+                    elif time.monotonic() - alive > _SILENCE_MAX:
+                        raise ValueError("the feed is silent")
                     data = b""
         except (KeyError, TypeError) as error:
             raise ValueError(f"a message of the feed lacks {error}") from error

@@ -37,7 +37,7 @@ class Told:
     index: int
 
 
-def _is_index(value: Any) -> bool:
+def is_index(value: Any) -> bool:
     return is_number(value) and value == int(value)
 
 
@@ -48,7 +48,7 @@ def read_rights(claims: Mapping[str, Any], issuer: str) -> Rights | None:
     """
     listed, roles, groups = (claims.get(name) for name in _LISTS)
     permissions = frozenset(listed or ()) if is_texts(listed) else _ungroup(listed)
-    if permissions is None or not (is_texts(roles) and is_texts(groups) and _is_index(claims.get("ri"))):
+    if permissions is None or not (is_texts(roles) and is_texts(groups) and is_index(claims.get("ri"))):
         return None
     held = Rights(claims["sub"], claims["sid"], _texts(roles), _texts(groups), permissions, int(claims["ri"]))
     return _refer(claims, held, issuer + PERMISSIONS_PATH)
@@ -83,7 +83,7 @@ def _refer(claims: Mapping[str, Any], held: Rights, address: str) -> Rights | No
 
 def read_told(body: bytes) -> Told | None:
     o = parse_object(body)
-    if o is None or not all(is_texts(o.get(name)) for name in _LISTS) or not _is_index(o.get("index")):
+    if o is None or not all(is_texts(o.get(name)) for name in _LISTS) or not is_index(o.get("index")):
         return None
     return Told(_texts(o["roles"]), _texts(o["groups"]), frozenset(o["permissions"]), int(o["index"]))
 

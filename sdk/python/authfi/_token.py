@@ -101,8 +101,8 @@ def decode(text: Any) -> bytes | None:
     return value if base64.urlsafe_b64encode(value).rstrip(b"=").decode() == text else None
 
 
-def open_token(token: str) -> Envelope | None:
-    if len(token) > _TOKEN_MAX:
+def open_token(token: Any, kind: str = "at+jwt") -> Envelope | None:
+    if not isinstance(token, str) or len(token) > _TOKEN_MAX:
         return None
     parts = token.split(".", 3)
     if len(parts) != 3:
@@ -112,7 +112,7 @@ def open_token(token: str) -> Envelope | None:
     if header is None or signature is None or any(name in header for name in _FORBIDDEN):
         return None
     kid = header.get("kid")
-    if header.get("typ") != "at+jwt" or not isinstance(kid, str) or not 0 < len(kid.encode("utf-8", "surrogatepass")) <= KID_MAX:
+    if header.get("typ") != kind or not isinstance(kid, str) or not 0 < len(kid.encode("utf-8", "surrogatepass")) <= KID_MAX:
         return None
     try:
         signed = f"{parts[0]}.{parts[1]}".encode("ascii")

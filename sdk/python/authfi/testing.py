@@ -39,6 +39,7 @@ __all__ = ["TestIssuer"]
 _URL = f"https://{HOST}/o/test"
 _ORG = "org-00000000000000000000000000000001"
 _LIFE = 300  # seconds of a token, as a node's
+_PROOF_LIFE = 15  # of a heartbeat, likewise
 _HEARTBEAT_EVERY = 5.0  # seconds, as a node's
 # How long a change may take to reach every service in this process. One that has to
 # follow anew waits for 5 seconds at most before it tries.
@@ -58,15 +59,15 @@ class _Key:
     def __init__(self) -> None:
         self.id = f"key-{secrets.token_hex(16)}"
         self._private = ec.generate_private_key(ec.SECP256R1())
-        self._header = _encode(json.dumps({"typ": "at+jwt", "alg": "ES256", "kid": self.id}).encode())
 
     def jwk(self) -> dict[str, str]:
         point = self._private.public_key().public_numbers()
         x, y = (_encode(n.to_bytes(32)) for n in (point.x, point.y))
         return {"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": self.id, "x": x, "y": y}
 
-    def sign(self, claims: Mapping[str, Any]) -> str:
-        signed = f"{self._header}.{_encode(json.dumps(claims).encode())}"
+    def sign(self, kind: str, claims: Mapping[str, Any]) -> str:
+        header = {"typ": kind, "alg": "ES256", "kid": self.id}
+        signed = ".".join(_encode(json.dumps(part).encode()) for part in (header, claims))
         r, s = decode_dss_signature(self._private.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{signed}.{_encode(r.to_bytes(32) + s.to_bytes(32))}"
 
@@ -106,10 +107,11 @@ class TestIssuer:
             held = {"permissions": list(permissions), "roles": [*roles, _role_of(user)], "groups": list(groups)}
             self._sessions[session], self._held[user] = user, held
             return self._key.sign(
+                "at+jwt",
                 {
                     "iss": _URL, "aud": [_URL], "sub": user, "iat": issued, "exp": issued + _LIFE, "jti": secrets.token_hex(16),
                     "sid": session, "org_id": _ORG, **held, "amr": list(methods), "ri": self._index, **(claims or {}),
-                }
+                },
             )  # fmt: skip
 
     def revoke(self, token: str) -> None:
@@ -183,6 +185,12 @@ class TestIssuer:
         for nodes in self._services:
             nodes.settle(_SETTLE_MAX)
 
+    def _heartbeat(self) -> dict[str, Any]:
+        """Called with the lock held."""
+        issued = int(self.now())
+        claims = {"iss": _URL, "org_id": _ORG, "index": self._index, "iat": issued, "exp": issued + _PROOF_LIFE}
+        return {"type": "heartbeat", "index": self._index, "proof": self._key.sign("heartbeat+jwt", claims)}
+
     def _settle(self, done: Callable[[], bool]) -> None:
         """One that never does shows in what the test asks next."""
         with self._changed:
@@ -231,7 +239,7 @@ class _Nodes:
         self._online()
         return self._issuer._index
 
-    def follow(self, org: str, at: int, ordinal: int | None, key: str, hear: Callable[[Mapping[str, Any]], None]) -> None:
+    def follow(self, org: str, at: int, ordinal: int | None, key: str, hear: Callable[[Mapping[str, Any]], bool]) -> None:
         """Gives the events after a place, and then those that come."""
         test = self._issuer
         try:
@@ -241,7 +249,8 @@ class _Nodes:
                     self.following = True
                     events = [event for event in test._events if event["index"] > at]
                     at = test._index
-                for event in [*events, {"type": "heartbeat", "index": at}]:
+                    events.append(test._heartbeat())
+                for event in events:
                     hear(event)
                 with test._changed:
                     self.heard = at

@@ -100,6 +100,23 @@ class Rehearsal(unittest.TestCase):
         self.assertEqual(self.ask(auth, self.issuer.sign_in(permissions=PERMISSIONS, claims=REFERRED)), "permissions_unavailable")
         self.assertEqual(self.ask(auth, self.issuer.sign_in(claims={"permissions": {"patients": "read write"}})), "ok")
 
+    def test_unproven(self) -> None:
+        """A heartbeat that is not proven says nothing."""
+        auth, issuer = self.make(), self.issuer
+        issuer.go_offline()
+        issuer.advance(10)
+        status = auth.status()
+        with issuer._changed:
+            proof = issuer._heartbeat()["proof"]
+        others: list[dict[str, Any]] = [{}, {"proof": ""}, {"proof": None}, {"proof": proof, "index": 99}, {"proof": issuer.sign_in()}]
+        for wrong in others:
+            with self.subTest(wrong):
+                self.assertFalse(auth._hear({"type": "heartbeat", "index": status.index} | wrong))
+        self.assertGreaterEqual(auth.status().feed_age or 0, 10)
+        self.assertEqual(auth.status().index, status.index)
+        self.assertTrue(auth._hear({"type": "heartbeat", "index": status.index, "proof": proof}))
+        self.assertLess(auth.status().feed_age or 0, 10)
+
     def test_strict(self) -> None:
         auth = self.make(posture="strict")
         token = self.issuer.sign_in(permissions=PERMISSIONS)

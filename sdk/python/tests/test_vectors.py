@@ -8,6 +8,8 @@ from typing import Any
 
 from authfi import Refusal, allows
 from authfi._feed import Feed
+from authfi._heartbeat import TYPE as HEARTBEAT
+from authfi._heartbeat import proves
 from authfi._keys import Answer, Keys, parse_set
 from authfi._nodes import reply_of
 from authfi._posture import decide
@@ -77,6 +79,22 @@ class Tokens(unittest.TestCase):
             for bit in range(8):
                 other = good[:i] + chr(ord(good[i]) ^ 1 << bit) + good[i + 1 :]
                 self.assertNotEqual(self.judge(other, self.file["now"]), "ok", (i, bit))
+
+
+class Heartbeats(unittest.TestCase):
+    def test_cases(self) -> None:
+        file = load("heartbeats")
+        keys = parse_set(json.dumps(file["key_set"]).encode()) or {}
+        rules = Rules(file["issuer"], "", file["org"])
+        self.assertGreater(len(file["cases"]), 45)
+        for case in file["cases"]:
+            with self.subTest(case["name"]):
+                envelope, got = open_token(case["proof"], HEARTBEAT), "wrong"
+                if envelope is not None and envelope.kid not in keys:
+                    got = "unknown"
+                elif envelope is not None and proves(envelope, keys[envelope.kid], rules, file["index"], file["now"], file["skew"]):
+                    got = "proven"
+                self.assertEqual(got, case["expect"])
 
 
 class Tables(unittest.TestCase):
