@@ -19,7 +19,7 @@ func ask(auth *authfi.Auth, method, token string) (int, string) {
 	w, r := httptest.NewRecorder(), httptest.NewRequest(method, "/", nil)
 	r.Header.Set("Authorization", "Bearer "+token)
 	handler.ServeHTTP(w, r)
-	for _, code := range []authfi.Code{authfi.TokenRevoked, authfi.TokenStale, authfi.InvalidToken, authfi.InsufficientPermission, authfi.AuthUnavailable} {
+	for _, code := range []authfi.Code{authfi.TokenRevoked, authfi.TokenStale, authfi.InvalidToken, authfi.InsufficientPermission, authfi.AuthUnavailable, authfi.PermissionsUnavailable} {
 		if strings.Contains(w.Body.String(), `"`+string(code)+`"`) {
 			return w.Code, string(code)
 		}
@@ -77,6 +77,30 @@ func TestClock(t *testing.T) {
 	issuer.Revoke(token)
 	want(t, auth, "GET", token, 200, "")
 	issuer.GoOnline()
+	want(t, auth, "GET", token, 401, "token_revoked")
+}
+
+// TestByReference: what a token leaves out is what its user has now.
+func TestByReference(t *testing.T) {
+	issuer := authfitest.New(t)
+	auth := issuer.Auth(t)
+	doctor := authfitest.Person{ID: user, Permissions: []string{"read:patients"}, Claims: map[string]any{
+		"permissions": []string{}, "permissions_ref": authfitest.URL + "/oauth2/permissions",
+	}}
+	token := issuer.SignIn(doctor)
+	want(t, auth, "GET", token, 200, "")
+	issuer.Permit(user, "write:notes")
+	want(t, auth, "GET", token, 403, "insufficient_permission")
+	issuer.Permit(user, "read:patients")
+	want(t, auth, "POST", token, 200, "")
+	next := issuer.SignIn(doctor)
+	issuer.GoOffline()
+	want(t, auth, "GET", token, 200, "")
+	want(t, auth, "GET", next, 503, "permissions_unavailable")
+	issuer.GoOnline()
+	issuer.Advance(2 * time.Second) // that nobody answered is remembered for one
+	want(t, auth, "GET", next, 200, "")
+	issuer.Revoke(token)
 	want(t, auth, "GET", token, 401, "token_revoked")
 }
 

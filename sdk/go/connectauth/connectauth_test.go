@@ -201,7 +201,10 @@ func TestUnavailable(t *testing.T) {
 	if answer, _, _ := invoke(t, server, "Read", []string{token}); answer != "usr-1" {
 		t.Error(answer)
 	}
-	if answer, code, _ := invoke(t, server, "Get", []string{token}); code != connect.CodeUnavailable {
-		t.Errorf("%v %s", code, answer)
+	referred := issuer.SignIn(authfitest.Person{Claims: map[string]any{"permissions_ref": authfitest.URL + "/oauth2/permissions"}})
+	for _, credential := range []string{token, referred} {
+		if answer, code, _ := invoke(t, server, "Get", []string{credential}); code != connect.CodeUnavailable {
+			t.Errorf("%v %s", code, answer)
+		}
 	}
 }

@@ -194,7 +194,11 @@ func TestUnavailable(t *testing.T) {
 	if err := conn.Invoke(with(t, token), "/test.Clinic/Get", new(text), new(text)); err != nil {
 		t.Error(err)
 	}
-	if code, info := reason(conn.Invoke(with(t, token), "/test.Clinic/Anyone", new(text), new(text))); code != codes.Unavailable || info.Reason != "auth_unavailable" {
-		t.Errorf("%v %v", code, info)
+	referred := issuer.SignIn(authfitest.Person{Claims: map[string]any{"permissions_ref": authfitest.URL + "/oauth2/permissions"}})
+	for credential, want := range map[string]string{token: "auth_unavailable", referred: "permissions_unavailable"} {
+		code, info := reason(conn.Invoke(with(t, credential), "/test.Clinic/Anyone", new(text), new(text)))
+		if code != codes.Unavailable || info.Reason != want {
+			t.Errorf("%v %v, want %s", code, info, want)
+		}
 	}
 }
