@@ -43,6 +43,7 @@ type Enforcer struct {
 
 	services map[obj.EnforceServiceKey]*service // guarded by mu
 	free     allocator
+	leaks    map[netip.AddrPort]bool // guarded by mu; see TakeLeaks
 	mu       sync.Mutex
 }
 
@@ -55,6 +56,7 @@ type service struct {
 	// listen is how the address was written when it was set since Open or
 	// Reset; the zero value is not set yet.
 	listen netip.AddrPort
+	shut   bool // the kernel's row has no place: nothing comes in
 }
 
 func (s *service) setOtherwise(listen netip.AddrPort) bool {
@@ -77,7 +79,7 @@ func Open(cfg Config) (*Enforcer, error) {
 		}
 		cfg.Cgroup = root
 	}
-	e := &Enforcer{cfg: cfg, services: map[obj.EnforceServiceKey]*service{}, free: newAllocator()}
+	e := &Enforcer{cfg: cfg, services: map[obj.EnforceServiceKey]*service{}, free: newAllocator(), leaks: map[netip.AddrPort]bool{}}
 	var err error
 	if e.netns, err = netnsCookie(); err != nil {
 		return nil, err
@@ -272,6 +274,7 @@ func (e *Enforcer) takeAddresses(file string) error {
 	}
 	defer m.Close()
 	var key obj.EnforceServiceKey
+	var place uint64
 	if size := e.objects.Services.KeySize(); m.KeySize() != size {
 		return fmt.Errorf("they have %d bytes and not %d: detach that build's gate first", m.KeySize(), size)
 	}
@@ -279,7 +282,10 @@ func (e *Enforcer) takeAddresses(file string) error {
 		if _, known := e.services[key]; known {
 			continue
 		}
-		if _, err := e.occupy(key); err != nil {
+		if err := m.Lookup(key, &place); err != nil {
+			return err
+		}
+		if _, err := e.occupy(key, place == 0); err != nil {
 			return err
 		}
 	}
@@ -305,12 +311,18 @@ func (e *Enforcer) Reset() error {
 
 // clearSlots takes the program out of every slot, also of one that a dying
 // process left without an address, and only then forgets which rows were used.
+// An address that was shut stays so, and has a slot again.
 func (e *Enforcer) clearSlots() error {
 	services, slots := map[obj.EnforceServiceKey]*service{}, [servicesMax]obj.EnforceSlot{}
+	var shut []obj.EnforceServiceKey
 	var key obj.EnforceServiceKey
 	var place uint64
 	it := e.objects.Services.Iterate()
 	for it.Next(&key, &place) {
+		if place == 0 {
+			shut = append(shut, key)
+			continue
+		}
 		s := &service{place: place}
 		services[key] = s
 		slots[s.slot()].Place = place
@@ -324,6 +336,11 @@ func (e *Enforcer) clearSlots() error {
 		}
 	}
 	e.services, e.free = services, newAllocator()
+	for _, key := range shut {
+		if _, err := e.occupy(key, true); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

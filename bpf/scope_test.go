@@ -146,7 +146,7 @@ func TestPlaceIsOfOneAddressForOneTime(t *testing.T) {
 		}
 	}
 	r.mu.Lock()
-	_, err := r.occupy(key)
+	_, err := r.occupy(key, false)
 	r.mu.Unlock()
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ type Stats struct {
 var countNames = []string{
 	"enrolled", "enrol_failed", "closed", "segments", "requests", "answered", "answer_failed",
 	"poison_dropped", "unknown_dropped", "guard_dropped", "leaked", "load_failed",
+	"multipath_dropped",
 }
 
 // Stats reads the counters.

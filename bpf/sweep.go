@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ const (
 	headerGrace   = 30 * time.Second // from a header's first byte to its last
 	diagIDSize    = 48               // struct inet_diag_sockid
 	diagMsgHead   = 4                // family, state, timer, retrans
+	diagMsgSize   = 72               // struct inet_diag_msg
+	diagInfo      = 2                // the extension INET_DIAG_INFO, without which a listener's protocol is not told
+	diagULP       = 19               // INET_DIAG_ULP_INFO
+	diagCgroup    = 21               // INET_DIAG_CGROUP_ID
 )
 
 // modes of a connection, as in src/maps.h.
@@ -36,14 +41,23 @@ const stateInBody = 20
 
 // socket is a TCP socket of this network namespace.
 type socket struct {
-	family uint8
-	state  uint8
-	id     [diagIDSize]byte // as the kernel gave it, for the way back
-	local  netip.AddrPort
-	cookie uint64
+	family    uint8
+	state     uint8
+	id        [diagIDSize]byte // as the kernel gave it, for the way back
+	local     netip.AddrPort
+	remote    netip.AddrPort
+	cookie    uint64
+	unread    uint32 // bytes that the application has not taken; of a listener, connections
+	cgroup    uint64 // the cgroup of whoever made the socket, 0: not told
+	multipath bool   // of a listener: it takes MPTCP
 }
 
-const tcpListen = 10
+// Sets of TCP states.
+const (
+	tcpListen = 10
+	listening = 1 << tcpListen
+	connected = 1<<32 - 1 - listening
+)
 
 // endStale ends the connections of these ports that are not enrolled under the
 // place which their address has: those from before it was guarded, whose clients
@@ -54,6 +68,22 @@ func (e *Enforcer) endStale(ports map[uint16]bool) error {
 		place, guarded := e.placeOf(s.local)
 		c, enrolled := e.conn(s.cookie)
 		return (guarded || enrolled) && c.Place != place
+	})
+}
+
+// End ends all connections of an enforced address. What a guard holds back would
+// come in when the address is let go, on those that were never enrolled too.
+func (e *Enforcer) End(listen netip.AddrPort) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := e.key(listen)
+	s, known := e.services[key]
+	if !known {
+		return nil
+	}
+	return e.destroy(map[uint16]bool{key.Port: true}, func(socket socket) bool {
+		place, guarded := e.placeOf(socket.local)
+		return guarded && place == s.row()
 	})
 }
 
@@ -68,7 +98,7 @@ func (e *Enforcer) placeOf(address netip.AddrPort) (place uint64, guarded bool) 
 	if !ok {
 		return 0, false
 	}
-	return s.place, true
+	return s.row(), true
 }
 
 // Sweep ends the open connections on which a request of one of these subjects was
@@ -124,10 +154,15 @@ func (e *Enforcer) Reap() error {
 	now, dry := BootNow(), e.dryPlaces()
 	return e.destroy(e.guardedPorts(), func(s socket) bool {
 		c, ok := e.conn(s.cookie)
-		if ok && c.Mode == modeUnread {
+		switch {
+		case !ok:
+			return false
+		case c.Mode == modeUnread:
 			return !dry[c.Place]
+		case c.Mode == modeLeaked:
+			e.noteLeak(s.local)
 		}
-		return ok && overdue(&c, now)
+		return overdue(&c, now)
 	})
 }
 
@@ -162,12 +197,12 @@ func (e *Enforcer) destroy(ports map[uint16]bool, doomed func(socket) bool) erro
 	}
 	defer unix.Close(fd)
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		sockets, err := dump(fd, family)
+		sockets, err := dump(fd, family, connected)
 		if err != nil {
 			return fmt.Errorf("list sockets: %w", err)
 		}
 		for _, s := range sockets {
-			if s.state != tcpListen && ports[s.local.Port()] && doomed(s) {
+			if ports[s.local.Port()] && doomed(s) {
 				if err := kill(fd, s); err != nil {
 					return fmt.Errorf("end connection of %s: %w", s.local, err)
 				}
@@ -180,7 +215,7 @@ func (e *Enforcer) destroy(ports map[uint16]bool, doomed func(socket) bool) erro
 // request is an inet_diag_req_v2 inside a netlink message.
 func request(kind uint16, flags uint16, family uint8, states uint32, id [diagIDSize]byte) []byte {
 	b := make([]byte, 16, 16+8+diagIDSize)
-	b = append(b, family, unix.IPPROTO_TCP, 0, 0)
+	b = append(b, family, unix.IPPROTO_TCP, diagInfo, 0)
 	b = binary.NativeEndian.AppendUint32(b, states)
 	b = append(b, id[:]...)
 	binary.NativeEndian.PutUint32(b[0:], uint32(len(b)))
@@ -191,8 +226,8 @@ func request(kind uint16, flags uint16, family uint8, states uint32, id [diagIDS
 
 const sockDiagByFamily = 20
 
-func dump(fd int, family uint8) ([]socket, error) {
-	all := request(sockDiagByFamily, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, family, 1<<32-1, [diagIDSize]byte{})
+func dump(fd int, family uint8, states uint32) ([]socket, error) {
+	all := request(sockDiagByFamily, unix.NLM_F_REQUEST|unix.NLM_F_DUMP, family, states, [diagIDSize]byte{})
 	if err := unix.Sendto(fd, all, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err
 	}
@@ -250,19 +285,45 @@ func netlinkError(body []byte) error {
 }
 
 func parseSocket(b []byte) (s socket, ok bool) {
-	if len(b) < diagMsgHead+diagIDSize {
+	if len(b) < diagMsgSize {
 		return s, false
 	}
 	s.family, s.state = b[0], b[1]
 	copy(s.id[:], b[diagMsgHead:])
-	address := netip.AddrFrom4([4]byte(s.id[4:8]))
-	if s.family == unix.AF_INET6 {
-		address = netip.AddrFrom16([16]byte(s.id[4:20])).Unmap()
-	}
-	s.local = netip.AddrPortFrom(address, binary.BigEndian.Uint16(s.id[0:]))
+	s.local = netip.AddrPortFrom(s.address(4), binary.BigEndian.Uint16(s.id[0:]))
+	s.remote = netip.AddrPortFrom(s.address(20), binary.BigEndian.Uint16(s.id[2:]))
 	low, high := binary.NativeEndian.Uint32(s.id[40:]), binary.NativeEndian.Uint32(s.id[44:])
 	s.cookie = uint64(high)<<32 | uint64(low)
+	s.unread = binary.NativeEndian.Uint32(b[diagMsgHead+diagIDSize+4:])
+	eachAttribute(b[diagMsgSize:], func(kind uint16, value []byte) {
+		switch {
+		case kind == diagCgroup && len(value) >= 8:
+			s.cgroup = binary.NativeEndian.Uint64(value)
+		case kind == diagULP:
+			s.multipath = bytes.Contains(value, []byte("mptcp"))
+		}
+	})
 	return s, true
+}
+
+// address reads the address at this offset of the id.
+func (s *socket) address(at int) netip.Addr {
+	if s.family == unix.AF_INET6 {
+		return netip.AddrFrom16([16]byte(s.id[at : at+16])).Unmap()
+	}
+	return netip.AddrFrom4([4]byte(s.id[at : at+4]))
+}
+
+// eachAttribute visits netlink attributes; nested ones are a value.
+func eachAttribute(b []byte, visit func(kind uint16, value []byte)) {
+	for len(b) >= 4 {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < 4 || size > len(b) {
+			return
+		}
+		visit(binary.NativeEndian.Uint16(b[2:])&^unix.NLA_F_NESTED, b[4:size])
+		b = b[min(len(b), (size+3)&^3):]
+	}
 }
 
 // kill ends one socket: the application reads ECONNABORTED, the client a reset.

@@ -85,7 +85,7 @@ func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) er
 	}
 	if !known {
 		var err error
-		if s, err = e.occupy(key); err != nil {
+		if s, err = e.occupy(key, false); err != nil {
 			return fmt.Errorf("guard %s: %w", listen, err)
 		}
 	}
@@ -102,7 +102,7 @@ func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) er
 // occupy gives an address a slot, and the slot a place that was never there
 // before. The slot has it before the address, so that no connection is enrolled
 // under a place that is nowhere.
-func (e *Enforcer) occupy(key obj.EnforceServiceKey) (*service, error) {
+func (e *Enforcer) occupy(key obj.EnforceServiceKey, shut bool) (*service, error) {
 	slot, free := e.freeSlot()
 	if !free {
 		return nil, fmt.Errorf("more than %d addresses on this node", servicesMax)
@@ -111,19 +111,47 @@ func (e *Enforcer) occupy(key obj.EnforceServiceKey) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	place := serial<<slotBits | uint64(slot)
 	if err := e.clearVerdicts(slot); err != nil {
 		return nil, err
 	}
-	if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{Place: place}); err != nil {
+	s := &service{place: serial<<slotBits | uint64(slot), shut: shut}
+	if err := e.objects.Slots.Put(slot, &obj.EnforceSlot{Place: s.place}); err != nil {
 		return nil, err
 	}
-	if err := e.objects.Services.Put(&key, place); err != nil {
+	if err := e.objects.Services.Put(&key, s.row()); err != nil {
 		return nil, err
 	}
-	s := &service{place: place}
 	e.services[key] = s
 	return s, nil
+}
+
+// row is the place that the programs find for the address.
+func (s *service) row() uint64 {
+	if s.shut {
+		return 0
+	}
+	return s.place
+}
+
+// Shut keeps everything from an enforced address, or ends that: for an application
+// that this gate cannot guard. Its connections are ended.
+func (e *Enforcer) Shut(listen netip.AddrPort, shut bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := e.key(listen)
+	s, known := e.services[key]
+	if !known {
+		return fmt.Errorf("%s is not enforced", listen)
+	}
+	if s.shut == shut {
+		return nil
+	}
+	s.shut = shut
+	if err := e.objects.Services.Put(&key, s.row()); err != nil {
+		s.shut = !shut
+		return err
+	}
+	return e.endStale(map[uint16]bool{key.Port: true})
 }
 
 func (e *Enforcer) freeSlot() (uint32, bool) {

@@ -70,7 +70,7 @@ func openEnforcer(cfg Config, machine *fsm.Machine, ring *keyring.Keyring, log *
 
 func openGate(cfg Config, log *slog.Logger) (gate, string, error) {
 	if cfg.Enforce.Mode != modeGate {
-		k, err := enforce.OpenKernel(bpf.Config{Cgroup: cfg.Enforce.Cgroup, PinDir: pinDir(cfg), Measure: true, Logger: log})
+		k, err := enforce.OpenKernel(bpf.Config{Cgroup: cfg.Enforce.Cgroup, PinDir: pinDir(cfg), Measure: true, Logger: log}, cfg.Enforce.Upstreams)
 		if err == nil {
 			log.Info("enforcement by the kernel")
 			return k, modeKernel, nil

@@ -47,6 +47,9 @@ enum {
 	PIPELINED_MAX = 32,  /* requests in one segment */
 	AF_INET_ = 2,
 	AF_INET6_ = 10,
+	TCP_SYN = 2,
+	TCP_OPTION_MPTCP = 30,
+	TCP_OPTIONS_MAX = 40, /* bytes of options, and so options */
 };
 
 static INLINE u32 path_next(u32 state, u32 byte)
@@ -499,6 +502,39 @@ static INLINE int payload(struct __sk_buff *skb)
 	return at < skb->len ? (int)at : 0;
 }
 
+/* Whether a SYN asks for MPTCP: such a connection cannot be enrolled, and its
+ * client would hang. Without an answer the client asks again without it, after
+ * three seconds, and then for an hour asks no more. */
+static INLINE int multipath(struct __sk_buff *skb)
+{
+	u8 first, offset, flags, kind, length;
+	u32 at, end;
+
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return 0;
+	at = first >> 4 == 4 ? (first & 15) * 4 : 40;
+	if (bpf_skb_load_bytes(skb, at + 12, &offset, 1) || bpf_skb_load_bytes(skb, at + 13, &flags, 1))
+		return 0;
+	if ((flags & TCP_SYN) == 0)
+		return 0;
+	end = at + (offset >> 4) * 4;
+	at += 20;
+	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
+		if (at >= end || bpf_skb_load_bytes(skb, at, &kind, 1) || kind == 0)
+			return 0;
+		if (kind == 1) {
+			at++;
+			continue;
+		}
+		if (kind == TCP_OPTION_MPTCP)
+			return 1;
+		if (bpf_skb_load_bytes(skb, at + 1, &length, 1) || length < 2)
+			return 0;
+		at += length;
+	}
+	return 0;
+}
+
 /* Payload reaches a protected address only on a connection that was enrolled
  * under the place that the address has now. One from before, or from when a
  * wider address stood for this one, is as one that was never enrolled. An address
@@ -510,8 +546,12 @@ int guard_in(struct __sk_buff *skb)
 
 	if (!place)
 		return 1;
-	if (payload(skb) == 0)
-		return 1;
+	if (payload(skb) == 0) {
+		if (!multipath(skb))
+			return 1;
+		count(N_MULTIPATH);
+		return 0;
+	}
 	cookie = bpf_get_socket_cookie(skb);
 	struct conn *c = bpf_map_lookup_elem(&conns, &cookie);
 	if (c && c->place && c->place == READ_ONCE(*place))
@@ -536,7 +576,7 @@ int guard_out(struct __sk_buff *skb)
 		return payload(skb) == 0;
 	cookie = bpf_get_socket_cookie(skb);
 	c = bpf_map_lookup_elem(&conns, &cookie);
-	if (!c || c->requests || c->mode == POISONED)
+	if (!c || c->requests || c->mode == POISONED || dry_run(c))
 		return 1;
 	at = payload(skb);
 	if (at == 0)

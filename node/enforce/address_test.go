@@ -11,20 +11,20 @@ import (
 	"github.com/authfi/authfi/fsm"
 )
 
-// guarded is a table that keeps which addresses are enforced for which
+// coverage is a table that keeps which addresses are enforced for which
 // organization, and whether there was a moment when none was.
-type guarded struct {
+type coverage struct {
 	Table
 	orgs map[string]uint32
 	open bool
 }
 
-func (g *guarded) SetService(address, _ string, org uint32, _ *policy.Program) error {
+func (g *coverage) SetService(address, _ string, org uint32, _ *policy.Program) error {
 	g.orgs[address] = org
 	return nil
 }
 
-func (g *guarded) RemoveService(address string) error {
+func (g *coverage) RemoveService(address string) error {
 	delete(g.orgs, address)
 	g.open = g.open || len(g.orgs) == 0
 	return nil
@@ -35,7 +35,7 @@ func (g *guarded) RemoveService(address string) error {
 func TestAddressGoesToTheNextServiceWithoutBeingOpen(t *testing.T) {
 	north, south := directory.OrgID{1}, directory.OrgID{2}
 	o := newOrganizations(t, north, south)
-	table := &guarded{orgs: map[string]uint32{}}
+	table := &coverage{orgs: map[string]uint32{}}
 	p := newProjection(table, nil, func(string) bool { return true }, nil)
 	const narrow, wide = "10.0.0.5:80", "0.0.0.0:80"
 	service := func(id byte, listen string) *fsm.CreateService {

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,11 +25,16 @@ type Gate interface {
 	// Settled tells that every service of a current state is set; addresses
 	// that are not among them are let go.
 	Settled() error
-	// Reap ends refused and stuck connections.
+	// Reap ends refused and stuck connections and looks after the services.
+	// errRefill asks for all rows anew.
 	Reap() error
 	// Seen is what it has decided.
 	Seen() *Seen
 }
+
+// errRefill is not a failure: a gate that has begun to stand before a service lacks
+// the rows from before.
+var errRefill = errors.New("the gate asks for its rows")
 
 // Prover proves how far the log had come at a moment.
 type Prover interface {
@@ -235,7 +241,9 @@ func (e *Enforcer) Lease(ctx context.Context, log Prover, life, every time.Durat
 				e.log.Error("the lease could not be extended", "error", err)
 			}
 		}
-		if err := e.gate.Reap(); err != nil {
+		if err := e.gate.Reap(); errors.Is(err, errRefill) {
+			e.Changed(nil, true)
+		} else if err != nil {
 			e.log.Warn("connections could not be ended", "error", err)
 		}
 		if !pause(ctx, every) {

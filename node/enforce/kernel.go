@@ -2,25 +2,32 @@ package enforce
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/netip"
-	"time"
+	"sync"
+	"sync/atomic"
 
 	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/bpf/policy"
 	"github.com/authfi/authfi/directory"
 )
 
-// Kernel is the kernel gate as a Gate.
+// Kernel is the kernel gate as a Gate, with a user-space gate beside it for the
+// services that it cannot guard.
 type Kernel struct {
 	*bpf.Enforcer
-	log  *slog.Logger
-	seen *kernelSeen
+	log       *slog.Logger
+	seen      *kernelSeen
+	upstreams map[string]string
+	sweeps    sweeper
+	space     atomic.Pointer[UserSpace] // nil until a service needs it
+
+	mu       sync.Mutex
+	services map[string]*guarded // by listen address; guarded by mu
 }
 
-// OpenKernel puts the kernel gate in place.
-func OpenKernel(cfg bpf.Config) (*Kernel, error) {
+// OpenKernel puts the kernel gate in place. upstreams overrides where services of
+// this machine really listen, for those that the user-space gate must guard.
+func OpenKernel(cfg bpf.Config, upstreams map[string]string) (*Kernel, error) {
 	if err := bpf.MountPins(); err != nil {
 		return nil, err
 	}
@@ -28,68 +35,98 @@ func OpenKernel(cfg bpf.Config) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{Enforcer: e, log: cfg.Logger}
+	k := &Kernel{Enforcer: e, log: cfg.Logger, upstreams: upstreams, services: map[string]*guarded{}}
+	k.sweeps.sweep = k.sweepNow
 	if err := k.watch(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return k, nil
 }
 
-// Close lets go of the tables and leaves them in the kernel.
-func (k *Kernel) Close() error { return errors.Join(k.seen.close(), k.Enforcer.Close()) }
-
-// SetService implements Table; the kernel needs no upstream, and the program
-// knows its organization.
-func (k *Kernel) SetService(listen, _ string, _ uint32, program *policy.Program) error {
-	address, err := netip.ParseAddrPort(listen)
-	if err != nil {
-		return fmt.Errorf("address of a service: %w", err)
+// mirror does for the user-space gate, if there is one, what was done in the
+// kernel.
+func (k *Kernel) mirror(err error, do func(*UserSpace) error) error {
+	if space := k.space.Load(); err == nil && space != nil {
+		return do(space)
 	}
-	k.count() // in the mode before
-	if err := k.Enforcer.SetService(address, program); err != nil {
-		return k.firstSpelling(err)
-	}
-	k.following(address, program)
-	return nil
+	return err
 }
 
-// RemoveService implements Table.
-func (k *Kernel) RemoveService(listen string) error {
-	address, err := netip.ParseAddrPort(listen)
-	if err != nil {
-		return fmt.Errorf("address of a service: %w", err)
-	}
-	if err := k.Enforcer.RemoveService(address); err != nil {
-		return k.firstSpelling(err)
-	}
-	k.seen.forgotten(address)
-	return nil
+// SetKey and its siblings implement Table.
+func (k *Kernel) SetKey(k0, k1 uint64) error {
+	return k.mirror(k.Enforcer.SetKey(k0, k1), func(u *UserSpace) error { return u.SetKey(k0, k1) })
 }
 
-// firstSpelling leaves an address to the service that has it, so that the others
-// are not kept waiting for one that cannot have it.
-func (k *Kernel) firstSpelling(err error) error {
-	if !errors.Is(err, bpf.ErrOtherSpelling) {
-		return err
-	}
-	k.log.Error("a service is not enforced on an address of another", "error", err)
-	return nil
+func (k *Kernel) PutSubject(s policy.Subject, e policy.SubjectEntry) error {
+	return k.mirror(k.Enforcer.PutSubject(s, e), func(u *UserSpace) error { return u.PutSubject(s, e) })
+}
+
+func (k *Kernel) DeleteSubject(s policy.Subject) error {
+	return k.mirror(k.Enforcer.DeleteSubject(s), func(u *UserSpace) error { return u.DeleteSubject(s) })
+}
+
+func (k *Kernel) PutToken(t policy.TokenKey, e policy.TokenEntry) error {
+	return k.mirror(k.Enforcer.PutToken(t, e), func(u *UserSpace) error { return u.PutToken(t, e) })
+}
+
+func (k *Kernel) DeleteToken(t policy.TokenKey) error {
+	return k.mirror(k.Enforcer.DeleteToken(t), func(u *UserSpace) error { return u.DeleteToken(t) })
 }
 
 // Sweep implements Table. The subject's row already refuses whatever comes next.
 func (k *Kernel) Sweep(subject policy.Subject) {
-	time.AfterFunc(sweepGrace, func() {
-		if err := k.Enforcer.Sweep(subject); err != nil {
-			k.log.Warn("connections of a user could not be ended", "error", err)
-		}
-	})
+	k.sweeps.add(subject)
+	if space := k.space.Load(); space != nil {
+		space.Sweep(subject)
+	}
+}
+
+func (k *Kernel) sweepNow(subjects []policy.Subject) {
+	if err := k.Enforcer.Sweep(subjects...); err != nil {
+		k.log.Warn("connections of users could not be ended", "error", err)
+	}
+}
+
+// ExtendLease implements Gate.
+func (k *Kernel) ExtendLease(untilNs uint64) error {
+	return k.mirror(k.Enforcer.ExtendLease(untilNs), func(u *UserSpace) error { return u.ExtendLease(untilNs) })
+}
+
+// Reset implements Gate.
+func (k *Kernel) Reset() error {
+	k.mu.Lock()
+	for _, s := range k.services {
+		s.confirmed = false
+	}
+	k.mu.Unlock()
+	return k.mirror(k.Enforcer.Reset(), (*UserSpace).Reset)
 }
 
 // Settled implements Gate.
-func (k *Kernel) Settled() error { return k.Settle() }
+func (k *Kernel) Settled() error {
+	k.mu.Lock()
+	for listen, s := range k.services {
+		if !s.confirmed {
+			delete(k.services, listen)
+			k.seen.forgotten(s.address)
+		}
+	}
+	k.mu.Unlock()
+	return k.mirror(k.Settle(), (*UserSpace).Settled)
+}
 
 // BootNow implements Gate.
 func (k *Kernel) BootNow() uint64 { return bpf.BootNow() }
+
+// Close leaves the kernel's tables in place; what the user-space gate guards is
+// shut.
+func (k *Kernel) Close() error {
+	err := errors.Join(k.seen.close(), k.Enforcer.Close())
+	if space := k.space.Load(); space != nil {
+		err = errors.Join(err, space.Close())
+	}
+	return err
+}
 
 // BootClock converts by the boot clock of this machine.
 type BootClock struct{}
@@ -112,6 +149,15 @@ func (k *Kernel) Report() (counters map[string]uint64, p50ns, leaseNs uint64, er
 		return nil, 0, 0, err
 	}
 	p50ns = measured.Quantile(0.5)
+	if space := k.space.Load(); space != nil {
+		relayed, _, _, err := space.Report()
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		for reason, n := range relayed {
+			counters[reason] += n
+		}
+	}
 	leaseNs, err = k.LeaseUntil()
 	return counters, p50ns, leaseNs, err
 }

@@ -1,71 +1,118 @@
 package enforce
 
 import (
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"net/http"
-	"os"
-	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/bpf/policy"
 )
 
-// TestKernelTellsWhatItDecided: counts in the mode in which they were made, and whom
-// it refused.
-func TestKernelTellsWhatItDecided(t *testing.T) {
-	if os.Getenv("AUTHFI_TEST_NO_KERNEL") == "1" {
-		return // as make test says where it is not root
-	}
-	config := net.ListenConfig{}
-	config.SetMultipathTCP(false)
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") })}
-	go server.Serve(listener)
-	t.Cleanup(func() { server.Close() })
-	dir := filepath.Join("/sys/fs/bpf", "authfi-test-"+t.Name())
-	k, err := OpenKernel(bpf.Config{PinDir: dir, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := k.Close(); err != nil {
-			t.Error(err)
+// splice copies between clients and an upstream in the kernel, where the gate
+// cannot see it all.
+func splice(t *testing.T, l net.Listener, upstream string) {
+	t.Helper()
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer client.Close()
+				server, err := net.Dial("tcp", upstream)
+				if err != nil {
+					return
+				}
+				defer server.Close()
+				go io.Copy(client, server)
+				io.Copy(server, client)
+			}()
 		}
-		if err := bpf.Detach(dir); err != nil {
-			t.Error(err)
+	}()
+}
+
+// A service whose application the kernel cannot guard is shut, with one line that
+// says why; when the application has gone to its upstream, the user-space gate takes
+// the address, knows the tokens of before, and says so.
+func TestUnsafeServiceGoesToTheUserSpaceGate(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	s := newSite(t)
+	upstream := s.address
+	l := plain(t, "127.0.0.1:0")
+	splice(t, l, upstream)
+	s.address = l.Addr().String()
+	s.upstream = upstream
+	s.populate()
+	s.open(lone{s.machine}, time.Minute, 50*time.Millisecond)
+	s.enforced()
+	if text := s.log.String(); strings.Count(text, "a service is shut") != 1 || !strings.Contains(text, "splice") || !strings.Contains(text, upstream) {
+		t.Fatalf("logged: %s", text)
+	}
+	s.besieged("shut", func() {
+		for range 3 {
+			if got := s.ask("/open", ""); !strings.Contains(got, "timeout") {
+				t.Errorf("a shut service answers %s", got)
+			}
 		}
 	})
-	listen := listener.Addr().String()
-	ask := func(dry bool) string {
-		s := policy.Service{Version: 3, Routes: []policy.Route{{Path: "/a"}}, DryRun: dry}
-		if err := k.SetService(listen, "", 1, compiledFor(t, s)); err != nil {
-			t.Fatal(err)
+	l.Close()
+	s.besieged("relayed", func() {
+		s.becomes("/read", ownToken, "200")
+		s.becomes("/open", "", "200")
+		s.becomes("/read", clientToken, "200")
+		s.becomes("/write", clientToken, "403 insufficient_permission")
+	})
+	if text := s.log.String(); strings.Count(text, "guarded by the user-space gate") != 1 {
+		t.Errorf("logged: %s", text)
+	}
+}
+
+// An ordinary application is guarded by the kernel, and a client's token may do less
+// than its account's.
+func TestKernelKnowsBoundedTokens(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	s := newSite(t)
+	s.populate()
+	s.open(lone{s.machine}, time.Minute, 50*time.Millisecond)
+	s.enforced()
+	s.besieged("ordinary", func() {
+		s.becomes("/read", ownToken, "200")
+		s.becomes("/write", ownToken, "200")
+		s.becomes("/read", clientToken, "200")
+		s.becomes("/write", clientToken, "403 insufficient_permission")
+	})
+	if text := s.log.String(); !strings.Contains(text, "a service is guarded by the kernel") {
+		t.Errorf("logged: %s", text)
+	}
+}
+
+// Every user who loses access is swept, after the grace and not before it, and many
+// of them in one look.
+func TestSweepsAreGathered(t *testing.T) {
+	swept := make(chan []policy.Subject, 100)
+	s := &sweeper{sweep: func(all []policy.Subject) { swept <- all }}
+	began := time.Now()
+	const users = 100
+	for i := range users {
+		s.add(policy.Subject{15: byte(i)})
+	}
+	seen, looks := map[policy.Subject]bool{}, 0
+	for len(seen) < users {
+		for _, subject := range <-swept {
+			seen[subject] = true
 		}
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		res, err := client.Get("http://" + listen + "/a")
-		if err != nil {
-			t.Fatal(err)
+		if looks++; time.Since(began) < sweepGrace {
+			t.Fatal("swept before the grace was over")
 		}
-		res.Body.Close()
-		return fmt.Sprint(res.StatusCode, " ", res.Header.Get("X-Authfi-Verdict"))
 	}
-	if first, second := ask(true), ask(false); first != "200 " || second != "401 no_token" {
-		t.Errorf("in a dry run %s, after it %s", first, second)
-	}
-	if got := k.Seen().Tallies()[listen]; got.LetThrough != 1 || got.WouldRefuse != 1 || got.Refused != 1 || got.Reasons[policy.ReasonNoToken] != 2 {
-		t.Errorf("tally %+v", got)
-	}
-	if err := k.RemoveService(listen); err != nil {
-		t.Fatal(err)
-	}
-	if len(k.Seen().Tallies()) != 0 {
-		t.Error("an address that is let go is still counted")
+	if looks > 3 {
+		t.Errorf("%d looks", looks)
 	}
 }

@@ -39,7 +39,11 @@ type relayed struct {
 // NewUserSpace starts without an address. upstreams overrides where services of
 // this machine really listen.
 func NewUserSpace(upstreams map[string]string, log *slog.Logger) *UserSpace {
-	u := &UserSpace{upstreams: upstreams, log: log, services: map[string]*relayed{}, seen: NewSeen()}
+	return newUserSpace(upstreams, NewSeen(), log)
+}
+
+func newUserSpace(upstreams map[string]string, seen *Seen, log *slog.Logger) *UserSpace {
+	u := &UserSpace{upstreams: upstreams, log: log, services: map[string]*relayed{}, seen: seen}
 	u.key.Store(&[2]uint64{})
 	u.clear()
 	return u

@@ -1,0 +1,114 @@
+package enforce
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/authfi/authfi/bpf"
+	"github.com/authfi/authfi/bpf/policy"
+)
+
+// TestKernelTellsWhatItDecided: counts in the mode in which they were made, and whom
+// it refused.
+func TestKernelTellsWhatItDecided(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	config := net.ListenConfig{}
+	config.SetMultipathTCP(false)
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "served") })}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	dir := filepath.Join("/sys/fs/bpf", "authfi-test-"+t.Name())
+	k, err := OpenKernel(bpf.Config{PinDir: dir, Logger: slog.New(slog.DiscardHandler)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := bpf.Detach(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	listen := listener.Addr().String()
+	ask := func(dry bool) string {
+		s := policy.Service{Version: 3, Routes: []policy.Route{{Path: "/a"}}, DryRun: dry}
+		if err := k.SetService(listen, "", 1, compiledFor(t, s)); err != nil {
+			t.Fatal(err)
+		}
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		res, err := client.Get("http://" + listen + "/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return fmt.Sprint(res.StatusCode, " ", res.Header.Get("X-Authfi-Verdict"))
+	}
+	if first, second := ask(true), ask(false); first != "200 " || second != "401 no_token" {
+		t.Errorf("in a dry run %s, after it %s", first, second)
+	}
+	if got := k.Seen().Tallies()[listen]; got.LetThrough != 1 || got.WouldRefuse != 1 || got.Refused != 1 || got.Reasons[policy.ReasonNoToken] != 2 {
+		t.Errorf("tally %+v", got)
+	}
+	if err := k.RemoveService(listen); err != nil {
+		t.Fatal(err)
+	}
+	if len(k.Seen().Tallies()) != 0 {
+		t.Error("an address that is let go is still counted")
+	}
+}
+
+// TestDryRunIsNotTested: a probe would reach the application. An application that the
+// kernel cannot guard is shut when its dry run ends, and open when one begins.
+func TestDryRunIsNotTested(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	l := plain(t, "127.0.0.1:0")
+	splice(t, l, plain(t, "127.0.0.1:0").Addr().String())
+	var log lines
+	dir := filepath.Join("/sys/fs/bpf", "authfi-test-"+t.Name())
+	k, err := OpenKernel(bpf.Config{PinDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(k.Close(), bpf.Detach(dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, c := range []struct {
+		dry  bool
+		shut int
+	}{{true, 0}, {false, 1}, {true, 1}, {false, 2}} {
+		s := policy.Service{Routes: []policy.Route{{Path: "/a"}}, DryRun: c.dry}
+		if err := k.SetService(l.Addr().String(), "", 1, compiledFor(t, s)); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Reap(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "a service is shut"); n != c.shut {
+			t.Fatalf("dry run %t: shut %d times, want %d: %s", c.dry, n, c.shut, log.String())
+		}
+		if got := len(k.services[l.Addr().String()].refused) > 0; got == c.dry {
+			t.Errorf("dry run %t: shut %t", c.dry, got)
+		}
+	}
+	if got := k.Seen().Tallies()[l.Addr().String()]; got.Refused != 0 || got.LetThrough != 0 || len(k.Seen().Refusals()) != 0 {
+		t.Errorf("the probes are counted: %+v", got)
+	}
+}
