@@ -68,8 +68,15 @@ func (r *rig) start(t *testing.T, pinDir string, extra ...string) (kill func()) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self)
+	return r.startAs(t, self, pinDir, func(*exec.Cmd) {}, extra...)
+}
+
+// startAs runs it from another file and as somebody else.
+func (r *rig) startAs(t *testing.T, binary, pinDir string, change func(*exec.Cmd), extra ...string) (kill func()) {
+	t.Helper()
+	cmd := exec.Command(binary)
 	cmd.Env = append(os.Environ(), append(extra, envPins+"="+pinDir, envAddress+"="+r.address.String())...)
+	change(cmd)
 	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}

@@ -40,6 +40,7 @@ type rig struct {
 	*Enforcer
 	address netip.AddrPort
 	served  atomic.Int64
+	hostile atomic.Int64 // of those, the ones of a siege
 	numbers *policy.Numbering
 }
 
@@ -98,6 +99,9 @@ func serve(t testing.TB, listen string) *rig {
 func (r *rig) serveOn(t testing.TB, l net.Listener) {
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		r.served.Add(1)
+		if strings.Contains(q.URL.Path, "hostile") {
+			r.hostile.Add(1)
+		}
 		n, _ := io.Copy(io.Discard, q.Body)
 		if strings.HasSuffix(q.URL.Path, "/stream") {
 			goOn(w, q)

@@ -12,16 +12,14 @@ import (
 )
 
 // Supported says in one line why this machine's kernel cannot enforce, or nil.
-// The last word has SelfTest: versions lie.
+// Whether an application can be guarded, Inspect tells: versions lie.
 func Supported() error {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return err
 	}
-	release := unix.ByteSliceToString(name.Release[:])
-	var major, minor int
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 1 {
-		return fmt.Errorf("the kernel is %s and 6.1 is the oldest that will do", release)
+	if err := newEnough(unix.ByteSliceToString(name.Release[:])); err != nil {
+		return err
 	}
 	for _, c := range []struct {
 		bit  int
@@ -31,8 +29,38 @@ func Supported() error {
 			return fmt.Errorf("the process lacks %s", c.name)
 		}
 	}
+	offsets, err := os.ReadFile("/proc/self/timens_offsets")
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without such namespaces
+		return fmt.Errorf("time namespace: %w", err)
+	}
+	if err := ownBootClock(string(offsets)); err != nil {
+		return err
+	}
 	if _, err := cgroupRoot(); err != nil {
 		return err
+	}
+	return nil
+}
+
+// newEnough refuses what is older than 6.1, the oldest kernel of long support on
+// which everything that the programs call is there.
+func newEnough(release string) error {
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 1 {
+		return fmt.Errorf("the kernel is %s and 6.1 is the oldest that will do", release)
+	}
+	return nil
+}
+
+// ownBootClock refuses a process whose boot clock is not the machine's, as in a time
+// namespace: the programs go by the machine's, and a lease or a token would end at
+// another time than was meant.
+func ownBootClock(offsets string) error {
+	for line := range strings.Lines(offsets) {
+		fields := strings.Fields(line)
+		if len(fields) == 3 && fields[0] == "boottime" && (fields[1] != "0" || fields[2] != "0") {
+			return errors.New("the process is in a time namespace with a boot clock of its own")
+		}
 	}
 	return nil
 }

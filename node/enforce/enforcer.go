@@ -43,10 +43,11 @@ type Prover interface {
 
 // Enforcer follows the log with one gate.
 type Enforcer struct {
-	gate Gate
-	root func() *state.Root
-	make func() *projection
-	log  *slog.Logger
+	gate  Gate
+	clock Clock
+	root  func() *state.Root
+	make  func() *projection
+	log   *slog.Logger
 
 	followed following // that the tables hold
 
@@ -66,7 +67,7 @@ type Enforcer struct {
 // New wires an enforcer; it starts with a rebuild.
 func New(gate Gate, clock Clock, root func() *state.Root, listen func(string) bool, secret func(*state.System) (uint64, uint64, error), log *slog.Logger) *Enforcer {
 	e := &Enforcer{
-		gate: gate, root: root, log: log, reset: true,
+		gate: gate, clock: clock, root: root, log: log, reset: true,
 		moved: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	e.make = func() *projection {
@@ -230,11 +231,28 @@ func (e *Enforcer) reached(index directory.Index) {
 	e.moved = make(chan struct{})
 }
 
+// The tables have times of the boot clock, converted when a row was written. They
+// are wrong once the wall clock is set: a token would end late, or too early.
+const (
+	// farAhead is a time of the log whose conversion moves with the wall clock only:
+	// in the year 2200.
+	farAhead directory.Time = 7_258_118_400_000
+	// clockJump is more than the clock is slewed by in a day of corrections of
+	// 10 ppm, and no more than a token may live too long.
+	clockJump = time.Second
+)
+
 // Lease extends the gate's lease for as long as it can be proved that the
 // tables are current: at the time of asking the log had come to an index, and
 // the tables have reached it. It returns when the context ends.
 func (e *Enforcer) Lease(ctx context.Context, log Prover, life, every time.Duration) {
+	set := e.clock.BootAt(farAhead)
 	for {
+		if now := e.clock.BootAt(farAhead); max(now, set)-min(now, set) > uint64(clockJump) {
+			e.log.Warn("the wall clock was set: the times of all tokens are converted anew", "by", time.Duration(set-now))
+			set = now
+			e.Changed(nil, true)
+		}
 		asked := e.gate.BootNow()
 		if index, err := e.prove(ctx, log, every); err == nil {
 			if err := e.extend(index, asked+uint64(life)); err != nil {

@@ -50,8 +50,8 @@ const (
 type site struct {
 	*organizations
 	org      directory.OrgID
-	kernel   *Kernel
 	enforcer *Enforcer
+	current  atomic.Pointer[fsm.Machine] // whose state the enforcer follows
 	clock    *shifted
 	pins     string
 	address  string
@@ -178,10 +178,10 @@ func (s *site) open(log Prover, life, every time.Duration) (close func()) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.kernel = kernel
+	s.current.Store(s.machine)
 	anywhere := func(string) bool { return true }
 	secret := func(*state.System) (uint64, uint64, error) { return secretOne, secretTwo, nil }
-	s.enforcer = New(withSecret{kernel}, s.clock, s.machine.Root, anywhere, secret, logger)
+	s.enforcer = New(withSecret{kernel}, s.clock, func() *state.Root { return s.current.Load().Root() }, anywhere, secret, logger)
 	ctx, stop := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { s.enforcer.Run(ctx) })
@@ -282,8 +282,9 @@ func (s *site) besieged(why string, event func()) {
 				case <-over:
 					return
 				default:
-					s.attack(rng)
-					sent.Add(1)
+					if s.attack(rng) {
+						sent.Add(1)
+					}
 				}
 			}
 		})
@@ -301,11 +302,11 @@ func (s *site) besieged(why string, event func()) {
 }
 
 // attack sends one request that must not be served, whole or cut in two, alone or
-// behind one that may be.
-func (s *site) attack(rng *rand.Rand) {
+// behind one that may be. It is false when nobody took the connection.
+func (s *site) attack(rng *rand.Rand) (sent bool) {
 	c, err := net.Dial("tcp", s.address)
 	if err != nil {
-		return
+		return false
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(300 * time.Millisecond))
@@ -325,4 +326,5 @@ func (s *site) attack(rng *rand.Rand) {
 		io.WriteString(c, text)
 	}
 	answered(c)
+	return true
 }
