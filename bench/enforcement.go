@@ -12,85 +12,191 @@ import (
 	"github.com/authfi/authfi/dev"
 )
 
-// Sizes of the enforcement benchmark. Every run has a cluster of its own, since
-// the kernel's histogram counts from the start of the node.
+// Sizes of the enforcement benchmark.
 const (
 	gateRuns         = 5
 	verdicts         = 20_000 // per run
-	pairs            = 4_000  // per run
+	pairs            = 4_000  // requests of each side, per run
 	throughputTime   = 1 * time.Second
 	throughputPasses = 2 // of each side, in turn, per run
-	callers          = 16
+	callers          = 32
 	tokenBytes       = 1024
+	gateHostileShare = 20 // of the hostile requests one in so many goes to the user-space gate
 )
 
-// gateFigures collects one value a run, and one a trial for deactivations.
+// gateFigures collects one value a run and side, and one a trial for deactivations.
 type gateFigures struct {
-	verdict, added, kept []float64
-	idle, loaded         []refusal
-	tokenBytes           int
+	sides              []side // of the last run, the unprotected one first
+	added, p99, kept   map[string][]float64
+	idle, loaded       []refusal
+	killed, dead       []refusal
+	onKernel, onGate   []siegeFigures
+	tokenBytes         int
+	missing            string
+	hostileEachRun     int
+	hostileGateEachRun int
 }
 
 func enforcement(ctx context.Context, b *bench) error {
-	var kernel, gate gateFigures
-	for range gateRuns {
-		if err := b.enforceOnce(ctx, "kernel", &kernel); err != nil {
-			return fmt.Errorf("kernel: %w", err)
+	if err := b.verdictTimes(ctx); err != nil {
+		return fmt.Errorf("verdict: %w", err)
+	}
+	f := &gateFigures{
+		added: map[string][]float64{}, p99: map[string][]float64{}, kept: map[string][]float64{},
+		hostileEachRun: b.hostile / gateRuns, hostileGateEachRun: b.hostile / gateRuns / gateHostileShare,
+	}
+	for run := range gateRuns {
+		if err := b.enforceOnce(ctx, f); err != nil {
+			return fmt.Errorf("run %d: %w", run+1, err)
 		}
 	}
-	r := b.report
-	r.add("verdict_p50_us_1k", "us", fmt.Sprintf("p50 of the kernel program's own histogram (buckets 3 %% wide) on node-1 after %d keep-alive GETs with a token of %d bytes, read from GET /api/v1/enforcement; a new cluster each run.", verdicts, kernel.tokenBytes), kernel.verdict)
-	r.add("added_p50_us_kernel", "us", addedHow("kernel gate", kernel.tokenBytes), kernel.added)
-	r.add("throughput_kept_kernel", "ratio", fmt.Sprintf("Requests a second through the kernel gate over those to the same program unprotected: %d keep-alive connections, %d passes of %s each in turn; client, services and nodes share the CPUs.", callers, throughputPasses, throughputTime), kernel.kept)
-	addRefusals(r, "idle", "nothing else running", kernel.idle)
-	addRefusals(r, "load", fmt.Sprintf("%d writers create users and %d connections flood the service of each node meanwhile, on the same CPUs", loadWriters, loadCallers), kernel.loaded)
-	for range gateRuns {
-		if err := b.enforceOnce(ctx, "gate", &gate); err != nil {
-			return fmt.Errorf("gate: %w", err)
-		}
-	}
-	r.add("added_p50_us_gate", "us", addedHow("user-space gate", gate.tokenBytes), gate.added)
+	f.addTo(b.report)
 	return nil
 }
 
-func addedHow(gate string, token int) string {
-	return fmt.Sprintf("p50 of %d requests through the %s less p50 of as many to the same program unprotected, in turn, one keep-alive connection each, token of %d bytes.", pairs, gate, token)
+func (f *gateFigures) addTo(r *report) {
+	bare := f.sides[0].name
+	for _, s := range f.sides {
+		if s.name == bare {
+			continue
+		}
+		how := fmt.Sprintf("of %d requests to %s, less that of as many to the same program unprotected; one keep-alive connection for each side, one request of each in turn, token of %d bytes; client and all sides share the CPUs.", pairs, s.what, f.tokenBytes)
+		r.add("added_p50_us_"+s.name, "us", "p50 "+how, f.added[s.name])
+		r.add("added_p99_us_"+s.name, "us", "p99 "+how, f.p99[s.name])
+		r.add("throughput_kept_"+s.name, "ratio", fmt.Sprintf("Requests a second to %s over those to the same program unprotected: %d keep-alive connections, %d passes of %s of each side in turn; client and all sides share the CPUs.", s.what, callers, throughputPasses, throughputTime), f.kept[s.name])
+	}
+	if f.missing != "" {
+		r.addOr("rivals_missing", "", "", nil, f.missing)
+	}
+	addRefusals(r, "idle", "nothing else running", f.idle)
+	addRefusals(r, "load", fmt.Sprintf("%d writers create users and %d connections flood the service of each node meanwhile, on the same CPUs", loadWriters, loadCallers), f.loaded)
+	addKilled(r, f.killed, f.dead)
+	r.addSieges("kernel", f.onKernel)
+	r.addSieges("gate", f.onGate)
+	r.plot("Added latency, p50, µs (lower is better)", "added_p50_us_")
+	r.plot("Throughput kept, of that without enforcement (higher is better)", "throughput_kept_")
+	r.plot("Time of a verdict in the kernel, µs", "verdict_")
+	r.plot("Deactivation to refusal, p99, ms", "deactivate_to_refusal_p99_ms_")
 }
 
-func (b *bench) enforceOnce(ctx context.Context, mode string, into *gateFigures) (err error) {
-	c, err := b.start(ctx, mode)
+// enforceOnce measures all sides in one run: two clusters, one of each gate, and
+// the rivals.
+func (b *bench) enforceOnce(ctx context.Context, f *gateFigures) (err error) {
+	kernel, role, token, err := b.guardedBy(ctx, "kernel")
 	if err != nil {
-		return err
+		return fmt.Errorf("kernel: %w", err)
 	}
-	defer func() { err = errors.Join(err, c.Stop()) }()
-	role, token, err := c.tokenOf(ctx, tokenBytes)
+	defer func() { err = errors.Join(err, kernel.Stop()) }()
+	f.tokenBytes = len(token)
+	gate, gateRole, gateToken, err := b.guardedBy(ctx, "gate")
 	if err != nil {
-		return err
+		return fmt.Errorf("gate: %w", err)
 	}
-	into.tokenBytes = len(token)
-	if err := c.awaitServed(ctx, token); err != nil {
-		return err
-	}
+	defer func() { err = errors.Join(err, gate.Stop()) }()
 	bare, stop, err := b.unprotected(ctx)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	if mode == "kernel" {
-		if err := c.verdictTime(ctx, token, into); err != nil {
-			return err
+	others, err := b.startRivals(ctx, kernel, bare, token)
+	if err != nil {
+		return fmt.Errorf("rivals: %w", err)
+	}
+	defer others.stop()
+	f.missing = others.why
+	f.sides = append([]side{
+		{"bare", "the unprotected program", bare, token},
+		{"kernel", "the program behind the kernel gate", kernel.Service(0), token},
+		{"gate", "the program behind the user-space gate", gate.Service(0), gateToken},
+	}, others.sides...)
+	if err := f.latencies(); err != nil {
+		return err
+	}
+	if err := f.throughputs(); err != nil {
+		return err
+	}
+	others.stop()
+	return f.refusals(ctx, kernel, gate, role, gateRole, token)
+}
+
+// guardedBy starts a cluster that serves a token of the measured size.
+func (b *bench) guardedBy(ctx context.Context, mode string) (c *cluster, role, token string, err error) {
+	if c, err = b.start(ctx, mode); err != nil {
+		return nil, "", "", err
+	}
+	if role, token, err = c.tokenOf(ctx, tokenBytes); err == nil {
+		err = c.awaitServed(ctx, token)
+	}
+	if err != nil {
+		return nil, "", "", errors.Join(err, c.Stop())
+	}
+	return c, role, token, nil
+}
+
+// latencies asks every side in turn, so that what disturbs one disturbs all.
+func (f *gateFigures) latencies() error {
+	open := make([]*caller, len(f.sides))
+	for i, s := range f.sides {
+		c, err := dial(s.base, s.token)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
-		if err := throughputKept(c.Service(0), bare, token, into); err != nil {
-			return err
-		}
-		if into.idle, err = c.deactivations(ctx, role, "leaver", into.idle); err != nil {
-			return err
-		}
-		if into.loaded, err = c.loadedDeactivations(ctx, role, token, into.loaded); err != nil {
-			return fmt.Errorf("under load: %w", err)
+		defer c.close()
+		open[i] = c
+	}
+	took := make([][]float64, len(f.sides))
+	for range pairs {
+		for i, c := range open {
+			d, err := c.served()
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.sides[i].name, err)
+			}
+			took[i] = append(took[i], micros(d))
 		}
 	}
-	return addedTime(c.Service(0), bare, token, into)
+	for i, s := range f.sides[1:] {
+		f.added[s.name] = append(f.added[s.name], quantile(took[i+1], 0.5)-quantile(took[0], 0.5))
+		f.p99[s.name] = append(f.p99[s.name], quantile(took[i+1], 0.99)-quantile(took[0], 0.99))
+	}
+	return nil
+}
+
+func (f *gateFigures) throughputs() error {
+	counts := make([]int, len(f.sides))
+	for range throughputPasses {
+		for i, s := range f.sides {
+			n, err := flood(s.base, s.token)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			counts[i] += n
+		}
+	}
+	for i, s := range f.sides[1:] {
+		f.kept[s.name] = append(f.kept[s.name], float64(counts[i+1])/float64(counts[0]))
+	}
+	return nil
+}
+
+// refusals are the trials and the sieges; the leader is killed last.
+func (f *gateFigures) refusals(ctx context.Context, kernel, gate *cluster, role, gateRole, token string) error {
+	var err error
+	if f.idle, err = kernel.deactivations(ctx, role, "leaver", f.idle); err != nil {
+		return err
+	}
+	if f.loaded, err = kernel.loadedDeactivations(ctx, role, token, f.loaded); err != nil {
+		return fmt.Errorf("under load: %w", err)
+	}
+	onKernel, err := kernel.hostileRun(ctx, role, f.hostileEachRun)
+	if err != nil {
+		return fmt.Errorf("hostile run: %w", err)
+	}
+	onGate, err := gate.hostileRun(ctx, gateRole, f.hostileGateEachRun)
+	if err != nil {
+		return fmt.Errorf("hostile run at the gate: %w", err)
+	}
+	f.onKernel, f.onGate = append(f.onKernel, onKernel), append(f.onGate, onGate)
+	return kernel.killedDeactivations(ctx, role, f)
 }
 
 // tokenOf makes a role and a user of it whose access token has about so many
@@ -178,80 +284,6 @@ func getOnce(base, token string) (int, error) {
 		return 0, nil // refused, and the answer was lost with the connection
 	}
 	return status, err
-}
-
-func (c *cluster) verdictTime(ctx context.Context, token string, into *gateFigures) error {
-	guarded, err := dial(c.Service(0), token)
-	if err != nil {
-		return err
-	}
-	defer guarded.close()
-	for range verdicts {
-		if _, err := guarded.served(); err != nil {
-			return err
-		}
-	}
-	var report struct {
-		Nodes []struct {
-			NodeID     string   `json:"node_id"`
-			LatencyP50 *float64 `json:"latency_p50_us"`
-		}
-	}
-	if err := c.operator().do(ctx, http.MethodGet, "/api/v1/enforcement", nil, &report); err != nil {
-		return err
-	}
-	for _, n := range report.Nodes {
-		if n.NodeID == "node-1" && n.LatencyP50 != nil {
-			into.verdict = append(into.verdict, *n.LatencyP50)
-			return nil
-		}
-	}
-	return errors.New("node-1 reports no latency")
-}
-
-func addedTime(guardedBase, bareBase, token string, into *gateFigures) error {
-	guarded, err := dial(guardedBase, token)
-	if err != nil {
-		return err
-	}
-	defer guarded.close()
-	bare, err := dial(bareBase, token)
-	if err != nil {
-		return err
-	}
-	defer bare.close()
-	var with, without []float64
-	for range pairs {
-		took, err := guarded.served()
-		if err != nil {
-			return err
-		}
-		with = append(with, micros(took))
-		if took, err = bare.served(); err != nil {
-			return err
-		}
-		without = append(without, micros(took))
-	}
-	into.added = append(into.added, quantile(with, 0.5)-quantile(without, 0.5))
-	return nil
-}
-
-func throughputKept(guarded, bare, token string, into *gateFigures) error {
-	var with, without int
-	for range throughputPasses {
-		for _, side := range []struct {
-			base  string
-			count *int
-		}{{guarded, &with}, {bare, &without}} {
-			n, err := flood(side.base, token)
-			if err != nil {
-				return err
-			}
-			*side.count += n
-		}
-	}
-	into.kept = append(into.kept, float64(with)/float64(without))
-	return nil
 }
 
 // flood counts the requests that all callers together get served in one pass.

@@ -36,13 +36,15 @@ var benchmarks = []benchmark{
 // they are told.
 var tried = []benchmark{{"chaos", chaosRun}}
 
-// Users of the directories that are measured. The metrics' names say so.
+// Users of the directories that are measured, which the metrics' names say, and the
+// hostile requests of enforcement.
 const (
-	people = 100_000
-	many   = 1_000_000
+	people  = 100_000
+	many    = 1_000_000
+	hostile = 10_000_000
 )
 
-type sizes struct{ people, many int }
+type sizes struct{ people, many, hostile int }
 
 // trial is what the fault runs are told.
 type trial struct {
@@ -71,9 +73,15 @@ func main() {
 	flag.DurationVar(&faults.last, "for", 10*time.Minute, "how long the fault runs last")
 	flag.Uint64Var(&faults.seed, "seed", uint64(time.Now().UnixNano()), "of the faults; that of another run repeats its schedule")
 	flag.StringVar(&faults.only, "only", "", "faults whose names contain this")
+	flag.IntVar(&size.hostile, "hostile", hostile, "hostile requests of enforcement; the same")
+	rival := rivalFlags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if rival.kind != "" {
+		fmt.Fprintln(os.Stderr, "bench:", rival.serve())
+		os.Exit(1)
+	}
 	if err := run(ctx, *name, *out, size, faults); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
@@ -126,8 +134,8 @@ func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes, f
 	if err := b.run(ctx, work); err != nil {
 		return err
 	}
-	if size != (sizes{people, many}) {
-		fmt.Printf("%s: no report is written of %d and %d users\n", b.name, size.people, size.many)
+	if size != (sizes{people, many, hostile}) {
+		fmt.Printf("%s: no report is written of %d and %d users and %d hostile requests\n", b.name, size.people, size.many, size.hostile)
 		return nil
 	}
 	return errors.Join(report.write(out), work.failed)

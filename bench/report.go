@@ -25,6 +25,7 @@ type report struct {
 	Time    time.Time         `json:"time"`
 	Machine machine           `json:"machine"`
 	Metrics map[string]metric `json:"metrics"`
+	Plots   []plot            `json:"-"`
 }
 
 type machine struct {
@@ -150,7 +151,10 @@ table{border-collapse:collapse}td,th{padding:.3em .8em;border-bottom:1px solid #
 <p>Commit {{.Commit}}, {{.Time.Format "2006-01-02 15:04 MST"}}; Linux {{.Machine.Kernel}}, {{.Machine.CPUs}} CPUs, {{.Machine.MemoryMiB}} MiB, load {{printf "%.2f" .Machine.Load}} at the start.</p>
 <table><tr><th>metric<th class="n">value<th>unit<th class="n">runs<th class="n">min<th class="n">max<th>how
 {{range $name := .Names}}{{with index $.Metrics $name}}<tr><td>{{$name}}<td class="n">{{digits .Value}}<td>{{.Unit}}<td class="n">{{.Runs}}<td class="n">{{digits .Min}}<td class="n">{{digits .Max}}<td>{{.How}}
-{{end}}{{end}}</table></html>
+{{end}}{{end}}</table>
+{{range .Plots}}<h2>{{.Title}}</h2>
+{{.SVG}}
+{{end}}</html>
 `))
 
 // quantile is the nearest-rank quantile; values keep their order.

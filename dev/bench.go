@@ -71,6 +71,12 @@ func (c *Cluster) Transport() (*http.Transport, error) { return NewTransport(c.f
 // NewTransport trusts the CA of a file and nothing else.
 func NewTransport(caFile string) (*http.Transport, error) { return newTransport(caFile) }
 
+// Start starts node i, which was killed, and waits until it may serve.
+func (c *Cluster) Start(ctx context.Context, i int) error { return c.startNode(ctx, i) }
+
+// DemoHandler is the demo service without its listener.
+func DemoHandler(node int) http.Handler { return demoHandler(node) }
+
 // PID is the process of node i, counted from 0.
 func (c *Cluster) PID(i int) int { return c.nodes[i].cmd.Process.Pid }
 

@@ -24,6 +24,7 @@ type guarded struct {
 
 	tested  map[uint64]bool // listeners that are safe, by cookie
 	refused map[uint64]bool // listeners for which the address is shut
+	why     string          // it is shut, or relayed
 	relayed bool            // by the user-space gate
 	unread  int             // tests in a row of which nobody read a probe
 	turns   int             // Reaps since the last of them
@@ -162,7 +163,7 @@ func (k *Kernel) reopen(s *guarded) error {
 	if len(s.refused) == 0 {
 		return nil
 	}
-	s.refused = nil
+	s.refused, s.why = nil, ""
 	return k.Shut(s.address, false)
 }
 
@@ -201,7 +202,7 @@ func (k *Kernel) refuse(listen string, s *guarded, here []bpf.Listener, why stri
 		mend = "let it listen on its upstream " + s.upstream + " and not here"
 	}
 	k.log.Error("a service is shut, for the kernel cannot guard it", "listen", listen, "because", why, "mend", mend+": the user-space gate takes the address then")
-	s.refused = map[uint64]bool{}
+	s.refused, s.why = map[uint64]bool{}, why
 	for _, l := range here {
 		s.refused[l.Cookie] = true
 		delete(s.tested, l.Cookie)
@@ -228,6 +229,31 @@ func (k *Kernel) leaked(local netip.AddrPort) error {
 	return nil
 }
 
+// Standing is how one address is guarded.
+type Standing struct {
+	Listen string
+	Mode   string // kernel, gate, or shut
+	Why    string // not by the kernel
+}
+
+// Standings are those of all addresses, in order.
+func (k *Kernel) Standings() (all []Standing) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for listen, s := range k.services {
+		mode := "kernel"
+		switch {
+		case s.relayed:
+			mode = "gate"
+		case len(s.refused) > 0:
+			mode = "shut"
+		}
+		all = append(all, Standing{listen, mode, s.why})
+	}
+	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Listen, b.Listen) })
+	return all
+}
+
 func (s *guarded) listensUpstream(all []bpf.Listener) bool {
 	upstream, err := netip.ParseAddrPort(s.upstream)
 	return err == nil && slices.ContainsFunc(all, func(l bpf.Listener) bool { return l.Serves(upstream) })
@@ -250,7 +276,8 @@ func (k *Kernel) relay(listen string, s *guarded) error {
 	}
 	k.space.Store(space)
 	s.relayed, s.refused, s.tested = true, nil, map[uint64]bool{}
-	k.log.Warn("a service is guarded by the user-space gate", "listen", listen, "because", "nobody listens there, and its upstream "+s.upstream+" does")
+	s.why = "nobody listens there, and its upstream " + s.upstream + " does"
+	k.log.Warn("a service is guarded by the user-space gate", "listen", listen, "because", s.why)
 	k.count()
 	if err := errors.Join(k.Shut(s.address, true), k.End(s.address), k.Enforcer.RemoveService(s.address)); err != nil {
 		return err

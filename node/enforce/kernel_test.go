@@ -34,6 +34,14 @@ func splice(t *testing.T, l net.Listener, upstream string) {
 	}()
 }
 
+// stands asserts how the site's address is guarded.
+func (s *site) stands(mode string) {
+	s.t.Helper()
+	if all := s.kernel.Standings(); len(all) != 1 || all[0].Listen != s.address || all[0].Mode != mode || (all[0].Why == "") != (mode == "kernel") {
+		s.t.Errorf("standings %+v, want %s", all, mode)
+	}
+}
+
 // A service whose application the kernel cannot guard is shut, with one line that
 // says why; when the application has gone to its upstream, the user-space gate takes
 // the address, knows the tokens of before, and says so.
@@ -53,6 +61,7 @@ func TestUnsafeServiceGoesToTheUserSpaceGate(t *testing.T) {
 	if text := s.log.String(); strings.Count(text, "a service is shut") != 1 || !strings.Contains(text, "splice") || !strings.Contains(text, upstream) {
 		t.Fatalf("logged: %s", text)
 	}
+	s.stands("shut")
 	s.besieged("shut", func() {
 		for range 3 {
 			if got := s.ask("/open", ""); !strings.Contains(got, "timeout") {
@@ -67,6 +76,7 @@ func TestUnsafeServiceGoesToTheUserSpaceGate(t *testing.T) {
 		s.becomes("/read", clientToken, "200")
 		s.becomes("/write", clientToken, "403 insufficient_permission")
 	})
+	s.stands("gate")
 	if text := s.log.String(); strings.Count(text, "guarded by the user-space gate") != 1 {
 		t.Errorf("logged: %s", text)
 	}
@@ -88,6 +98,7 @@ func TestKernelKnowsBoundedTokens(t *testing.T) {
 		s.becomes("/read", clientToken, "200")
 		s.becomes("/write", clientToken, "403 insufficient_permission")
 	})
+	s.stands("kernel")
 	if text := s.log.String(); !strings.Contains(text, "a service is guarded by the kernel") {
 		t.Errorf("logged: %s", text)
 	}

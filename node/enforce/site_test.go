@@ -50,6 +50,7 @@ const (
 type site struct {
 	*organizations
 	org      directory.OrgID
+	kernel   *Kernel
 	enforcer *Enforcer
 	current  atomic.Pointer[fsm.Machine] // whose state the enforcer follows
 	clock    *shifted
@@ -178,6 +179,7 @@ func (s *site) open(log Prover, life, every time.Duration) (close func()) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.kernel = kernel
 	s.current.Store(s.machine)
 	anywhere := func(string) bool { return true }
 	secret := func(*state.System) (uint64, uint64, error) { return secretOne, secretTwo, nil }
