@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/api/login"
+	"github.com/authfi/authfi/node/enforce"
 )
 
 // Config is what a node must be told. Init and Join write it into the data
@@ -56,6 +58,35 @@ type EnforceConfig struct {
 	// Upstreams overrides, per service address, where the user-space gate finds
 	// the service on this machine.
 	Upstreams map[string]string `json:"upstreams,omitempty"`
+	// Services are the settings of the user-space gate, per service address.
+	Services map[string]enforce.Settings `json:"services,omitempty"`
+}
+
+// services are the settings with the shorter form of their upstreams.
+func (c EnforceConfig) services() map[string]enforce.Settings {
+	services := map[string]enforce.Settings{}
+	maps.Copy(services, c.Services)
+	for listen, upstream := range c.Upstreams {
+		s := services[listen]
+		s.Upstream = upstream
+		services[listen] = s
+	}
+	return services
+}
+
+func (c EnforceConfig) check() error {
+	if c.Mode != modeAuto && c.Mode != modeKernel && c.Mode != modeGate {
+		return fmt.Errorf("enforcement mode %q is not auto, kernel or gate", c.Mode)
+	}
+	for listen, s := range c.Services {
+		if _, err := netip.ParseAddrPort(listen); err != nil {
+			return fmt.Errorf("settings of a service: %w", err)
+		}
+		if err := s.Check(); err != nil {
+			return fmt.Errorf("settings of the service on %s: %w", listen, err)
+		}
+	}
+	return nil
 }
 
 // IssuersConfig is for issuers of one's own; Microsoft's need none.
@@ -150,14 +181,12 @@ func (c Config) check() error {
 	switch {
 	case c.NodeID == "" || c.API == "" || c.Peer == "" || c.Issuer == "":
 		return errors.New("node id, api, peer and issuer must be set")
-	case c.Enforce.Mode != "auto" && c.Enforce.Mode != "kernel" && c.Enforce.Mode != "gate":
-		return fmt.Errorf("enforcement mode %q is not auto, kernel or gate", c.Enforce.Mode)
 	case (c.Certificate.CertFile == "") != (c.Certificate.KeyFile == ""):
 		return errors.New("certificate: cert_file and key_file belong together")
 	case c.DevelopmentSignIn && !c.onThisMachine():
 		return errors.New("the development sign-in lets anybody in: api, peer and issuer must be loopback addresses")
 	}
-	return nil
+	return c.Enforce.check()
 }
 
 // onThisMachine reports whether all that the node listens on, and the name by which

@@ -26,6 +26,7 @@ import (
 
 // Modes of enforcement.
 const (
+	modeAuto   = "auto"
 	modeKernel = "kernel"
 	modeGate   = "gate"
 )
@@ -70,7 +71,7 @@ func openEnforcer(cfg Config, machine *fsm.Machine, ring *keyring.Keyring, log *
 
 func openGate(cfg Config, log *slog.Logger) (gate, string, error) {
 	if cfg.Enforce.Mode != modeGate {
-		k, err := enforce.OpenKernel(bpf.Config{Cgroup: cfg.Enforce.Cgroup, PinDir: pinDir(cfg), Measure: true, Logger: log}, cfg.Enforce.Upstreams)
+		k, err := enforce.OpenKernel(bpf.Config{Cgroup: cfg.Enforce.Cgroup, PinDir: pinDir(cfg), Measure: true, Logger: log}, cfg.Enforce.services())
 		if err == nil {
 			log.Info("enforcement by the kernel")
 			return k, modeKernel, nil
@@ -80,7 +81,7 @@ func openGate(cfg Config, log *slog.Logger) (gate, string, error) {
 		}
 		log.Warn("enforcement by the user-space gate", "because", err)
 	}
-	return enforce.NewUserSpace(cfg.Enforce.Upstreams, log), modeGate, nil
+	return enforce.NewUserSpace(cfg.Enforce.services(), log), modeGate, nil
 }
 
 // pinDir belongs to this data directory: several nodes may share a machine.

@@ -1,11 +1,13 @@
 package gate
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
-	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,61 +15,68 @@ import (
 	"github.com/authfi/authfi/bpf/policy"
 )
 
-const readSize = 32 << 10
+const (
+	readSize = 32 << 10
+	// pipelineMax is how many requests a client may send ahead of their
+	// answers. The record of each is some 200 bytes.
+	pipelineMax   = 128
+	drainTimeout  = 10 * time.Second // for earlier answers before a refusal
+	lingerTimeout = time.Second
+	lingerMax     = 256 << 10
+)
 
-// errRefused ends a connection whose refusal has been answered.
-var errRefused = errors.New("refused")
+// errEnded ends a connection that has been answered.
+var errEnded = errors.New("ended")
 
-// conn is one client's connection and, once a request was allowed, the
-// service's end of it.
+// conn is one client's connection of HTTP/1.1 and, once a request was let
+// through, the service's end of it, which no other client shares.
 type conn struct {
 	gate    *Gate
 	client  net.Conn
+	from    *origin
 	machine *policy.Machine
 	program *policy.Program // of the request that is being read
 	flow    *policy.Flow    // of the request that is decided, nil before it could be read
 	subject policy.Subject  // of that request
 	opaque  atomic.Bool     // in a dry run: what comes can no longer be read
 	held    []byte          // the header block that is being read
-	answers chan struct{}   // closed when the service has sent its last byte
+	out     []byte          // the block as the service gets it
+	over    chan struct{}   // closed when the service has sent its last byte; nil before it is reached
 
-	headerDeadline time.Time    // of the block that is being read, zero between blocks
-	lastActive     atomic.Int64 // wall clock of the last byte of either side
-	refusing       atomic.Bool  // the client is read for a moment longer
+	blockSince atomic.Int64 // when the block that is being read began, 0 between blocks
+	lastActive atomic.Int64 // the last byte of either side
+	toClient   atomic.Int64 // since when the client is being written to, 0 if it is not
+	toService  atomic.Int64
+	leaving    atomic.Bool // ends after the answers that are under way
 
 	mu       sync.Mutex
-	upstream net.Conn
-	subjects map[policy.Subject]struct{} // whose requests were let through
-	closed   bool
+	upstream net.Conn       // guarded by mu
+	pending  []exchange     // guarded by mu: let through and not answered, the oldest first
+	last     policy.Subject // guarded by mu: whose request was let through last
+	closed   bool           // guarded by mu
 }
 
-// serve relays until either side ends or a request is refused.
-func (c *conn) serve(ctx context.Context) {
-	buffer := make([]byte, readSize)
+func newConn(g *Gate, client net.Conn, from *origin) *conn {
+	c := &conn{gate: g, client: client, from: from, machine: policy.NewMachine()}
 	c.active()
+	return c
+}
+
+// serve relays until either side ends or a request is refused. The first bytes
+// may have been read already.
+func (c *conn) serve(ctx context.Context, first []byte) {
+	defer c.part()
+	if len(first) > 0 && c.take(ctx, first) != nil {
+		return
+	}
+	buffer := make([]byte, readSize)
 	for {
-		if !c.machine.InHeader() {
-			c.headerDeadline = time.Time{}
-		} else if c.headerDeadline.IsZero() {
-			c.headerDeadline = time.Now().Add(headerTimeout)
-		}
-		deadline := c.headerDeadline
-		if deadline.IsZero() {
-			deadline = time.Unix(0, c.lastActive.Load()).Add(idleTimeout)
-		}
-		c.client.SetReadDeadline(deadline)
-		if c.answered() {
-			return
-		}
 		n, err := c.client.Read(buffer)
 		if n > 0 {
 			c.active()
 			if c.take(ctx, buffer[:n]) != nil {
 				return
 			}
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && c.headerDeadline.IsZero() && c.idle() < idleTimeout {
-			continue // the client waits for a long answer
 		}
 		if err != nil {
 			c.clientEnded(err)
@@ -78,26 +87,13 @@ func (c *conn) serve(ctx context.Context) {
 
 func (c *conn) active() { c.lastActive.Store(time.Now().UnixNano()) }
 
-func (c *conn) idle() time.Duration { return time.Since(time.Unix(0, c.lastActive.Load())) }
-
-// answered reports that the service has ended its side. It is asked after every
-// new deadline, which would otherwise undo the one that answer sets.
-func (c *conn) answered() bool {
-	select {
-	case <-c.answers:
-		return true
-	default:
-		return false // also without a service's side: the channel is nil
-	}
-}
-
 // clientEnded passes a half-close on, so that a client that has said everything
 // still gets its answers.
 func (c *conn) clientEnded(err error) {
-	if !errors.Is(err, io.EOF) || c.answers == nil || c.machine.InHeader() {
+	if !errors.Is(err, io.EOF) || c.over == nil || c.machine.InHeader() {
 		return
 	}
-	c.drain(idleTimeout)
+	c.drain(time.Duration(c.gate.limits.Answer))
 }
 
 // take reads what arrived, request by request.
@@ -115,108 +111,174 @@ func (c *conn) take(ctx context.Context, p []byte) error {
 		inHeader := c.machine.Idle() || c.machine.InHeader()
 		n, complete, refusal := c.machine.Feed(p)
 		if refusal != policy.ReasonAllowed {
-			if c.dryRun() {
+			if c.gate.dryRun() {
 				return c.passUnread(ctx, refusal, p)
 			}
 			return c.refuse(refusal)
 		}
-		if !inHeader {
-			if err := c.forward(p[:n]); err != nil {
+		block := p[:n]
+		switch {
+		case !inHeader:
+			if err := c.forward(block); err != nil {
 				return err
 			}
-		} else {
-			c.held = append(c.held, p[:n]...)
-		}
-		if complete {
-			if err := c.decide(ctx); err != nil {
-				return err
-			}
-			if c.opaque.Load() {
-				return c.takeUnread(p[n:])
-			}
+		case !complete || len(c.held) > 0:
+			c.held = append(c.held, block...)
+			block = c.held
 		}
 		p = p[n:]
+		if complete {
+			if err := c.decide(ctx, block, p); err != nil {
+				return err
+			}
+			c.held = c.held[:0]
+			if c.opaque.Load() {
+				return c.takeUnread(p)
+			}
+		}
 	}
+	c.timeBlock()
 	return nil
 }
 
-// decide lets the held header block go, or refuses it.
-func (c *conn) decide(ctx context.Context) error {
-	flow := c.machine.Flow()
-	reason, subject := c.gate.config.Decide(c.program, flow)
-	if reason.Allows() && flow.Upgrade {
-		reason = policy.ReasonNotImplemented // the gate does not follow other protocols
+// timeBlock starts or stops the clock of a header block.
+func (c *conn) timeBlock() {
+	switch {
+	case !c.machine.InHeader():
+		c.blockSince.Store(0)
+	case c.blockSince.Load() == 0:
+		c.blockSince.Store(time.Now().UnixNano())
 	}
-	c.flow, c.subject = &flow, subject
-	if !reason.Allows() && !c.dryRun() {
-		return c.refuse(reason)
-	}
-	if err := c.connect(ctx); err != nil {
-		c.gate.config.Logger.Warn("service unreachable", "upstream", c.gate.config.Upstream, "error", err)
-		return c.refuse(policy.ReasonInternal)
-	}
-	if c.dryRun() {
-		return c.passRefused(reason)
-	}
-	if !c.carry(subject) {
-		return net.ErrClosed
-	}
-	// A sweep between the first verdict and carry did not see this connection.
-	if reason, _ = c.gate.config.Decide(c.program, flow); !reason.Allows() {
-		return c.refuse(reason)
-	}
-	c.told(reason)
-	return c.pass()
 }
 
-// pass sends the held header block on.
-func (c *conn) pass() error {
-	if err := c.forward(c.held); err != nil {
+// decide lets a header block go, or refuses it. rest has been read behind it.
+func (c *conn) decide(ctx context.Context, block, rest []byte) error {
+	flow := c.machine.Flow()
+	reason, grant := c.gate.config.Decide(c.program, flow)
+	c.flow, c.subject = &flow, grant.Subject
+	h, against := readHead(block)
+	switch {
+	case against != policy.ReasonAllowed:
+	case c.full():
+		against = policy.ReasonTooMany
+	case flow.Upgrade:
+		against = h.upgradable(flow, c.gate.config.Backend.HTTP2)
+	}
+	if reason.Allows() && against != policy.ReasonAllowed {
+		reason = against
+	}
+	if !reason.Allows() && !c.gate.dryRun() {
+		return c.refuse(reason)
+	}
+	if against != policy.ReasonAllowed || flow.Upgrade && !reason.Allows() {
+		return c.passRaw(ctx, reason, block)
+	}
+	e := exchange{line: bytes.Clone(h.methodAndTarget()), flow: flow, program: c.program, grant: grant}
+	if flow.Upgrade {
+		return c.upgrade(ctx, &h, block, rest, e, reason)
+	}
+	if err := c.reach(ctx); err != nil {
+		c.gate.unreachable(err)
+		return c.refuse(policy.ReasonUpstream)
+	}
+	if err := c.admit(e, reason); err != nil {
 		return err
 	}
-	c.held, c.headerDeadline = c.held[:0], time.Time{}
+	user := ""
+	if reason.Allows() { // in a dry run a refused request is nobody's
+		user = c.gate.userOf(grant)
+	}
+	c.out = h.finish(h.write(c.out[:0], block, c.from, user))
+	if err := c.forward(c.out); err != nil {
+		return err
+	}
 	c.machine.Allow()
 	return nil
 }
 
-func (c *conn) forward(p []byte) error {
-	c.upstream.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := c.upstream.Write(p)
-	return err
-}
-
-// connect opens the service's end with the first allowed request.
-func (c *conn) connect(ctx context.Context) error {
-	if c.answers != nil {
-		return nil
-	}
-	dialer := net.Dialer{Timeout: dialTimeout}
-	upstream, err := dialer.DialContext(ctx, "tcp", c.gate.config.Upstream)
-	if err != nil {
-		return err
-	}
+// admit records what is let through, before it goes, and decides once more: a
+// review between the first verdict and the record did not see it. In a dry run it
+// goes whatever the verdict is.
+func (c *conn) admit(e exchange, reason policy.Reason) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
-		upstream.Close()
+		c.mu.Unlock()
 		return net.ErrClosed
 	}
-	c.upstream = upstream
-	c.answers = make(chan struct{})
-	c.gate.relays.Go(func() { c.answer(upstream) })
+	c.pending = append(c.pending, e)
+	c.last = e.grant.Subject
+	c.mu.Unlock()
+	if !c.gate.dryRun() {
+		if reason, _ = c.gate.config.Decide(e.program, e.flow); !reason.Allows() {
+			c.mu.Lock()
+			c.pending = c.pending[:len(c.pending)-1]
+			c.mu.Unlock()
+			return c.refuse(reason)
+		}
+	}
+	c.told(reason)
 	return nil
 }
 
+// full reports whether the client is as far ahead of the answers as it may be.
+func (c *conn) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pending) >= pipelineMax
+}
+
+func (c *conn) forward(p []byte) error { return write(c.upstream, p, &c.toService) }
+
+// write marks when it began, for the patrol: a deadline for every write costs
+// more than the write of a small request.
+func write(to net.Conn, p []byte, since *atomic.Int64) error {
+	since.Store(time.Now().UnixNano())
+	_, err := to.Write(p)
+	since.Store(0)
+	return err
+}
+
+// reach opens the service's end with the first request that is let through.
+func (c *conn) reach(ctx context.Context) error {
+	if c.over != nil {
+		return nil
+	}
+	upstream, err := c.gate.backend.dial(ctx, c.from)
+	if err != nil {
+		return err
+	}
+	if !c.adopt(upstream) {
+		return net.ErrClosed
+	}
+	over := make(chan struct{})
+	c.over = over
+	c.gate.relays.Go(func() { c.answer(upstream, over) })
+	return nil
+}
+
+// adopt makes a connection the service's end, unless all is over.
+func (c *conn) adopt(upstream net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		sever(upstream)
+		return false
+	}
+	if c.upstream != nil {
+		c.upstream.Close()
+	}
+	c.upstream = upstream
+	return true
+}
+
 // answer copies the service's bytes back until it ends.
-func (c *conn) answer(upstream net.Conn) {
+func (c *conn) answer(upstream net.Conn, over chan<- struct{}) {
 	// The reader of the client may be waiting for a request that nobody would
 	// answer any more.
-	defer func() {
-		close(c.answers)
-		if !c.refusing.Load() {
-			c.client.SetReadDeadline(time.Now())
-		}
-	}()
+	defer close(over)
+	defer func() { c.client.SetReadDeadline(time.Now()) }()
+	var f follower
+	answered := false
 	buffer := make([]byte, readSize)
 	for {
 		n, err := upstream.Read(buffer)
@@ -225,16 +287,64 @@ func (c *conn) answer(upstream net.Conn) {
 				c.close()
 				return
 			}
+			answered = true
 			c.active()
-			c.client.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, failed := c.client.Write(buffer[:n]); failed != nil {
+			done := f.feed(buffer[:n], c.bodyless)
+			if failed := write(c.client, buffer[:n], &c.toClient); failed != nil {
 				c.close()
 				return
 			}
+			c.finished(done)
 		}
 		if err != nil {
+			c.serviceEnded(answered, f.between())
 			return
 		}
+	}
+}
+
+// serviceEnded answers for a service that took a first request and said
+// nothing. On a connection that had answers before, the client knows that a
+// kept connection may end at any time, and may ask again.
+func (c *conn) serviceEnded(answered, between bool) {
+	c.mu.Lock()
+	waiting := len(c.pending) > 0 && !c.closed
+	var first exchange
+	if waiting {
+		first = c.pending[0]
+	}
+	head := waiting && first.flow.Method == policy.MethodHead
+	c.mu.Unlock()
+	switch {
+	case waiting && !answered:
+		c.gate.told(&first, policy.ReasonUpstream)
+		write(c.client, policy.Response(policy.ReasonUpstream, head), &c.toClient)
+	case waiting && !between:
+		c.close() // in the middle of an answer: the client must see that it is not whole
+	}
+}
+
+// bodyless says of the n-th request that waits whether it was HEAD.
+func (c *conn) bodyless(n int) (head, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n >= len(c.pending) {
+		return false, false
+	}
+	return c.pending[n].flow.Method == policy.MethodHead, true
+}
+
+// finished forgets the oldest exchanges, whose answers are over.
+func (c *conn) finished(done int) {
+	if done == 0 {
+		return
+	}
+	c.mu.Lock()
+	c.pending = append(c.pending[:0], c.pending[done:]...)
+	idle := len(c.pending) == 0
+	c.mu.Unlock()
+	if idle && c.leaving.Load() {
+		c.close()
 	}
 }
 
@@ -242,68 +352,143 @@ func (c *conn) answer(upstream net.Conn) {
 // requests of the connection come first, or the client would take the refusal
 // for one of theirs.
 func (c *conn) refuse(reason policy.Reason) error {
-	c.refusing.Store(true)
 	c.told(reason)
-	if c.answers != nil && !c.drain(drainTimeout) {
-		return errRefused
+	if c.over != nil && !c.settled() {
+		return errEnded
 	}
-	c.client.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := c.client.Write(policy.Response(reason, c.machine.Head())); err != nil {
+	if err := write(c.client, policy.Response(reason, c.machine.Head()), &c.toClient); err != nil {
 		return err
 	}
 	c.linger()
-	return errRefused
+	return errEnded
 }
 
 // linger reads what the client is still sending, for a moment: closing with
 // unread bytes resets the connection and may destroy the answer on its way.
 func (c *conn) linger() {
-	if half, ok := c.client.(*net.TCPConn); ok {
-		half.CloseWrite()
-	}
+	closeWrite(c.client)
 	c.client.SetReadDeadline(time.Now().Add(lingerTimeout))
 	io.CopyN(io.Discard, c.client, lingerMax)
 }
 
-const (
-	lingerTimeout = time.Second
-	lingerMax     = 256 << 10
-)
+// settled waits for the earlier answers and reports whether all came.
+func (c *conn) settled() bool {
+	if !c.drain(drainTimeout) {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pending) == 0
+}
 
 // drain tells the service that nothing follows and waits for its last answer.
 // It reports false if the service did not end in time.
 func (c *conn) drain(limit time.Duration) bool {
-	if half, ok := c.upstream.(*net.TCPConn); ok {
-		half.CloseWrite()
-	}
+	closeWrite(c.upstream)
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-c.answers:
+	case <-c.over:
 		return true
 	case <-timer.C:
 		return false
 	}
 }
 
-// carry notes whose request goes through; false if the connection was ended.
-func (c *conn) carry(subject policy.Subject) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if subject != (policy.Subject{}) {
-		c.subjects[subject] = struct{}{}
+// part says goodbye in TLS, where an end without it means a cut.
+func (c *conn) part() {
+	if c.from.secure {
+		c.client.SetWriteDeadline(time.Now().Add(lingerTimeout))
+		closeWrite(c.client)
 	}
-	return !c.closed
 }
 
-func (c *conn) carries(subject policy.Subject) bool {
+func closeWrite(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
+
+// sever ends a connection without a word: the other side sees a reset, and
+// nothing waits for it.
+func sever(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetLinger(0)
+	}
+	conn.Close()
+}
+
+// review implements holder. The verdicts are asked for without the lock: those
+// who write the rows may be about to close this connection.
+func (c *conn) review(about func(*exchange) bool) {
+	if c.unreadEnded() {
+		c.close()
+		return
+	}
+	var affected []exchange
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, ok := c.subjects[subject]
-	return ok
+	for i := range c.pending {
+		if about(&c.pending[i]) {
+			affected = append(affected, c.pending[i])
+		}
+	}
+	c.mu.Unlock()
+	for i := range affected {
+		if stands, reason := c.gate.stands(&affected[i]); !stands {
+			c.gate.told(&affected[i], reason)
+			c.close()
+			return
+		}
+	}
 }
 
-// close ends both sides; every goroutine of the connection returns.
+// patrol implements holder.
+func (c *conn) patrol(now int64) {
+	c.mu.Lock()
+	idleMax := c.gate.limits.Idle
+	if len(c.pending) > 0 || c.opaque.Load() {
+		idleMax = c.gate.limits.Answer
+	}
+	c.mu.Unlock()
+	limits := &c.gate.limits
+	if past(now, c.blockSince.Load(), limits.Header) || past(now, c.toClient.Load(), limits.Write) ||
+		past(now, c.toService.Load(), limits.Write) || past(now, c.lastActive.Load(), idleMax) {
+		c.close()
+	}
+}
+
+func past(now, since int64, limit Duration) bool { return since != 0 && now-since > int64(limit) }
+
+// leave implements holder.
+func (c *conn) leave() {
+	c.leaving.Store(true)
+	c.mu.Lock()
+	idle := len(c.pending) == 0
+	c.mu.Unlock()
+	if idle && c.blockSince.Load() == 0 {
+		c.close()
+	}
+}
+
+// sweep implements holder.
+func (c *conn) sweep(subject policy.Subject) {
+	c.mu.Lock()
+	idle := len(c.pending) == 0 && c.last == subject
+	pending := slices.Clone(c.pending)
+	c.mu.Unlock()
+	if c.gate.dryRun() {
+		c.orphan(subject)
+		return
+	}
+	if idle || slices.ContainsFunc(pending, func(e exchange) bool { return c.gate.orphaned(&e, subject) }) {
+		c.close()
+	}
+}
+
+// close implements holder: every goroutine of the connection returns.
 func (c *conn) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -311,8 +496,8 @@ func (c *conn) close() {
 		return
 	}
 	c.closed = true
-	c.client.Close()
+	sever(c.client)
 	if c.upstream != nil {
-		c.upstream.Close()
+		sever(c.upstream)
 	}
 }

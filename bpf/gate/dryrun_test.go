@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +21,8 @@ type trial struct {
 	*fixture
 	program atomic.Pointer[policy.Program]
 	mu      sync.Mutex
-	told    []string // method, route and reason
+	told    []string    // method, route and reason
+	gone    atomic.Bool // the token's session, and with it the row
 }
 
 func startTrial(t *testing.T) *trial {
@@ -40,8 +43,13 @@ func startTrial(t *testing.T) *trial {
 	tr := &trial{fixture: &fixture{t: t}}
 	tr.set(true)
 	tr.gate = gate.New(gate.Config{
-		Listen: "127.0.0.1:0", Upstream: service.Addr().String(), Decide: tr.decide, Program: tr.program.Load,
-		Keys: func() (uint64, uint64) { return 1, 2 }, Told: tr.hear,
+		Listen: "127.0.0.1:0", Settings: gate.Settings{Upstream: service.Addr().String()}, Decide: tr.decide, Program: tr.program.Load,
+		Stands: func(p *policy.Program, flow policy.Flow, _ gate.Grant) (policy.Reason, bool) {
+			reason, _ := tr.decide(p, flow)
+			return reason, true
+		},
+		Known: func(policy.Flow) bool { return !tr.gone.Load() },
+		Keys:  func() (uint64, uint64) { return 1, 2 }, Told: tr.hear,
 	})
 	if err := tr.gate.Listen(); err != nil {
 		t.Fatal(err)
@@ -60,6 +68,9 @@ func (tr *trial) set(dry bool) {
 		tr.t.Fatal(err)
 	}
 	tr.program.Store(program)
+	if tr.gate != nil {
+		tr.gate.ReviewAll()
+	}
 }
 
 func (tr *trial) hear(p *policy.Program, flow *policy.Flow, reason policy.Reason, _ policy.Subject) {
@@ -78,13 +89,20 @@ func (tr *trial) heard() string {
 	return fmt.Sprint(tr.told)
 }
 
+// toldToService are the lines that the gate adds to a request which it can read.
+var toldToService = regexp.MustCompile(`(?m)^x-(forwarded-[a-z]+|real-ip|authfi-user): .*\r\n`)
+
 // echoed sends bytes and waits until the service has them all.
 func (c *client) echoed(s string) {
 	c.t.Helper()
 	c.send(s)
-	got := make([]byte, len(s))
-	if _, err := io.ReadFull(c.reader, got); err != nil || string(got) != s {
-		c.t.Fatalf("the service got %q, %v, of %q", got, err, s)
+	var got []byte
+	for text := ""; text != s; text = toldToService.ReplaceAllString(string(got), "") {
+		one, err := c.reader.ReadByte()
+		if err != nil {
+			c.t.Fatalf("the service got %q, %v, of %q", got, err, s)
+		}
+		got = append(got, one)
 	}
 }
 
@@ -118,16 +136,66 @@ func TestDryRunCountsAndRefusesNothing(t *testing.T) {
 	}
 }
 
-// TestEndOfADryRunReachesOpenConnections: those that are read and those that are not.
+// TestEndOfADryRunReachesOpenConnections: those that are idle, those with a request
+// under way that would be refused, and those that are not read.
 func TestEndOfADryRunReachesOpenConnections(t *testing.T) {
-	tr := startTrial(t)
-	read, unread := tr.dial(), tr.dial()
 	const request = "GET /data/x HTTP/1.1\r\nHost: x\r\n\r\n"
-	read.echoed(request)
+	tr := startTrial(t)
+	underWay, unread, silent := tr.dial(), tr.dial(), tr.dial()
+	underWay.echoed(request)
 	unread.echoed("no HTTP\r\n")
+	silent.echoed("no HTTP\r\n")
 	tr.set(false)
-	read.send(request)
-	read.expect(401, "no_token", "")
-	unread.send(request)
-	unread.ends()
+	for _, c := range []*client{underWay, unread, silent} {
+		c.ends()
+	}
+
+	f := start(t)
+	f.program.Store(dryProgram(t, routes))
+	c := f.dial()
+	c.send(request)
+	c.expect(200, "", "/data/x 0")
+	f.enforce(routes)
+	c.send(request)
+	c.expect(401, "no_token", "")
+}
+
+func dryProgram(t testing.TB, routes []policy.Route) *policy.Program {
+	t.Helper()
+	s := policy.Service{Routes: routes, DryRun: true}
+	program, err := s.Compile(1, policy.NewNumbering(s.Routes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// TestDryRunTellsNobodysName: the service is told whose a request is that would be let
+// through, and of no other.
+func TestDryRunTellsNobodysName(t *testing.T) {
+	users := make(chan string, 1)
+	f := startWith(t, gate.Settings{}, func(_ http.ResponseWriter, r *http.Request) { users <- r.Header.Get("X-Authfi-User") })
+	f.program.Store(dryProgram(t, routes))
+	for path, want := range map[string]string{"/data/x": "user-5", "/nowhere": ""} {
+		c := f.dial()
+		c.send(request("GET", path, "X-Authfi-User: admin\r\n", ""))
+		c.expect(200, "", "")
+		if got := <-users; got != want {
+			t.Errorf("%s: the service is told %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestDryRunEndsNobody, and its end ends whom it would have ended.
+func TestDryRunEndsNobody(t *testing.T) {
+	tr := startTrial(t)
+	c := tr.dial()
+	text := request("GET", "/data/x", "", "")
+	c.echoed(text)
+	tr.gone.Store(true)
+	tr.gate.Sweep(subject)
+	tr.gate.ReviewAll()
+	c.echoed(text)
+	tr.set(false)
+	c.ends()
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,17 +19,20 @@ import (
 	"github.com/authfi/authfi/bpf/policy"
 )
 
-const token = "the-token"
+var token = strings.Repeat("the-token-", 100)
 
 var subject = policy.Subject{5}
 
 // fixture is a gate in front of a service that counts what reaches it.
 type fixture struct {
-	t       *testing.T
-	gate    *gate.Gate
-	served  atomic.Int64
-	revoked atomic.Bool
-	program *policy.Program
+	t        testing.TB
+	gate     *gate.Gate
+	served   atomic.Int64
+	revoked  atomic.Bool
+	lapsed   atomic.Bool // the lease
+	program  atomic.Pointer[policy.Program]
+	upstream string
+	stop     func() // ends the gate and waits for it
 }
 
 func (f *fixture) Token(key policy.TokenKey) (policy.TokenEntry, bool) {
@@ -43,46 +47,99 @@ func (f *fixture) Subject(id policy.Subject) (policy.SubjectEntry, bool) {
 	return policy.SubjectEntry{Org: 1}, id == subject
 }
 
-func (f *fixture) decide(program *policy.Program, flow policy.Flow) (policy.Reason, policy.Subject) {
-	reason := policy.Verdict(program, flow, f, 10, 20)
-	if reason != policy.ReasonAllowed {
-		return reason, policy.Subject{}
+func (f *fixture) decide(program *policy.Program, flow policy.Flow) (policy.Reason, gate.Grant) {
+	lease := uint64(20)
+	if f.lapsed.Load() {
+		lease = 0
 	}
-	return reason, subject
+	reason := policy.Verdict(program, flow, f, 10, lease)
+	if reason != policy.ReasonAllowed {
+		return reason, gate.Grant{}
+	}
+	return reason, gate.Grant{Subject: subject}
 }
 
-func start(t *testing.T) *fixture {
-	f := &fixture{t: t}
-	routes := []policy.Route{{Path: "/data/**"}, {Path: "/open", Public: true, Upgrade: true}}
+// routes are those of the fixture's service.
+var routes = []policy.Route{
+	{Path: "/data/**"}, {Path: "/open", Public: true}, {Path: "/ws/**", Upgrade: true},
+	{Path: "/echo.Echo/**"}, // a gRPC service
+}
+
+func compile(t testing.TB, routes []policy.Route) *policy.Program {
+	t.Helper()
 	program, err := policy.Compile(1, routes, policy.NewNumbering(routes))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.program = program
-	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return program
+}
+
+// enforce puts a policy in place as the tables do.
+func (f *fixture) enforce(routes []policy.Route) {
+	f.program.Store(compile(f.t, routes))
+	if f.gate != nil {
+		f.gate.ReviewAll()
+	}
+}
+
+func start(t testing.TB) *fixture { return startWith(t, gate.Settings{}, nil) }
+
+// startWith runs a gate with settings before a handler; nil answers with what it
+// has read.
+func startWith(t testing.TB, settings gate.Settings, handler http.HandlerFunc) *fixture {
+	f := &fixture{t: t}
+	if handler == nil {
+		handler = func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			fmt.Fprintf(w, "%s %d", r.URL.Path, len(body))
+		}
+	}
+	if settings.Upstream == "" {
+		service := httptest.NewServer(f.counting(handler))
+		t.Cleanup(service.Close)
+		settings.Upstream = service.Listener.Addr().String()
+	}
+	f.run("127.0.0.1:0", settings)
+	t.Cleanup(func() { f.stop() })
+	return f
+}
+
+func (f *fixture) counting(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.served.Add(1)
-		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %d", r.URL.Path, len(body))
-	}))
-	t.Cleanup(service.Close)
+		next(w, r)
+	})
+}
+
+// run starts a gate, also in the place of one that has ended.
+func (f *fixture) run(listen string, settings gate.Settings) {
+	f.t.Helper()
+	if f.program.Load() == nil {
+		f.enforce(routes)
+	}
+	f.upstream = settings.Upstream
 	f.gate = gate.New(gate.Config{
-		Listen: "127.0.0.1:0", Upstream: service.Listener.Addr().String(), Decide: f.decide,
-		Program: func() *policy.Program { return f.program },
-		Keys:    func() (uint64, uint64) { return 1, 2 },
+		Listen: listen, Settings: settings, Decide: f.decide, Program: f.program.Load,
+		Stands: func(p *policy.Program, flow policy.Flow, _ gate.Grant) (policy.Reason, bool) {
+			reason, _ := f.decide(p, flow)
+			return reason, true
+		},
+		Known: func(policy.Flow) bool { return true },
+		Keys:  func() (uint64, uint64) { return 1, 2 },
+		User:  func(s policy.Subject) string { return fmt.Sprintf("user-%d", s[0]) },
 	})
 	if err := f.gate.Listen(); err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- f.gate.Run(ctx) }()
-	t.Cleanup(func() {
+	go func(g *gate.Gate) { ended <- g.Run(ctx) }(f.gate)
+	f.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Error(err)
+			f.t.Error(err)
 		}
 	})
-	return f
 }
 
 // client is a raw connection to the gate.
@@ -170,6 +227,10 @@ func TestRefusedRequestsNeverReachTheService(t *testing.T) {
 		{request("GET", "/data//a", "", ""), "malformed_request", 400},
 		{request("POST", "/data/a", "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"), "malformed_request", 400},
 		{request("GET", "/open", "Connection: upgrade\r\nUpgrade: websocket\r\n", ""), "not_implemented", 501},
+		{request("GET", "/ws/a", "Connection: upgrade\r\nUpgrade: h2c\r\n", ""), "not_implemented", 501},
+		{request("GET", "/ws/a", "Connection: upgrade\r\nUpgrade: websocket, h2c\r\n", ""), "not_implemented", 501},
+		{request("GET", "/ws/a", "Upgrade: websocket\r\n", ""), "malformed_request", 400},
+		{request("POST", "/ws/a", "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", "x"), "malformed_request", 400},
 		{request("GET", "/data/a", "X: "+strings.Repeat("x", policy.HeaderMax)+"\r\n", ""), "too_large", 431},
 	} {
 		c := f.dial()

@@ -26,6 +26,7 @@ var reasons = [...]struct {
 	ReasonVersion:        {"version", 505},
 	ReasonTooMany:        {"too_many", 429},
 	ReasonInternal:       {"internal", 503},
+	ReasonUpstream:       {"service_unreachable", 502},
 }
 
 // String is the value of the header x-authfi-verdict.

@@ -123,6 +123,7 @@ const (
 	ReasonVersion                      // 505 not HTTP/1.0 or HTTP/1.1
 	ReasonTooMany                      // 429 too many requests or fragments in one segment
 	ReasonInternal                     // 503 a lookup failed that cannot fail
+	ReasonUpstream                     // 502 the service does not answer; of the user-space gate alone
 )
 
 // ReasonsMax is one more than the highest number that a reason may have so far; the

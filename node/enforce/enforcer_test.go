@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authfi/authfi/bpf/gate"
 	"github.com/authfi/authfi/bpf/policy"
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
@@ -163,7 +164,7 @@ func TestUserSpaceRefusesWhatWasReadWithAnotherProgram(t *testing.T) {
 	flow := policy.Flow{State: first.Next(first.Start(), '/')}
 	check := func(why string, program *policy.Program, want policy.Reason) {
 		t.Helper()
-		if got, subject := u.decide(s, program, flow); got != want || subject != (policy.Subject{}) {
+		if got, grant := u.decide(s, program, flow); got != want || grant != (gate.Grant{}) {
 			t.Errorf("%s: %v, want %v", why, got, want)
 		}
 	}

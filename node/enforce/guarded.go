@@ -36,7 +36,7 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 	if err != nil {
 		return fmt.Errorf("address of a service: %w", err)
 	}
-	if override, ok := k.upstreams[listen]; ok {
+	if override := k.settings[listen].Upstream; override != "" {
 		upstream = override
 	}
 	k.mu.Lock()
@@ -266,7 +266,7 @@ func (k *Kernel) relay(listen string, s *guarded) error {
 	space := k.space.Load()
 	fresh := space == nil
 	if fresh {
-		space = newUserSpace(k.upstreams, k.seen.Seen, k.log)
+		space = newUserSpace(k.settings, k.seen.Seen, k.log)
 	}
 	if err := space.SetService(listen, s.upstream, s.org, s.program); err != nil {
 		return err

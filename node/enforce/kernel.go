@@ -15,19 +15,19 @@ import (
 // services that it cannot guard.
 type Kernel struct {
 	*bpf.Enforcer
-	log       *slog.Logger
-	seen      *kernelSeen
-	upstreams map[string]string
-	sweeps    sweeper
-	space     atomic.Pointer[UserSpace] // nil until a service needs it
+	log      *slog.Logger
+	seen     *kernelSeen
+	settings map[string]Settings
+	sweeps   sweeper
+	space    atomic.Pointer[UserSpace] // nil until a service needs it
 
 	mu       sync.Mutex
 	services map[string]*guarded // by listen address; guarded by mu
 }
 
-// OpenKernel puts the kernel gate in place. upstreams overrides where services of
-// this machine really listen, for those that the user-space gate must guard.
-func OpenKernel(cfg bpf.Config, upstreams map[string]string) (*Kernel, error) {
+// OpenKernel puts the kernel gate in place. settings are what this machine says about
+// addresses, for those that the user-space gate must guard.
+func OpenKernel(cfg bpf.Config, settings map[string]Settings) (*Kernel, error) {
 	if err := bpf.MountPins(); err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func OpenKernel(cfg bpf.Config, upstreams map[string]string) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kernel{Enforcer: e, log: cfg.Logger, upstreams: upstreams, services: map[string]*guarded{}}
+	k := &Kernel{Enforcer: e, log: cfg.Logger, settings: settings, services: map[string]*guarded{}}
 	k.sweeps.sweep = k.sweepNow
 	if err := k.watch(); err != nil {
 		return nil, errors.Join(err, e.Close())
