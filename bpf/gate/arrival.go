@@ -13,6 +13,7 @@ import (
 type arrival struct {
 	raw     net.Conn
 	address netip.Addr // counted against PerAddress; invalid before it is known
+	greeted bool       // guarded by the gate's mu: what it speaks is known
 }
 
 func (g *Gate) start(ctx context.Context, raw net.Conn) {
@@ -54,6 +55,14 @@ func (g *Gate) seat(a *arrival, address netip.Addr) bool {
 	return true
 }
 
+// greet ends the time in which a drain ends a connection that has said nothing.
+func (g *Gate) greet(a *arrival) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a.greeted = true
+	return !g.leaving
+}
+
 // serve finds out whose connection it is and what it speaks.
 func (g *Gate) serve(ctx context.Context, a *arrival) {
 	a.raw.SetDeadline(time.Now().Add(time.Duration(g.limits.Header)))
@@ -74,6 +83,9 @@ func (g *Gate) serve(ctx context.Context, a *arrival) {
 		if first, http2, err = readPreface(client); err != nil {
 			return
 		}
+	}
+	if !g.greet(a) {
+		return
 	}
 	a.raw.SetDeadline(time.Time{})
 	if http2 {

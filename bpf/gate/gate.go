@@ -228,6 +228,11 @@ func (g *Gate) Drain(ctx context.Context) error {
 	g.mu.Lock()
 	g.leaving = true
 	listener, front := g.listener, g.front
+	for a := range g.arrivals {
+		if !a.greeted {
+			sever(a.raw)
+		}
+	}
 	g.mu.Unlock()
 	if listener != nil {
 		listener.Close()
