@@ -153,6 +153,11 @@ func (m *Machine) Feed(p []byte) (n int, complete bool, refusal Reason) {
 			}
 			continue
 		}
+		if m.state == inValue || m.state == inToken {
+			if n += m.run(p[n:]); n == len(p) {
+				break
+			}
+		}
 		complete, refusal = m.step(p[n])
 		n++
 		switch {

@@ -1,5 +1,35 @@
 package policy
 
+// inRun are the bytes that leave the machine where it is, in a value and in a
+// token: most of a header block.
+var inRun = runClasses()
+
+func runClasses() (classes [256]struct{ value, token bool }) {
+	for c := range classes {
+		classes[c].value = c >= 0x20 && c != 0x7f || c == '\t'
+		classes[c].token = c > 0x20 && c < 0x7f && c != ','
+	}
+	return classes
+}
+
+// run takes the bytes of a value or a token that step would take one by one, and
+// leaves the first other one, and the one past the limit, to it.
+func (m *Machine) run(p []byte) (n int) {
+	p = p[:min(len(p), HeaderMax-m.headerBytes)]
+	if m.state == inValue {
+		for n < len(p) && inRun[p[n]].value {
+			n++
+		}
+	} else {
+		for n < len(p) && inRun[p[n]].token {
+			n++
+		}
+		m.token = append(m.token, p[:n]...)
+	}
+	m.headerBytes += n
+	return n
+}
+
 // stepValue reads a header value. Values of headers that decide nothing are
 // checked for control characters and passed over.
 func (m *Machine) stepValue(c byte) Reason {
