@@ -6,6 +6,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	userspace "github.com/authfi/authfi/bpf/gate"
+	"github.com/authfi/authfi/node/enforce"
 )
 
 func settingsFile(t *testing.T, text string) string {
@@ -34,6 +38,13 @@ enforce:
   pin_dir: /sys/fs/bpf/authfi
   upstreams:
     127.0.0.1:8080: 127.0.0.1:8081
+  services:
+    127.0.0.1:8080:
+      cert_file: /etc/authfi/service.pem
+      key_file: /etc/authfi/service.key
+      backend: {tls: true, http2: true, ca_file: /etc/authfi/backend.pem, server_name: backend.example}
+      proxy_from: [10.0.0.0/8]
+      limits: {connections: 100, header: 5s, answer: 1h}
 issuers:
   hosts: [idp.example]
   ca_file: /etc/authfi/idp.pem
@@ -60,6 +71,11 @@ func TestSettings(t *testing.T) {
 			Enforce: EnforceConfig{
 				Mode: "auto", Listen: []string{"127.0.0.1:8080"}, Cgroup: "/sys/fs/cgroup/system.slice", PinDir: "/sys/fs/bpf/authfi",
 				Upstreams: map[string]string{"127.0.0.1:8080": "127.0.0.1:8081"},
+				Services: map[string]enforce.Settings{"127.0.0.1:8080": {
+					CertFile: "/etc/authfi/service.pem", KeyFile: "/etc/authfi/service.key", ProxyFrom: []string{"10.0.0.0/8"},
+					Backend: userspace.BackendSettings{TLS: true, HTTP2: true, CAFile: "/etc/authfi/backend.pem", ServerName: "backend.example"},
+					Limits:  userspace.Limits{Connections: 100, Header: userspace.Duration(5 * time.Second), Answer: userspace.Duration(time.Hour)},
+				}},
 			},
 			Issuers: IssuersConfig{Hosts: []string{"idp.example"}, CAFile: "/etc/authfi/idp.pem"},
 			Push:    PushConfig{Private: true, CAFile: "/etc/authfi/receivers.pem"},
@@ -113,13 +129,15 @@ func TestSettingsDocumented(t *testing.T) {
 // TestSettingsMistakes names the line of each.
 func TestSettingsMistakes(t *testing.T) {
 	for text, wants := range map[string][]string{
-		"node_id: n1\napii: x\n":                 {".yaml:2:1: ", "apii"},
-		"node_id: n1\nenforce:\n  mod: auto\n":   {".yaml:3:3: ", "mod"},
-		"api:\n- a\n":                            {".yaml:2:"},
-		"push:\n  private: maybe\n":              {"2", "bool"},
-		"first: {}\n":                            {"1", "first"},
-		"development_sign_in: true\n":            {"1", "development_sign_in"},
-		"node_id: a\nnode_id: b\n":               {"2", "node_id"},
+		"node_id: n1\napii: x\n":                              {".yaml:2:1: ", "apii"},
+		"node_id: n1\nenforce:\n  mod: auto\n":                {".yaml:3:3: ", "mod"},
+		"api:\n- a\n":                                         {".yaml:2:"},
+		"push:\n  private: maybe\n":                           {"2", "bool"},
+		"first: {}\n":                                         {"1", "first"},
+		"development_sign_in: true\n":                         {"1", "development_sign_in"},
+		"node_id: a\nnode_id: b\n":                            {"2", "node_id"},
+		"enforce:\n  services:\n    127.0.0.1:1: {cert: a}\n": {":3:", "cert"},
+		"enforce:\n  services:\n    127.0.0.1:1: {limits: {idle: soon}}\n": {"duration", "soon"},
 		"node_id: [\n":                           {"1"},
 		"start:\n  first: true\n":                {"operator_token_file"},
 		"start:\n  join: n1:8541\n":              {"token_file"},
@@ -199,6 +217,30 @@ func TestBeginAgain(t *testing.T) {
 	for _, file := range []string{s.Start.OperatorTokenFile, s.Start.RecoveryKeyFile} {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 || info.Size() < 40 {
 			t.Errorf("%s: %v, %v", file, info, err)
+		}
+	}
+}
+
+// TestServiceSettings: an upstream of the short form and the settings of a service
+// are one, and settings that no gate takes are refused when the node starts.
+func TestServiceSettings(t *testing.T) {
+	c := EnforceConfig{
+		Mode: "gate", Upstreams: map[string]string{"127.0.0.1:1": "127.0.0.1:2", "127.0.0.1:3": "127.0.0.1:4"},
+		Services: map[string]enforce.Settings{"127.0.0.1:1": {H2C: true, Upstream: "127.0.0.1:9"}, "127.0.0.1:5": {H2C: true}},
+	}
+	want := map[string]enforce.Settings{
+		"127.0.0.1:1": {H2C: true, Upstream: "127.0.0.1:2"}, "127.0.0.1:3": {Upstream: "127.0.0.1:4"}, "127.0.0.1:5": {H2C: true},
+	}
+	if got := c.services(); !reflect.DeepEqual(got, want) || c.Services["127.0.0.1:1"].Upstream != "127.0.0.1:9" {
+		t.Errorf("%+v", got)
+	}
+	if err := c.check(); err != nil {
+		t.Error(err)
+	}
+	for listen, s := range map[string]enforce.Settings{"somewhere": {}, "127.0.0.1:1": {CertFile: "alone"}} {
+		c.Services = map[string]enforce.Settings{listen: s}
+		if err := c.check(); err == nil || !strings.Contains(err.Error(), "ervice") {
+			t.Errorf("%s %+v: %v", listen, s, err)
 		}
 	}
 }
