@@ -154,6 +154,22 @@ func (e *Enforcer) Shut(listen netip.AddrPort, shut bool) error {
 	return e.endStale(map[uint16]bool{key.Port: true})
 }
 
+// Release lets an address go that another gate has taken. What a guard holds back
+// would come in, so that its connections are ended before.
+func (e *Enforcer) Release(listen netip.AddrPort) error {
+	if !e.guardsAddress(listen) {
+		return nil
+	}
+	return errors.Join(e.Shut(listen, true), e.End(listen), e.RemoveService(listen))
+}
+
+func (e *Enforcer) guardsAddress(listen netip.AddrPort) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	_, known := e.services[e.key(listen)]
+	return known
+}
+
 func (e *Enforcer) freeSlot() (uint32, bool) {
 	used := map[uint32]bool{}
 	for _, s := range e.services {

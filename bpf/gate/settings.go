@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -91,6 +92,13 @@ func (l Limits) withDefaults() Limits {
 	wait(&l.Answer, defaultLimits.Answer)
 	wait(&l.Write, defaultLimits.Write)
 	return l
+}
+
+// Apart reports whether the settings say more than where the service listens, so that
+// no other gate can serve the address as they ask.
+func (s Settings) Apart() bool {
+	s.Upstream = ""
+	return !reflect.ValueOf(s).IsZero()
 }
 
 // Duration is a time.Duration that reads and writes as "30s".

@@ -26,7 +26,8 @@ type guarded struct {
 	refused map[uint64]bool // listeners for which the address is shut
 	why     string          // it is shut, or relayed
 	relayed bool            // by the user-space gate
-	unread  int             // tests in a row of which nobody read a probe
+	apart   bool            // it has settings of that gate, and the kernel never guards it
+	unread  int             // tests in a row of which nobody read a probe, or tries to take the address
 	turns   int             // Reaps since the last of them
 }
 
@@ -43,13 +44,20 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 	defer k.mu.Unlock()
 	s, known := k.services[listen]
 	if !known {
-		s = &guarded{address: address, tested: map[uint64]bool{}}
+		s = &guarded{address: address, tested: map[uint64]bool{}, apart: k.settings[listen].Apart()}
 		k.services[listen] = s
 	}
 	dry := known && s.program.DryRun()
 	s.upstream, s.org, s.program, s.confirmed = upstream, org, program, true
 	if s.relayed {
-		return k.space.Load().SetService(listen, upstream, org, program)
+		space := k.space.Load()
+		if err := space.SetService(listen, upstream, org, program); err != nil || space.serves(listen) {
+			return err
+		}
+		s.relayed, s.why, known = false, "", false // it said why; the kernel has the address again
+	}
+	if s.apart {
+		return k.setApart(listen, s)
 	}
 	k.count() // in the mode before
 	if err := k.Enforcer.SetService(address, program); err != nil {
@@ -69,6 +77,20 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 		return err
 	}
 	return nil // Reap asks for the rows
+}
+
+// setApart gives an address to the user-space gate because of its settings. While that
+// gate cannot have it, the kernel keeps everything from whoever listens there.
+func (k *Kernel) setApart(listen string, s *guarded) error {
+	if err := k.relay(listen, s, "it has settings of that gate"); err != nil || s.relayed {
+		return err
+	}
+	s.why = "the user-space gate cannot take the address"
+	if err := k.Enforcer.SetService(s.address, s.program); err != nil {
+		delete(k.services, listen)
+		return k.firstSpelling(err)
+	}
+	return k.Shut(s.address, true)
 }
 
 // RemoveService implements Table.
@@ -124,13 +146,20 @@ func (k *Kernel) attend(listen string, s *guarded) error {
 	if s.relayed {
 		return nil // nobody else can listen there
 	}
+	if s.apart {
+		if s.turns++; s.turns < 1<<min(s.unread, testPauseMax) {
+			return nil
+		}
+		s.turns, s.unread = 0, s.unread+1
+		return k.relay(listen, s, "it has settings of that gate")
+	}
 	all, err := bpf.Listeners()
 	if err != nil {
 		return err
 	}
 	here := slices.DeleteFunc(slices.Clone(all), func(l bpf.Listener) bool { return !l.Serves(s.address) })
 	if len(here) == 0 && s.listensUpstream(all) {
-		return k.relay(listen, s)
+		return k.relay(listen, s, "nobody listens there, and its upstream "+s.upstream+" does")
 	}
 	if s.program.DryRun() {
 		return k.reopen(s) // it refuses nothing, and no probe
@@ -245,7 +274,7 @@ func (k *Kernel) Standings() (all []Standing) {
 		switch {
 		case s.relayed:
 			mode = "gate"
-		case len(s.refused) > 0:
+		case len(s.refused) > 0, s.apart:
 			mode = "shut"
 		}
 		all = append(all, Standing{listen, mode, s.why})
@@ -262,7 +291,7 @@ func (s *guarded) listensUpstream(all []bpf.Listener) bool {
 // relay gives an address to the user-space gate: it has the address before the
 // kernel lets go of it, and no connection of before is left, whose bytes the kernel
 // holds back.
-func (k *Kernel) relay(listen string, s *guarded) error {
+func (k *Kernel) relay(listen string, s *guarded, why string) error {
 	space := k.space.Load()
 	fresh := space == nil
 	if fresh {
@@ -276,10 +305,10 @@ func (k *Kernel) relay(listen string, s *guarded) error {
 	}
 	k.space.Store(space)
 	s.relayed, s.refused, s.tested = true, nil, map[uint64]bool{}
-	s.why = "nobody listens there, and its upstream " + s.upstream + " does"
+	s.why = why
 	k.log.Warn("a service is guarded by the user-space gate", "listen", listen, "because", s.why)
 	k.count()
-	if err := errors.Join(k.Shut(s.address, true), k.End(s.address), k.Enforcer.RemoveService(s.address)); err != nil {
+	if err := k.Release(s.address); err != nil {
 		return err
 	}
 	k.seen.left(s.address)

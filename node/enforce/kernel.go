@@ -26,7 +26,8 @@ type Kernel struct {
 }
 
 // OpenKernel puts the kernel gate in place. settings are what this machine says about
-// addresses, for those that the user-space gate must guard.
+// addresses, for those that the user-space gate must guard; where they say more than
+// an upstream, it guards them in any case.
 func OpenKernel(cfg bpf.Config, settings map[string]Settings) (*Kernel, error) {
 	if err := bpf.MountPins(); err != nil {
 		return nil, err
@@ -40,14 +41,20 @@ func OpenKernel(cfg bpf.Config, settings map[string]Settings) (*Kernel, error) {
 	if err := k.watch(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	for _, s := range settings {
+		if s.Apart() { // it is there from the start, and lacks no rows then
+			k.space.Store(newUserSpace(settings, k.seen.Seen, k.log))
+			break
+		}
+	}
 	return k, nil
 }
 
 // mirror does for the user-space gate, if there is one, what was done in the
-// kernel.
+// kernel: what failed there must not keep a revocation from the other.
 func (k *Kernel) mirror(err error, do func(*UserSpace) error) error {
-	if space := k.space.Load(); err == nil && space != nil {
-		return do(space)
+	if space := k.space.Load(); space != nil {
+		return errors.Join(err, do(space))
 	}
 	return err
 }
