@@ -158,7 +158,11 @@ func keySet(text []byte) (map[string]*ecdsa.PublicKey, error) {
 		if err := errors.Join(errX, errY); err != nil {
 			return nil, err
 		}
-		keys[k.Kid] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+		if err != nil {
+			return nil, err
+		}
+		keys[k.Kid] = key
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("the key set has no key of P-256")

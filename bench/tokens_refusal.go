@@ -18,9 +18,9 @@ import (
 // Sizes of the refusals in applications. A killed node does not come back, so every
 // kill has a cluster of its own.
 const (
-	idleTrials = 30
-	killTrials = 5
-	killWait   = 30 * time.Second // for a change that the loss of the leader delays
+	idleTrials      = 30
+	tokenKillTrials = 5
+	killWait        = 30 * time.Second // for a change that the loss of the leader delays
 )
 
 // applications are protected services in each language.
@@ -87,7 +87,7 @@ func (s *sdks) refusalsIdle(ctx context.Context, b *bench, c *cluster) error {
 // refusalsLeaderKill kill the leader just before.
 func (s *sdks) refusalsLeaderKill(ctx context.Context, b *bench) error {
 	var took []float64
-	for i := range killTrials {
+	for i := range tokenKillTrials {
 		ms, err := s.refusalAfterKill(ctx, b)
 		if err != nil {
 			return fmt.Errorf("kill %d: %w", i, err)
