@@ -42,9 +42,12 @@ type Enforcer struct {
 	netns   uint64
 
 	services map[obj.EnforceServiceKey]*service // guarded by mu
-	free     allocator
-	leaks    map[netip.AddrPort]bool // guarded by mu; see TakeLeaks
-	mu       sync.Mutex
+	// crowded are the addresses for which there was no slot: they are shut. The value
+	// is how one was written when it was set since Open or Reset.
+	crowded map[obj.EnforceServiceKey]netip.AddrPort // guarded by mu
+	free    allocator
+	leaks   map[netip.AddrPort]bool // guarded by mu; see TakeLeaks
+	mu      sync.Mutex
 }
 
 // service is one enforced address and where its program lies.
@@ -57,10 +60,6 @@ type service struct {
 	// Reset; the zero value is not set yet.
 	listen netip.AddrPort
 	shut   bool // the kernel's row has no place: nothing comes in
-}
-
-func (s *service) setOtherwise(listen netip.AddrPort) bool {
-	return s.listen != (netip.AddrPort{}) && s.listen != listen
 }
 
 func (s *service) slot() uint32 { return uint32(s.place & (1<<slotBits - 1)) }
@@ -79,7 +78,7 @@ func Open(cfg Config) (*Enforcer, error) {
 		}
 		cfg.Cgroup = root
 	}
-	e := &Enforcer{cfg: cfg, services: map[obj.EnforceServiceKey]*service{}, free: newAllocator(), leaks: map[netip.AddrPort]bool{}}
+	e := &Enforcer{cfg: cfg, services: map[obj.EnforceServiceKey]*service{}, crowded: map[obj.EnforceServiceKey]netip.AddrPort{}, free: newAllocator(), leaks: map[netip.AddrPort]bool{}}
 	var err error
 	if e.netns, err = netnsCookie(); err != nil {
 		return nil, err
@@ -279,13 +278,13 @@ func (e *Enforcer) takeAddresses(file string) error {
 		return fmt.Errorf("they have %d bytes and not %d: detach that build's gate first", m.KeySize(), size)
 	}
 	for err = m.NextKey(nil, &key); err == nil; err = m.NextKey(key, &key) {
-		if _, known := e.services[key]; known {
+		if _, shut := e.crowded[key]; shut || e.services[key] != nil {
 			continue
 		}
 		if err := m.Lookup(key, &place); err != nil {
 			return err
 		}
-		if _, err := e.occupy(key, place == 0); err != nil {
+		if err := e.guard(key, place == 0); err != nil {
 			return err
 		}
 	}
@@ -336,8 +335,9 @@ func (e *Enforcer) clearSlots() error {
 		}
 	}
 	e.services, e.free = services, newAllocator()
+	clear(e.crowded)
 	for _, key := range shut {
-		if _, err := e.occupy(key, true); err != nil {
+		if err := e.guard(key, true); err != nil {
 			return err
 		}
 	}

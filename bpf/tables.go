@@ -13,9 +13,10 @@ import (
 
 // Sizes of the kernel's tables, as in src/maps.h.
 const (
-	servicesMax = 256
-	rowsMax     = 16384
-	acceptsMax  = 4096
+	servicesMax  = 256
+	addressesMax = 4096
+	rowsMax      = 16384
+	acceptsMax   = 4096
 )
 
 // Bits of a slot's words below the serial, as in src/maps.h.
@@ -71,21 +72,35 @@ func (e *Enforcer) key(listen netip.AddrPort) obj.EnforceServiceKey {
 // another spelling: "0.0.0.0:80" and "[::]:80" cannot be of two services.
 var ErrOtherSpelling = errors.New("the address is set under another spelling")
 
+// spelling is how an address was written when it was set since Open or Reset.
+func (e *Enforcer) spelling(key obj.EnforceServiceKey) netip.AddrPort {
+	if s, known := e.services[key]; known {
+		return s.listen
+	}
+	return e.crowded[key]
+}
+
 // SetService starts to enforce an address, or swaps its program. The address is
 // guarded before the program is in place; the swap is one write. When it fails,
 // an address that was guarded keeps its program, and another one is open as before
-// or guarded without a program.
+// or guarded without a program. One for which there is no slot is shut: ErrCrowded.
 func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := e.key(listen)
-	s, known := e.services[key]
-	if known && s.setOtherwise(listen) {
-		return fmt.Errorf("%s: %w: %s", listen, ErrOtherSpelling, s.listen)
+	if was := e.spelling(key); was != (netip.AddrPort{}) && was != listen {
+		return fmt.Errorf("%s: %w: %s", listen, ErrOtherSpelling, was)
 	}
+	s, known := e.services[key]
 	if !known {
 		var err error
-		if s, err = e.occupy(key, false); err != nil {
+		s, err = e.occupy(key, false)
+		if errors.Is(err, ErrCrowded) {
+			if failed := e.crowd(key, listen); failed != nil {
+				err = failed // it is not even shut
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("guard %s: %w", listen, err)
 		}
 	}
@@ -99,13 +114,35 @@ func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) er
 	return e.endStale(map[uint16]bool{key.Port: true})
 }
 
+// ErrCrowded is the refusal to set an address for which there is no slot left. It is
+// shut, and may be set again when another one is removed.
+var ErrCrowded = fmt.Errorf("more than %d addresses on this node", servicesMax)
+
+// crowd shuts an address without a slot.
+func (e *Enforcer) crowd(key obj.EnforceServiceKey, listen netip.AddrPort) error {
+	if err := e.objects.Services.Put(&key, uint64(0)); err != nil {
+		return fmt.Errorf("more than %d addresses on this node: %w", addressesMax, err)
+	}
+	e.crowded[key] = listen
+	return nil
+}
+
+// guard takes over an address from an earlier process or another build.
+func (e *Enforcer) guard(key obj.EnforceServiceKey, shut bool) error {
+	_, err := e.occupy(key, shut)
+	if errors.Is(err, ErrCrowded) {
+		return e.crowd(key, netip.AddrPort{})
+	}
+	return err
+}
+
 // occupy gives an address a slot, and the slot a place that was never there
 // before. The slot has it before the address, so that no connection is enrolled
 // under a place that is nowhere.
 func (e *Enforcer) occupy(key obj.EnforceServiceKey, shut bool) (*service, error) {
 	slot, free := e.freeSlot()
 	if !free {
-		return nil, fmt.Errorf("more than %d addresses on this node", servicesMax)
+		return nil, ErrCrowded
 	}
 	serial, err := e.serial()
 	if err != nil {
@@ -122,6 +159,7 @@ func (e *Enforcer) occupy(key obj.EnforceServiceKey, shut bool) (*service, error
 		return nil, err
 	}
 	e.services[key] = s
+	delete(e.crowded, key)
 	return s, nil
 }
 
@@ -140,6 +178,9 @@ func (e *Enforcer) Shut(listen netip.AddrPort, shut bool) error {
 	defer e.mu.Unlock()
 	key := e.key(listen)
 	s, known := e.services[key]
+	if _, crowded := e.crowded[key]; crowded && shut {
+		return nil
+	}
 	if !known {
 		return fmt.Errorf("%s is not enforced", listen)
 	}
@@ -166,8 +207,9 @@ func (e *Enforcer) Release(listen netip.AddrPort) error {
 func (e *Enforcer) guardsAddress(listen netip.AddrPort) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	_, known := e.services[e.key(listen)]
-	return known
+	key := e.key(listen)
+	_, shut := e.crowded[key]
+	return shut || e.services[key] != nil
 }
 
 func (e *Enforcer) freeSlot() (uint32, bool) {
@@ -265,8 +307,8 @@ func (e *Enforcer) RemoveService(listen netip.AddrPort) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	key := e.key(listen)
-	if s, known := e.services[key]; known && s.setOtherwise(listen) {
-		return fmt.Errorf("%s: %w: %s", listen, ErrOtherSpelling, s.listen)
+	if was := e.spelling(key); was != (netip.AddrPort{}) && was != listen {
+		return fmt.Errorf("%s: %w: %s", listen, ErrOtherSpelling, was)
 	}
 	return e.remove(key)
 }
@@ -274,12 +316,13 @@ func (e *Enforcer) RemoveService(listen netip.AddrPort) error {
 // remove takes the address away and then the place, and gives the rows back last.
 // The address's connections are ended: their place is nowhere.
 func (e *Enforcer) remove(key obj.EnforceServiceKey) error {
+	if err := ignoreMissing(e.objects.Services.Delete(&key)); err != nil {
+		return err
+	}
+	delete(e.crowded, key)
 	s, known := e.services[key]
 	if !known {
 		return nil
-	}
-	if err := ignoreMissing(e.objects.Services.Delete(&key)); err != nil {
-		return err
 	}
 	if err := e.objects.Slots.Put(s.slot(), &obj.EnforceSlot{}); err != nil {
 		return err
@@ -298,6 +341,13 @@ func (e *Enforcer) Settle() error {
 	defer e.mu.Unlock()
 	for key, s := range e.services {
 		if s.listen == (netip.AddrPort{}) {
+			if err := e.remove(key); err != nil {
+				return err
+			}
+		}
+	}
+	for key, listen := range e.crowded {
+		if listen == (netip.AddrPort{}) {
 			if err := e.remove(key); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@
 
 enum {
 	SERVICES_MAX = 256,
+	ADDRESSES_MAX = 4096, /* those beyond SERVICES_MAX have no place, and are shut */
 	ROWS_MAX = 16384,
 	ACCEPTS_MAX = 4096,
 	TOKENS_MAX = 262144, /* a hash, never LRU: eviction would refuse the living */
@@ -148,7 +149,7 @@ enum count {
 
 TABLE(controls, ARRAY, 1, u32, struct control);
 TABLE(serials, ARRAY, 1, u32, u64);                    /* the last one given out; the daemon's */
-HASH(services, SERVICES_MAX, struct service_key, u64); /* → place */
+HASH(services, ADDRESSES_MAX, struct service_key, u64); /* → place */
 TABLE(slots, ARRAY, SERVICES_MAX, u32, struct slot);
 TABLE(rows, ARRAY, ROWS_MAX, u32, struct row);
 TABLE(accepts, ARRAY, ACCEPTS_MAX, u32, struct accept);

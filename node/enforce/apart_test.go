@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -23,7 +24,7 @@ type pair struct {
 	t            *testing.T
 	log          lines
 	plain, apart string
-	upstream     string // of both
+	upstream     string
 }
 
 func newPair(t *testing.T) *pair {
@@ -60,7 +61,11 @@ func newPair(t *testing.T) *pair {
 
 func (p *pair) set(listen string) {
 	p.t.Helper()
-	if err := p.SetService(listen, p.upstream, 1, program(p.t, protected)); err != nil {
+	upstream := ""
+	if listen == p.apart {
+		upstream = p.upstream
+	}
+	if err := p.SetService(listen, upstream, 1, program(p.t, protected)); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -190,4 +195,32 @@ func TestAddressWithSettingsIsShutUntilItsGateHasIt(t *testing.T) {
 		}
 	}
 	t.Errorf("the gate does not take the address: %s", p.log.String())
+}
+
+// An address for which the kernel has no place is shut, and guarded when there is one.
+func TestAddressWithoutAPlaceIsShut(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	p := newPair(t)
+	other := func(n int) string { return fmt.Sprint("127.9.9.9:", 1000+n) }
+	n := 0
+	for p.set(other(n)); p.standing(other(n)) != "shut"; p.set(other(n)) {
+		n++
+	}
+	p.set(p.plain)
+	if got := p.standing(p.plain); got != "shut" || strings.Count(p.log.String(), "a service is shut") != 2 {
+		t.Fatalf("after %d addresses it is %s: %s", n, got, p.log.String())
+	}
+	for gone := n; gone >= n-1; gone-- { // the other one without a place, too
+		if err := p.RemoveService(other(gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Reap(); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.standing(p.plain); got != "kernel" {
+		t.Errorf("with a place it is %s", got)
+	}
 }

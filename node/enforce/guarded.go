@@ -26,6 +26,7 @@ type guarded struct {
 	refused map[uint64]bool // listeners for which the address is shut
 	why     string          // it is shut, or relayed
 	relayed bool            // by the user-space gate
+	crowded bool            // the kernel has no place left for it, and it is shut
 	apart   bool            // it has settings of that gate, and the kernel never guards it
 	unread  int             // tests in a row of which nobody read a probe, or tries to take the address
 	turns   int             // Reaps since the last of them
@@ -60,15 +61,14 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 		return k.setApart(listen, s)
 	}
 	k.count() // in the mode before
-	if err := k.Enforcer.SetService(address, program); err != nil {
-		delete(k.services, listen)
-		return k.firstSpelling(err)
+	crowded := s.crowded
+	if err := k.setInKernel(listen, s); err != nil || k.services[listen] == nil {
+		return err
 	}
-	k.following(address, program)
-	if known && dry == program.DryRun() {
+	if known && dry == program.DryRun() && !crowded {
 		return nil
 	}
-	if !known { // what an earlier process has shut is tested anew
+	if !known && !s.crowded { // what an earlier process has shut is tested anew
 		if err := k.Shut(address, false); err != nil {
 			return err
 		}
@@ -79,6 +79,29 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 	return nil // Reap asks for the rows
 }
 
+// setInKernel sets an address in the kernel, which shuts one for which it has no place.
+// An address that another service has under another spelling is forgotten.
+func (k *Kernel) setInKernel(listen string, s *guarded) error {
+	err := k.Enforcer.SetService(s.address, s.program)
+	switch {
+	case errors.Is(err, bpf.ErrCrowded):
+		if !s.crowded {
+			s.crowded, s.why = true, err.Error()
+			k.log.Error("a service is shut", "listen", listen, "because", s.why, "mend", "remove other addresses, or let it listen on its upstream and not here: the user-space gate takes the address then")
+		}
+		return nil
+	case err != nil:
+		delete(k.services, listen)
+		return k.firstSpelling(err)
+	}
+	k.following(s.address, s.program)
+	if !s.crowded {
+		return nil
+	}
+	s.crowded, s.why = false, ""
+	return k.Shut(s.address, false)
+}
+
 // setApart gives an address to the user-space gate because of its settings. While that
 // gate cannot have it, the kernel keeps everything from whoever listens there.
 func (k *Kernel) setApart(listen string, s *guarded) error {
@@ -86,9 +109,8 @@ func (k *Kernel) setApart(listen string, s *guarded) error {
 		return err
 	}
 	s.why = "the user-space gate cannot take the address"
-	if err := k.Enforcer.SetService(s.address, s.program); err != nil {
-		delete(k.services, listen)
-		return k.firstSpelling(err)
+	if err := k.setInKernel(listen, s); err != nil || k.services[listen] == nil {
+		return err
 	}
 	return k.Shut(s.address, true)
 }
@@ -160,6 +182,11 @@ func (k *Kernel) attend(listen string, s *guarded) error {
 	here := slices.DeleteFunc(slices.Clone(all), func(l bpf.Listener) bool { return !l.Serves(s.address) })
 	if len(here) == 0 && s.listensUpstream(all) {
 		return k.relay(listen, s, "nobody listens there, and its upstream "+s.upstream+" does")
+	}
+	if s.crowded {
+		if err := k.setInKernel(listen, s); err != nil || s.crowded {
+			return err
+		}
 	}
 	if s.program.DryRun() {
 		return k.reopen(s) // it refuses nothing, and no probe
@@ -274,7 +301,7 @@ func (k *Kernel) Standings() (all []Standing) {
 		switch {
 		case s.relayed:
 			mode = "gate"
-		case len(s.refused) > 0, s.apart:
+		case len(s.refused) > 0, s.apart, s.crowded:
 			mode = "shut"
 		}
 		all = append(all, Standing{listen, mode, s.why})
@@ -304,7 +331,7 @@ func (k *Kernel) relay(listen string, s *guarded, why string) error {
 		return nil // it said why; the kernel keeps the address
 	}
 	k.space.Store(space)
-	s.relayed, s.refused, s.tested = true, nil, map[uint64]bool{}
+	s.relayed, s.crowded, s.refused, s.tested = true, false, nil, map[uint64]bool{}
 	s.why = why
 	k.log.Warn("a service is guarded by the user-space gate", "listen", listen, "because", s.why)
 	k.count()
