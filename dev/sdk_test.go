@@ -61,6 +61,7 @@ func TestSDKsRefuseWithinASecond(t *testing.T) {
 	t.Logf("idle, %d rounds, the slowest refusals: %v", sdkRounds, worst)
 
 	t.Run("a role is taken away", func(t *testing.T) { p.roleTaken(t, ctx) })
+	t.Run("every form of a token", func(t *testing.T) { p.formsServed(t, ctx) })
 	t.Run("the leader is killed", func(t *testing.T) {
 		id, token := p.signIn(t, ctx, "kill@x.example", 0)
 		leader := p.operator.leader(t, ctx)
@@ -213,17 +214,40 @@ func (p *protected) signIn(t *testing.T, ctx context.Context, name string, node 
 		t.Fatal(err)
 	}
 	p.call(t, ctx, http.MethodPost, "/api/v1/users/"+id+"/roles", map[string]any{"role_name": "doctor"}, nil)
+	token = p.session(t, ctx, id)
+	p.served(t, ctx, id, token)
+	return id, token
+}
+
+func (p *protected) session(t *testing.T, ctx context.Context, id string) (token string) {
+	t.Helper()
 	var session struct {
 		AccessToken string `json:"access_token"`
 	}
 	p.call(t, ctx, http.MethodPost, "/api/v1/sessions", map[string]any{"org_id": p.org, "user_id": id, "amr": []string{"pwd", "otp"}}, &session)
+	return session.AccessToken
+}
+
+// served: every service lets the token in and knows what it permits.
+func (p *protected) served(t *testing.T, ctx context.Context, id, token string) {
+	t.Helper()
 	for service := range p.services {
-		status, body, err := p.get(ctx, service, session.AccessToken)
+		status, body, err := p.get(ctx, service, token)
 		if err != nil || status != http.StatusOK || !strings.Contains(body, id) || !strings.Contains(strings.ReplaceAll(body, " ", ""), `"notes":true`) {
 			t.Fatalf("%s: %d %s, %v", service, status, body, err)
 		}
 	}
-	return id, session.AccessToken
+}
+
+func (p *protected) take(t *testing.T, ctx context.Context, id, name string) {
+	t.Helper()
+	var held struct{ Roles []struct{ ID, Name string } }
+	p.call(t, ctx, http.MethodGet, "/api/v1/roles?org_id="+p.org, nil, &held)
+	for _, role := range held.Roles {
+		if role.Name == name {
+			p.call(t, ctx, http.MethodDelete, "/api/v1/users/"+id+"/roles/"+role.ID, nil, nil)
+		}
+	}
 }
 
 func (p *protected) get(ctx context.Context, service, token string) (status int, body string, err error) {
@@ -294,22 +318,13 @@ func (p *protected) untilRefused(ctx context.Context, service, token, code strin
 // which lacks it, is told what is missing.
 func (p *protected) roleTaken(t *testing.T, ctx context.Context) {
 	id, token := p.signIn(t, ctx, "taken@x.example", 0)
-	var held struct{ Roles []struct{ ID, Name string } }
-	p.call(t, ctx, http.MethodGet, "/api/v1/roles?org_id="+p.org, nil, &held)
-	for _, role := range held.Roles {
-		if role.Name == "doctor" {
-			p.call(t, ctx, http.MethodDelete, "/api/v1/users/"+id+"/roles/"+role.ID, nil, nil)
-		}
-	}
+	p.take(t, ctx, id, "doctor")
 	worst := map[string]time.Duration{}
 	p.refused(t, ctx, token, "token_stale", refusalMax, worst)
 	t.Logf("the refusals: %v", worst)
-	var session struct {
-		AccessToken string `json:"access_token"`
-	}
-	p.call(t, ctx, http.MethodPost, "/api/v1/sessions", map[string]any{"org_id": p.org, "user_id": id, "amr": []string{"pwd"}}, &session)
+	next := p.session(t, ctx, id)
 	for service := range p.services {
-		status, body, err := p.get(ctx, service, session.AccessToken)
+		status, body, err := p.get(ctx, service, next)
 		if err != nil || status != http.StatusForbidden || !strings.Contains(strings.ReplaceAll(body, " ", ""), `"missing":["read:patients"]`) {
 			t.Errorf("%s: %d %s, %v", service, status, body, err)
 		}
