@@ -106,7 +106,13 @@ func (f *front) proxy(t http.RoundTripper, rewrite func(*httputil.ProxyRequest))
 	return &httputil.ReverseProxy{
 		Rewrite: rewrite, Transport: t, ErrorHandler: f.failed,
 		FlushInterval: -1, // an answer that streams does so here, too
-		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		ModifyResponse: func(res *http.Response) error {
+			if s, ok := res.Request.Context().Value(streamKey{}).(*stream); ok {
+				s.empty.Store(res.ContentLength == 0)
+			}
+			return nil
+		},
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
 }
 

@@ -21,6 +21,7 @@ type stream struct {
 	orphan   atomic.Bool // its session ended in a dry run, which ends nothing
 	cancel   context.CancelCauseFunc
 	active   atomic.Int64 // the last byte of either side
+	empty    atomic.Bool  // the answer has no body
 
 	mu    sync.Mutex
 	begun bool // guarded by mu: the head of the answer is on its way
@@ -61,7 +62,17 @@ func (s *stream) Write(p []byte) (int, error) {
 	return s.ResponseWriter.Write(p)
 }
 
-// Unwrap lets http.ResponseController flush.
+// FlushError lets an answer out as it comes. One without a body is not flushed: its
+// head ends the stream, and a head that goes first leaves an empty body behind it,
+// which gRPC takes for an answer that lost its status.
+func (s *stream) FlushError() error {
+	if s.empty.Load() {
+		return nil
+	}
+	return http.NewResponseController(s.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController set deadlines.
 func (s *stream) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 type watchedBody struct {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/backup"
+	"github.com/authfi/authfi/node/nodetest"
 )
 
 // asProgram makes the test binary the program itself, so that nodes are processes
@@ -50,8 +50,9 @@ type machine struct {
 func newMachines(t *testing.T, ids ...string) *machines {
 	t.Helper()
 	m := &machines{t: t, nodes: map[string]*machine{}}
-	for _, id := range ids {
-		m.nodes[id] = &machine{id: id, dir: filepath.Join(t.TempDir(), "data"), api: free(t), peer: free(t)}
+	addresses := nodetest.Free(t, 2*len(ids))
+	for i, id := range ids {
+		m.nodes[id] = &machine{id: id, dir: filepath.Join(t.TempDir(), "data"), api: addresses[2*i], peer: addresses[2*i+1]}
 	}
 	t.Cleanup(func() {
 		for _, n := range m.nodes {
@@ -62,25 +63,6 @@ func newMachines(t *testing.T, ids ...string) *machines {
 		}
 	})
 	return m
-}
-
-var given = map[string]bool{}
-
-// free finds an address that nobody listens on and no other machine was given.
-func free(t *testing.T) string {
-	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := l.Addr().String()
-		l.Close()
-		if !given[address] {
-			given[address] = true
-			return address
-		}
-	}
 }
 
 // try runs a command to its end.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -68,7 +69,7 @@ func Restore(t testing.TB, file io.Reader, key backup.Key, token string) (*Clust
 func start(t testing.TB, first func(node.Config) (token string, err error), change ...func(*node.Config)) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
-	addresses := free(t, 2*Size)
+	addresses := Free(t, 2*Size)
 	for i := range c.members {
 		c.members[i].cfg = node.Config{
 			NodeID: fmt.Sprintf("node-%d", i+1), Dir: filepath.Join(t.TempDir(), "node"),
@@ -99,17 +100,29 @@ func start(t testing.TB, first func(node.Config) (token string, err error), chan
 	return c
 }
 
-// free finds addresses that nobody listens on.
-func free(t testing.TB, n int) (addresses []string) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// Ports of nodes are below those that the kernel gives to connections that begin on
+// this machine: one of these could take the port of a node that is off for a moment.
+const (
+	portMin  = 12_000
+	portMax  = 32_000
+	portsTry = 1000
+)
+
+// Free finds addresses that nobody listens on.
+func Free(t testing.TB, n int) (addresses []string) {
+	for range portsTry {
+		if len(addresses) == n {
+			return addresses
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", portMin+rand.IntN(portMax-portMin)))
 		if err != nil {
-			t.Fatal(err)
+			continue // taken
 		}
 		defer l.Close()
 		addresses = append(addresses, l.Addr().String())
 	}
-	return addresses
+	t.Fatal("no port is free")
+	return nil
 }
 
 func (c *Cluster) must(err error) {
