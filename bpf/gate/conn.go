@@ -473,16 +473,19 @@ func (c *conn) leave() {
 	}
 }
 
-// sweep implements holder.
+// sweep implements holder. An answer that is under way and still allowed is the last.
 func (c *conn) sweep(subject policy.Subject) {
-	c.mu.Lock()
-	idle := len(c.pending) == 0 && c.last == subject
-	pending := slices.Clone(c.pending)
-	c.mu.Unlock()
 	if c.gate.dryRun() {
 		c.orphan(subject)
 		return
 	}
+	c.mu.Lock()
+	if c.last == subject {
+		c.leaving.Store(true) // before finished looks, which forgets the answer under the lock
+	}
+	idle := len(c.pending) == 0 && c.last == subject
+	pending := slices.Clone(c.pending)
+	c.mu.Unlock()
 	if idle || slices.ContainsFunc(pending, func(e exchange) bool { return c.gate.orphaned(&e, subject) }) {
 		c.close()
 	}

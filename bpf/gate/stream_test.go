@@ -53,6 +53,30 @@ func TestLongAnswersStreamAndEnd(t *testing.T) {
 	t.Logf("ended after %v", time.Since(began))
 }
 
+// An answer that is under way when its user is swept, and still allowed, is whole, and
+// the last of its connection.
+func TestSweepDuringAnAnswer(t *testing.T) {
+	held := make(chan struct{})
+	f := startWith(t, gate.Settings{}, func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "first ")
+		http.NewResponseController(w).Flush()
+		<-held
+		io.WriteString(w, "second")
+	})
+	c := f.dial()
+	c.send(request("GET", "/data/a", "", ""))
+	answer, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.gate.Sweep(subject)
+	close(held)
+	if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "first second" {
+		t.Errorf("%q, %v", body, err)
+	}
+	c.ends()
+}
+
 // A request whose answer is over is not ended by a review: the next request of
 // the connection is told why.
 func TestReviewLeavesIdleConnections(t *testing.T) {
