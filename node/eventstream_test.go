@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -54,12 +55,16 @@ func newPoller(t *testing.T, c *nodetest.Cluster, org object, slug string) *poll
 		c: c, client: &http.Client{Transport: c.Transport(), Timeout: 40 * time.Second},
 		token: made.Token, slug: slug, issuer: issuer,
 	}
-	keys, err := jwk.Parse(c.Do(1, "GET", "/o/"+slug+"/.well-known/jwks.json", "", nil).Body)
-	if err != nil {
+	if err := p.fetchKeys(); err != nil {
 		t.Fatal(err)
 	}
-	p.keys = keys
 	return p
+}
+
+// fetchKeys asks a node that may not have the organization's first key yet.
+func (p *poller) fetchKeys() (err error) {
+	p.keys, err = jwk.Parse(p.c.Call(1, "GET", "/o/"+p.slug+"/.well-known/jwks.json", "").Body)
+	return err
 }
 
 // poll asks node i. An error is what a receiver repeats the request after.
@@ -100,10 +105,17 @@ func (p *poller) poll(i int, ack []string, now bool) (ids, users []string, err e
 	return ids, users, nil
 }
 
-// verify returns whom a token is about.
+// verify returns whom a token is about. For a key that it does not know it asks once
+// more, as receivers do.
 func (p *poller) verify(id, text string) (string, error) {
-	if _, err := jwt.Parse([]byte(text), jwt.WithKeySet(p.keys), jwt.WithIssuer(p.issuer), jwt.WithAudience(streamAudience), jwt.WithJwtID(id)); err != nil {
-		return "", err
+	parse := func() error {
+		_, err := jwt.Parse([]byte(text), jwt.WithKeySet(p.keys), jwt.WithIssuer(p.issuer), jwt.WithAudience(streamAudience), jwt.WithJwtID(id))
+		return err
+	}
+	if err := parse(); err != nil {
+		if err := errors.Join(p.fetchKeys(), parse()); err != nil {
+			return "", err
+		}
 	}
 	message, err := jws.Parse([]byte(text))
 	if err != nil {
