@@ -91,9 +91,12 @@ func (s *simulation) hang(ctx context.Context) {
 			continue
 		}
 		n.log.Hang(true)
-		began := time.Now()
+		var began time.Time // of the first write that met it
 		for ctx.Err() == nil && !s.succeeded(n) {
-			if time.Since(began) > leadLostMost {
+			if began.IsZero() && n.log.Held() {
+				began = time.Now()
+			}
+			if !began.IsZero() && time.Since(began) > leadLostMost {
 				s.violated("%s leads on with a disk that hangs", n.id)
 				break
 			}

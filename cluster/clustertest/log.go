@@ -20,6 +20,7 @@ type power struct {
 	changed sync.Cond
 	off     bool
 	hangs   bool
+	held    bool                 // a write has met it
 	pace    func() time.Duration // of a write; nil: none
 }
 
@@ -59,8 +60,15 @@ func (l *Log) Forget(count uint64) error {
 func (l *Log) Hang(hangs bool) {
 	l.power.mu.Lock()
 	defer l.power.mu.Unlock()
-	l.power.hangs = hangs
+	l.power.hangs, l.power.held = hangs, false
 	l.power.changed.Broadcast()
+}
+
+// Held reports whether a write waits for the disk since it hangs.
+func (l *Log) Held() bool {
+	l.power.mu.Lock()
+	defer l.power.mu.Unlock()
+	return l.power.held
 }
 
 // write waits as the disk does, and reports false when nothing is kept any more. It is
@@ -72,6 +80,7 @@ func (l *Log) write(do func() error) error {
 	l.power.mu.Lock()
 	defer l.power.mu.Unlock()
 	for l.power.hangs && !l.power.off {
+		l.power.held = true
 		l.power.changed.Wait()
 	}
 	if l.power.off {
