@@ -36,6 +36,8 @@ static INLINE u64 secret_k1(void);
 #include "http.h"
 #include "maps.h"
 #include "decide.h"
+#include "packet.h"
+#include "scope.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -45,11 +47,6 @@ const volatile u32 measure; /* fill the histogram */
 enum {
 	STEPS_MAX = 1 << 18, /* a full segment of one-byte chunks needs 64 K */
 	PIPELINED_MAX = 32,  /* requests in one segment */
-	AF_INET_ = 2,
-	AF_INET6_ = 10,
-	TCP_SYN = 2,
-	TCP_OPTION_MPTCP = 30,
-	TCP_OPTIONS_MAX = 40, /* bytes of options, and so options */
 };
 
 static INLINE u32 path_next(u32 state, u32 byte)
@@ -373,22 +370,6 @@ int verdict(struct __sk_buff *skb)
 
 /* ---- scope ---- */
 
-static INLINE u64 *find(struct service_key *key)
-{
-	u64 *place = bpf_map_lookup_elem(&services, key);
-
-	if (place)
-		return place;
-	__builtin_memset(key->address, 0, sizeof(key->address));
-	return bpf_map_lookup_elem(&services, key);
-}
-
-static INLINE void put_v4(struct service_key *key, u32 address)
-{
-	key->address[10] = key->address[11] = 0xff;
-	__builtin_memcpy(key->address + 12, &address, 4);
-}
-
 SEC("sockops")
 int enrol(struct bpf_sock_ops *ops)
 {
@@ -449,90 +430,6 @@ int enrol(struct bpf_sock_ops *ops)
 	c->place = place;
 	count(N_ENROLLED);
 	return 1;
-}
-
-/* The place of the protected address that a packet's socket has, or none. A
- * packet without a full socket has no listener or is of a closed connection. */
-static INLINE u64 *place_of(struct __sk_buff *skb)
-{
-	struct bpf_sock *sk = skb->sk;
-	struct service_key key = {};
-	u32 part;
-
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol != 6)
-		return 0;
-	key.netns = bpf_get_netns_cookie(skb);
-	key.port = sk->src_port;
-	if (sk->family == AF_INET_) {
-		put_v4(&key, sk->src_ip4);
-	} else {
-		part = sk->src_ip6[0];
-		__builtin_memcpy(key.address, &part, 4);
-		part = sk->src_ip6[1];
-		__builtin_memcpy(key.address + 4, &part, 4);
-		part = sk->src_ip6[2];
-		__builtin_memcpy(key.address + 8, &part, 4);
-		part = sk->src_ip6[3];
-		__builtin_memcpy(key.address + 12, &part, 4);
-	}
-	return find(&key);
-}
-
-/* Offset of the TCP payload, 0 if there is none, -1 if it cannot be told. */
-static INLINE int payload(struct __sk_buff *skb)
-{
-	u8 first, offset, next;
-	u32 ip, at;
-
-	if (bpf_skb_load_bytes(skb, 0, &first, 1))
-		return -1;
-	if (first >> 4 == 4) {
-		ip = (first & 15) * 4;
-	} else {
-		ip = 40;
-		if (bpf_skb_load_bytes(skb, 6, &next, 1) || next != 6)
-			return -1; /* extension headers: taken for payload */
-	}
-	if (bpf_skb_load_bytes(skb, ip + 12, &offset, 1))
-		return -1;
-	at = ip + (offset >> 4) * 4;
-	return at < skb->len ? (int)at : 0;
-}
-
-/* Whether a SYN asks for MPTCP: such a connection cannot be enrolled, and its
- * client would hang. Without an answer the client asks again without it, after
- * three seconds, and then for an hour asks no more. */
-static INLINE int multipath(struct __sk_buff *skb)
-{
-	u8 first, offset, flags, kind, length;
-	u32 at, end;
-
-	if (bpf_skb_load_bytes(skb, 0, &first, 1))
-		return 0;
-	at = first >> 4 == 4 ? (first & 15) * 4 : 40;
-	if (bpf_skb_load_bytes(skb, at + 12, &offset, 1) || bpf_skb_load_bytes(skb, at + 13, &flags, 1))
-		return 0;
-	if ((flags & TCP_SYN) == 0)
-		return 0;
-	end = at + (offset >> 4) * 4;
-	at += 20;
-	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
-		if (at >= end || bpf_skb_load_bytes(skb, at, &kind, 1) || kind == 0)
-			return 0;
-		if (kind == 1) {
-			at++;
-			continue;
-		}
-		if (kind == TCP_OPTION_MPTCP)
-			return 1;
-		if (bpf_skb_load_bytes(skb, at + 1, &length, 1) || length < 2)
-			return 0;
-		at += length;
-	}
-	return 0;
 }
 
 /* Payload reaches a protected address only on a connection that was enrolled
