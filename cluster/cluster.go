@@ -31,9 +31,14 @@ const (
 	trailingLogs      = 16384
 	snapshotsKept     = 2
 	logCache          = 512
-	appendEntriesMax  = 64
-	rpcTimeout        = 5 * time.Second
-	boltTimeout       = time.Second
+	// appendEntriesMax entries at most are in one message, and one message at most is
+	// under way. A follower whose answer was lost is ahead of what the leader knows by
+	// that many, and must still have the entry before them. If it had cut its log above
+	// that, the library would go back entry by entry to the first and stay there: the
+	// follower would get nothing until the leader has cut its own log, too.
+	appendEntriesMax = 64
+	rpcTimeout       = 5 * time.Second
+	boltTimeout      = time.Second
 )
 
 // Config is what a node's part of the cluster needs.
@@ -64,7 +69,8 @@ type Config struct {
 	// Log keeps the log; nil is a file in Dir.
 	Log LogStore
 	// Trailing is how many entries below a snapshot stay in the log, for nodes that are
-	// a little behind; 0 is as many as a node of the product keeps.
+	// a little behind; 0 is as many as a node of the product keeps. It must
+	// be more than appendEntriesMax.
 	Trailing uint64
 }
 
@@ -107,6 +113,12 @@ func Open(cfg Config) (*Cluster, error) {
 	}
 	if cfg.Network == nil {
 		cfg.Network = TCP{}
+	}
+	if cfg.Trailing == 0 {
+		cfg.Trailing = trailingLogs
+	}
+	if cfg.Trailing <= appendEntriesMax {
+		return nil, fmt.Errorf("a log that keeps %d entries is too short: one message has %d, and follows on another", cfg.Trailing, appendEntriesMax)
 	}
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "raft"), 0o700); err != nil {
 		return nil, fmt.Errorf("raft directory: %w", err)
@@ -226,10 +238,7 @@ func (c *Cluster) raftConfig(snapshots raft.SnapshotStore, hl hclog.Logger) (*ra
 	config.LeaderLeaseTimeout, config.CommitTimeout = leaderLease, commitTimeout
 	config.MaxAppendEntries, config.BatchApplyCh = appendEntriesMax, true
 	config.SnapshotInterval, config.SnapshotThreshold = snapshotInterval, snapshotThreshold
-	config.TrailingLogs = trailingLogs
-	if c.cfg.Trailing > 0 {
-		config.TrailingLogs = c.cfg.Trailing
-	}
+	config.TrailingLogs = c.cfg.Trailing
 	config.NoLegacyTelemetry = true
 	config.Logger = hl
 	newest, err := newestSnapshot(snapshots)

@@ -31,8 +31,8 @@ import (
 // goroutines run does not, nor do the election timeouts of the library, so a seed that
 // found something is to be run several times.
 var (
-	histories = flag.Int("histories", 8, "how many histories the simulation plays")
-	firstSeed = flag.Uint64("seed", 1, "of the first history; 0 takes it from the clock")
+	histories = flag.Int("histories", 60, "how many histories the simulation plays")
+	firstSeed = flag.Uint64("seed", 0, "of the first history; 0 takes it from the clock")
 )
 
 const (
@@ -40,7 +40,7 @@ const (
 	simUsers     = 3
 	simClients   = 5
 	simDelay     = 15 * time.Millisecond
-	simTrailing  = 20
+	simTrailing  = 65 // the fewest that a cluster takes
 	simRequest   = 3 * time.Second
 	simSettle    = 60 * time.Second
 	leadLostMost = 5 * time.Second
