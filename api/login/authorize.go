@@ -54,17 +54,8 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 		showError(w, http.StatusForbidden, "Nobody can sign in here: this cluster has no sign-in page. The development sign-in is for clusters that authfi dev makes.")
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, formBodyMax)
-	if err := r.ParseForm(); err != nil {
-		showError(w, http.StatusBadRequest, "The request cannot be read.")
-		return
-	}
-	fields := r.PostForm
-	if r.Method == http.MethodGet {
-		fields = r.URL.Query()
-	}
-	if what, twice := repeated(fields); twice {
-		showError(w, http.StatusBadRequest, "The request is not valid: "+what+" is there more than once.")
+	fields, ok := pageFields(w, r)
+	if !ok {
 		return
 	}
 	a, err := h.asks(r.Context(), name, fields)
@@ -76,6 +67,24 @@ func (h *handler) authorize(w http.ResponseWriter, r *http.Request) {
 	default:
 		showSignIn(w, http.StatusOK, name, fields, "")
 	}
+}
+
+// pageFields reads what a browser brings to a page, or shows why it cannot.
+func pageFields(w http.ResponseWriter, r *http.Request) (fields url.Values, ok bool) {
+	r.Body = http.MaxBytesReader(w, r.Body, formBodyMax)
+	if err := r.ParseForm(); err != nil {
+		showError(w, http.StatusBadRequest, "The request cannot be read.")
+		return nil, false
+	}
+	fields = r.PostForm
+	if r.Method == http.MethodGet {
+		fields = r.URL.Query()
+	}
+	if what, twice := repeated(fields); twice {
+		showError(w, http.StatusBadRequest, "The request is not valid: "+what+" is there more than once.")
+		return nil, false
+	}
+	return fields, true
 }
 
 // asks reads a request as a browser brings it: whole, or by its reference.

@@ -25,17 +25,8 @@ func (h *handler) logout(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, formBodyMax)
-	if err := r.ParseForm(); err != nil {
-		showError(w, http.StatusBadRequest, "The request cannot be read.")
-		return
-	}
-	fields := r.PostForm
-	if r.Method == http.MethodGet {
-		fields = r.URL.Query()
-	}
-	if what, twice := repeated(fields); twice {
-		showError(w, http.StatusBadRequest, "The request is not valid: "+what+" is there more than once.")
+	fields, ok := pageFields(w, r)
+	if !ok {
 		return
 	}
 	to, err := h.signedOut(r.Context(), name, fields)
