@@ -87,7 +87,7 @@ func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Hand
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
-				log.Error("request failed", "method", r.Method, "path", r.URL.Path, "panic", p)
+				log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "panic", p)
 				http.Error(w, "internal error", http.StatusInternalServerError)
 			}
 		}()

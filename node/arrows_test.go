@@ -82,8 +82,9 @@ var arrows = map[string][]string{
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "backup", "cluster", "keyring",
 		"api", "api/access", "api/admin", "api/authzen", "api/eventstream", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
-		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed",
+		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed", "node/logbook",
 	},
+	"node/logbook":  {},
 	"node/nodetest": {"backup", "node"},
 
 	// The development cluster talks to nodes as processes, over the public API.

@@ -144,7 +144,7 @@ func (n *Node) awaitEnforced(ctx context.Context, index directory.Index) {
 		}
 		all.Go(func() {
 			if _, err := n.cluster.Call(ctx, m.ID, methodEnforced, body); err != nil {
-				n.log.Debug("a node does not say what it enforces", "peer", m.ID, "error", err)
+				n.log.DebugContext(ctx, "a node does not say what it enforces", "peer", m.ID, "error", err)
 			}
 		})
 	}
@@ -204,7 +204,7 @@ func (n *Node) enforcement(ctx context.Context) []admin.NodeEnforcement {
 				err = json.Unmarshal(body, &reports[i])
 			}
 			if err != nil {
-				n.log.Debug("a node does not report its enforcement", "peer", m.ID, "error", err)
+				n.log.DebugContext(ctx, "a node does not report its enforcement", "peer", m.ID, "error", err)
 			}
 		})
 	}

@@ -16,6 +16,7 @@ import (
 
 // handler puts the dialects together.
 func (n *Node) handler() (http.Handler, error) {
+	n.figures = n.metrics()
 	n.watcher = watch.New(n.gate, n.feed.Wait, n.tokens.Heartbeat, n.log)
 	procedures, err := admin.New(admin.Config{
 		Gate: n.gate, Sessions: n.sessions, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log,
@@ -46,7 +47,7 @@ func (n *Node) handler() (http.Handler, error) {
 		Events:  n.watcher.Events(),
 		Polls:   n.streams,
 		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader},
-		Metrics: n.metrics(),
+		Metrics: n.figures,
 	}, n.log), nil
 }
 

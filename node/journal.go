@@ -34,7 +34,7 @@ func (n *Node) journals(ctx context.Context, q journal.Question) []journal.Answe
 			}
 			if err != nil {
 				answers[i] = journal.Answer{Node: m.ID}
-				n.log.Debug("a node does not tell what it remembers of a connection", "peer", m.ID, "error", err)
+				n.log.DebugContext(ctx, "a node does not tell what it remembers of a connection", "peer", m.ID, "error", err)
 			}
 		})
 	}

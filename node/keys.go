@@ -28,15 +28,15 @@ func (n *Node) turnKeys(ctx context.Context) {
 	n.machine.Root().EachOrg(directory.OrgID{}, func(org *state.Org) bool {
 		turns, err := n.tokens.Turns(org, directory.TimeOf(time.Now()))
 		if err != nil {
-			n.log.Error("could not turn signing keys", "organization", org.ID(), "error", err)
+			n.log.ErrorContext(ctx, "could not turn signing keys", "organization", org.ID(), "error", err)
 		}
 		for _, turn := range turns {
 			if turn.After > 0 && turn.After > applied() {
-				n.log.Debug("a signing key waits for a voter", "organization", org.ID())
+				n.log.DebugContext(ctx, "a signing key waits for a voter", "organization", org.ID())
 				continue
 			}
 			if _, err := n.gate.ProposeAsNode(ctx, org.ID(), turn.Command); err != nil {
-				n.log.Warn("could not turn a signing key", "organization", org.ID(), "error", err)
+				n.log.WarnContext(ctx, "could not turn a signing key", "organization", org.ID(), "error", err)
 			}
 		}
 		return ctx.Err() == nil
@@ -63,7 +63,7 @@ func (n *Node) appliedByAll(ctx context.Context) directory.Index {
 			}
 			if err != nil {
 				applied[i] = 0
-				n.log.Debug("a voter does not say what it has applied", "peer", m.ID, "error", err)
+				n.log.DebugContext(ctx, "a voter does not say what it has applied", "peer", m.ID, "error", err)
 			}
 		})
 	}

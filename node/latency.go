@@ -53,7 +53,7 @@ func (n *Node) latencies(ctx context.Context, asked []admin.Moment) []admin.Late
 			}
 			if err != nil || len(answers[i].ages) != len(moments) {
 				answers[i].ages = nil
-				n.log.Debug("a node does not tell its latencies", "peer", m.ID, "error", err)
+				n.log.DebugContext(ctx, "a node does not tell its latencies", "peer", m.ID, "error", err)
 			}
 		})
 	}

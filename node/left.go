@@ -112,12 +112,12 @@ func (n *Node) leave(ctx context.Context, force bool) (rest admin.Rest, removed 
 	why := "it left"
 	if err != nil {
 		why = "it left by force, without the others"
-		n.log.Warn("leaving although the others could not be told", "error", err)
+		n.log.WarnContext(ctx, "leaving although the others could not be told", "error", err)
 	}
 	if _, failed := n.markLeft(why); failed != nil {
 		return rest, err == nil, failed
 	}
-	n.log.Info("this node has left the cluster")
+	n.log.InfoContext(ctx, "this node has left the cluster")
 	n.end(nil)
 	return admin.Rest(going), err == nil, nil
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/authfi/authfi/fsm/disk"
 	"github.com/authfi/authfi/keyring"
 	"github.com/authfi/authfi/node/feed"
+	"github.com/authfi/authfi/node/logbook"
 )
 
 // Node is one running node. Open starts its parts in the order in which they
@@ -35,6 +36,7 @@ import (
 type Node struct {
 	cfg      Config
 	log      *slog.Logger
+	book     *logbook.Book
 	identity *cluster.Identity
 	ring     *keyring.Keyring
 	machine  *fsm.Machine
@@ -53,6 +55,8 @@ type Node struct {
 	ended    chan error // holds one: why the node ends by itself
 	server   *http.Server
 	listener net.Listener
+	figures  http.Handler // of Prometheus
+	support  *supportDoor // nil: it could not be opened
 
 	background sync.WaitGroup
 	stop       context.CancelFunc
@@ -61,7 +65,9 @@ type Node struct {
 
 // Open starts a node. It serves nothing yet.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error) {
-	n = &Node{cfg: cfg, log: log, ended: make(chan error, 1)}
+	n = &Node{cfg: cfg, ended: make(chan error, 1)}
+	n.log, n.book = bookOf(log)
+	log = n.log
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.Close())
@@ -112,6 +118,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 		return n, err
 	}
 	n.background.Go(func() { n.streams.Run(background, n.cluster.IsLeader) })
+	n.openSupport()
 	return n, nil
 }
 
@@ -240,6 +247,7 @@ func (n *Node) Close() (err error) {
 			}
 			cancel()
 		}
+		n.support.close()
 		if n.stop != nil {
 			n.stop()
 		}

@@ -22,6 +22,8 @@ func TestTidyRefuses(t *testing.T) {
 		"a file at the limit":     {"a/a.go", "// Package a is.\npackage a" + strings.Repeat("\n", fileLinesMax-1), ""},
 		"a long function":         {"a/a.go", function(functionLinesMax + 1), "lines, more than"},
 		"a function at the limit": {"a/a.go", function(functionLinesMax), ""},
+		"a line of no request":    {"api/a.go", "// Package a is.\npackage a\nfunc x() { s.Log.Warn(`x`) }", "call WarnContext"},
+		"a line of a request":     {"api/a.go", "// Package a is.\npackage a\nfunc x() { s.Log.WarnContext(c, `x`) }", ""},
 		"a test that sleeps":      {"a/a_test.go", "package a\nfunc x() { time.Sleep(1) }", "time.Sleep"},
 		"a test that excuses":     {"a/a_test.go", "package a\nfunc x() { t.Skip() }", "t.Skip"},
 	} {

@@ -124,6 +124,7 @@ func checkFiles(fset *token.FileSet, sources []source) []string {
 			found = append(found, checkTest(fset, s)...)
 		} else {
 			found = append(found, checkFunctions(fset, s)...)
+			found = append(found, checkLines(fset, s)...)
 		}
 	}
 	return found
@@ -141,6 +142,33 @@ func checkFunctions(fset *token.FileSet, s source) []string {
 			found = append(found, fmt.Sprintf("%v: %s has %d lines, more than %d", start, fn.Name.Name, lines, functionLinesMax))
 		}
 	}
+	return found
+}
+
+// checkLines refuses lines of the faces of a node that leave out whose request they
+// are about: there, every log line is given a context.
+func checkLines(fset *token.FileSet, s source) []string {
+	if s.isTest() || !strings.HasPrefix(s.path, "api/") {
+		return nil
+	}
+	var found []string
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		call, ok := n.(*ast.SelectorExpr)
+		if !ok || !slices.Contains([]string{"Debug", "Info", "Warn", "Error"}, call.Sel.Name) {
+			return true
+		}
+		name := ""
+		switch x := call.X.(type) {
+		case *ast.Ident:
+			name = x.Name
+		case *ast.SelectorExpr:
+			name = x.Sel.Name
+		}
+		if strings.EqualFold(name, "log") {
+			found = append(found, fmt.Sprintf("%v: a line without the context of its request; call %sContext", fset.Position(n.Pos()), call.Sel.Name))
+		}
+		return true
+	})
 	return found
 }
 

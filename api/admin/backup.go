@@ -73,7 +73,7 @@ func (a *api) backup(w http.ResponseWriter, r *http.Request) error {
 			w.Header().Del("Content-Disposition")
 			return err
 		}
-		a.Log.Error("a backup was cut", "error", err)
+		a.Log.ErrorContext(ctx, "a backup was cut", "error", err)
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set(headerSum, hex.EncodeToString(out.sum.Sum(nil)))

@@ -106,12 +106,12 @@ func (c *call) together(ctx context.Context, parts []part) []*authfiv1.BulkResul
 // operate makes one change.
 func (c *call) operate(ctx context.Context, p part, i int) *authfiv1.BulkResult {
 	if ctx.Err() != nil {
-		return c.failed(p.procedure, directory.Unavailable("not begun: the request took more than %s", bulkWait))
+		return c.failed(ctx, p.procedure, directory.Unavailable("not begun: the request took more than %s", bulkWait))
 	}
 	asked := exchange{procedure: p.procedure, request: c.partHeader(i), response: http.Header{}}
 	answer, err := p.call(withPart(ctx, asked))
 	if err != nil {
-		return c.failed(p.procedure, err)
+		return c.failed(ctx, p.procedure, err)
 	}
 	return &authfiv1.BulkResult{
 		Status: statusOK, Id: p.object(answer), Index: number(asked.response.Get(headerIndex)),
@@ -132,8 +132,8 @@ func (c *call) partHeader(i int) http.Header {
 	return header
 }
 
-func (c *call) failed(procedure string, err error) *authfiv1.BulkResult {
-	refused := c.api.refused(procedure, err)
+func (c *call) failed(ctx context.Context, procedure string, err error) *authfiv1.BulkResult {
+	refused := c.api.refused(ctx, procedure, err)
 	return &authfiv1.BulkResult{Status: statusFailed, Problem: problemOf(refused), Detail: refused.Message()}
 }
 

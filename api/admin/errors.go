@@ -28,15 +28,15 @@ func (a *api) answer(next connect.UnaryFunc) connect.UnaryFunc {
 		if err == nil {
 			return response, nil
 		}
-		return nil, a.refused(request.Spec().Procedure, err)
+		return nil, a.refused(ctx, request.Spec().Procedure, err)
 	}
 }
 
 // refused is refusal, and logs what is ours.
-func (a *api) refused(procedure string, err error) *connect.Error {
+func (a *api) refused(ctx context.Context, procedure string, err error) *connect.Error {
 	refused := refusal(err)
 	if refused.Code() == connect.CodeInternal {
-		a.Log.Error("request failed", "procedure", procedure, "error", err)
+		a.Log.ErrorContext(ctx, "request failed", "procedure", procedure, "error", err)
 	}
 	return refused
 }

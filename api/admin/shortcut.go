@@ -64,7 +64,7 @@ func (a *api) shortCheck(plain rest.Plain, w http.ResponseWriter, r *http.Reques
 		err = plain.Write(w, answer)
 	}
 	if err != nil {
-		plain.WriteError(w, r, a.refused(checkProcedure, err))
+		plain.WriteError(w, r, a.refused(r.Context(), checkProcedure, err))
 	}
 }
 
@@ -72,7 +72,7 @@ func (a *api) shortList(plain rest.Plain, w http.ResponseWriter, r *http.Request
 	buffer := lists.Get().(*[]byte)
 	body, err := a.appendPermissions(short(w, r, listProcedure), (*buffer)[:0], user)
 	if err != nil {
-		plain.WriteError(w, r, a.refused(listProcedure, err))
+		plain.WriteError(w, r, a.refused(r.Context(), listProcedure, err))
 		return
 	}
 	plain.WriteBody(w, body)

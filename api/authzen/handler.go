@@ -87,7 +87,7 @@ func (h *handler) question(endpoint string, serve func(*asked) (any, error)) htt
 				return
 			}
 		}
-		h.refuse(w, endpoint, err)
+		h.refuse(r.Context(), w, endpoint, err)
 	})
 }
 
@@ -160,13 +160,13 @@ func write(w http.ResponseWriter, answer any) {
 }
 
 // refuse answers with the message alone, as the specification has it.
-func (h *handler) refuse(w http.ResponseWriter, endpoint string, err error) {
+func (h *handler) refuse(ctx context.Context, w http.ResponseWriter, endpoint string, err error) {
 	status, message := failure(err)
 	switch status {
 	case http.StatusUnauthorized:
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	case http.StatusInternalServerError:
-		h.Log.Error("request failed", "authzen", endpoint, "error", err)
+		h.Log.ErrorContext(ctx, "request failed", "authzen", endpoint, "named", w.Header().Get(headerRequestID), "error", err)
 	}
 	http.Error(w, message, status)
 }

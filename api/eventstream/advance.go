@@ -28,7 +28,7 @@ func (s *Streams) Advance(ctx context.Context, now time.Time) {
 				_, err = s.Gate.ProposeAsNode(ctx, org.ID(), command)
 			}
 			if err != nil {
-				s.Log.Warn("an event stream was not taken along", "organization", org.ID(), "stream", stream.ID, "error", err)
+				s.Log.WarnContext(ctx, "an event stream was not taken along", "organization", org.ID(), "stream", stream.ID, "error", err)
 			}
 			return ctx.Err() == nil
 		})

@@ -104,7 +104,7 @@ func (s *Streams) tellOne(ctx context.Context, c *calls, org *state.Org, session
 	failure, done := s.tellLogout(ctx, org, session)
 	over := directory.TimeOf(time.Now()) >= session.Ended.Add(directory.LogoutWait)
 	if failure != "" {
-		s.Log.Warn("a client was not told of the end of a session", "organization", org.ID(), "client", session.Client, "because", failure, "given_up", done || over)
+		s.Log.WarnContext(ctx, "a client was not told of the end of a session", "organization", org.ID(), "client", session.Client, "because", failure, "given_up", done || over)
 	}
 	if done = done || over; done {
 		_, err := s.Gate.ProposeAsNode(ctx, org.ID(), &fsm.ToldLogout{ID: session.ID})

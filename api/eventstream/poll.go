@@ -212,7 +212,7 @@ func (s *Streams) fail(w http.ResponseWriter, r *http.Request, err error) {
 		refuse(w, http.StatusServiceUnavailable, "temporarily_unavailable", "poll again with the same acknowledgements")
 	case errors.Is(err, context.Canceled): // the receiver has left
 	default:
-		s.Log.Error("a poll failed", "path", r.URL.Path, "error", err)
+		s.Log.ErrorContext(r.Context(), "a poll failed", "path", r.URL.Path, "error", err)
 		refuse(w, http.StatusInternalServerError, "server_error", "internal error")
 	}
 }

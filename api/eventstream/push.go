@@ -49,7 +49,7 @@ func (s *Streams) push(ctx context.Context, name streamName) {
 			err = c.round(ctx, t, &w)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.Log.Warn("an event stream was not pushed", "organization", name.org, "stream", name.id, "error", err)
+			s.Log.WarnContext(ctx, "an event stream was not pushed", "organization", name.org, "stream", name.id, "error", err)
 			pause(ctx, s.bounds.backoff(c.retries))
 			c.retries++
 		}

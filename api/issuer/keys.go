@@ -89,7 +89,7 @@ func (i *Issuers) key(ctx context.Context, issuer, name string) (*rsa.PublicKey,
 		k.asked = now
 		fetched, err := i.fetch(ctx, issuer)
 		if k.failed = err != nil; k.failed {
-			i.log.Warn("an issuer's keys cannot be had", "issuer", issuer, "error", err)
+			i.log.WarnContext(ctx, "an issuer's keys cannot be had", "issuer", issuer, "error", err)
 		} else {
 			k.byName, k.fetched = fetched, now
 		}

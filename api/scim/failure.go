@@ -107,7 +107,7 @@ func (r *request) fail(err error) {
 	}
 	switch f.status {
 	case http.StatusInternalServerError:
-		r.server.Log.Error("scim request failed", "method", r.Method, "error", err)
+		r.server.Log.ErrorContext(r.Context(), "scim request failed", "method", r.Method, "error", err)
 	case http.StatusServiceUnavailable:
 		r.w.Header().Set("Retry-After", retryAfter)
 	case http.StatusUnauthorized:
@@ -116,7 +116,7 @@ func (r *request) fail(err error) {
 		r.w.Header().Set("Allow", f.allow)
 	}
 	if err := r.write(f.status, f.body()); err != nil {
-		r.server.Log.Error("scim answer failed", "error", err)
+		r.server.Log.ErrorContext(r.Context(), "scim answer failed", "error", err)
 	}
 }
 

@@ -64,6 +64,6 @@ func (p procedure) Watch(ctx context.Context, m *authfiv1.WatchRequest, to *conn
 		}
 		return nil
 	}
-	refused, _ := s.farewell(s.run(ctx))
+	refused, _ := s.farewell(ctx, s.run(ctx))
 	return refused
 }

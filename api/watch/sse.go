@@ -40,7 +40,7 @@ func (w *Watcher) Events() http.Handler {
 		}
 		lines := eventLines{to: to}
 		s.send = lines.message
-		if refused, listens := s.farewell(s.run(r.Context())); listens {
+		if refused, listens := s.farewell(r.Context(), s.run(r.Context())); listens {
 			_ = lines.write("", "closed", rest.ErrorJSON(refused)) // it is the last in any case
 		}
 	})

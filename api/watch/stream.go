@@ -289,17 +289,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // farewell is what the follower hears of the end of its stream, if it listens.
-func (s *stream) farewell(err error) (refused *connect.Error, listens bool) {
+func (s *stream) farewell(ctx context.Context, err error) (refused *connect.Error, listens bool) {
 	switch {
 	case errors.Is(err, errGone), errors.Is(err, context.Canceled):
-		s.log.Debug("a follower left or was cut off", "org", s.org, "error", err)
+		s.log.DebugContext(ctx, "a follower left or was cut off", "org", s.org, "error", err)
 		return connect.NewError(connect.CodeCanceled, errGone), false
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(connect.CodeDeadlineExceeded, "", "", "the time that the request gave itself is over"), true
 	}
 	refused = problem.Of(err)
 	if refused.Code() == connect.CodeInternal {
-		s.log.Error("a stream of events failed", "org", s.org, "error", err)
+		s.log.ErrorContext(ctx, "a stream of events failed", "org", s.org, "error", err)
 	}
 	return refused, true
 }

@@ -364,3 +364,21 @@ func BenchmarkRecord(b *testing.B) {
 		j.Record(s)
 	}
 }
+
+// TestTallies has each connection once, in order, with its counts and without the names
+// of its tokens.
+func TestTallies(t *testing.T) {
+	j, now := newJournal(), time.Unix(1_800_000_000, 0)
+	for _, n := range []int{2, 1} {
+		s := seen(now, "GET", "/Users", 200+200*(n-1))
+		s.Connection, s.Token = connectionID(n), directory.TokenName{1}
+		j.Record(s)
+	}
+	all := j.Tallies(now)
+	if len(all) != 2 || all[0].Connection != connectionID(1) || all[1].Connection != connectionID(2) {
+		t.Fatalf("%+v", all)
+	}
+	if first, second := all[0].State, all[1].State; first.Window.Success != 1 || second.Window.ClientFailure != 1 || first.Tokens != nil || second.Tokens != nil {
+		t.Errorf("%+v", all)
+	}
+}
