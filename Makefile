@@ -28,7 +28,7 @@ fi
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run story build packages test check static format vet lint generated vulnerabilities race fuzz generate clean bench chaos
+.PHONY: help run story build packages test check static format vet lint monitoring generated vulnerabilities race fuzz generate clean bench chaos
 
 help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -50,7 +50,7 @@ test: ## all the tests; as root with those that load kernel programs
 
 check: static test ## what CI runs: static, then test
 
-static: format vet lint generated vulnerabilities ## check without the tests
+static: format vet lint monitoring generated vulnerabilities ## check without the tests
 
 format: ## gofmt finds nothing to change
 	@files=$$(git ls-files -- '*.go' $(GENERATED:%=':!%')) || exit 1; \
@@ -62,6 +62,9 @@ vet: ## go vet
 
 lint: $(STATICCHECK) ## staticcheck, pinned
 	$(STATICCHECK) ./...
+
+monitoring: ## the alert rules and the dashboard parse as Prometheus does it
+	cd packaging/monitoring && go vet . && go test .
 
 # What was generated must be what the sources give, with nothing left over.
 generated: generate ## generated code is what its sources give

@@ -17,12 +17,7 @@ func (n *Node) metrics() http.Handler {
 	}
 	gauge("applied_index", "Index of this node's state.", func() float64 { return float64(n.machine.Applied()) })
 	gauge("enforced_index", "Index that this node's enforcement tables reflect.", func() float64 { return float64(n.enforcer.Enforced()) })
-	gauge("leader", "1 on the node that believes to lead.", func() float64 {
-		if n.cluster.IsLeader() {
-			return 1
-		}
-		return 0
-	})
+	gauge("leader", "1 on the node that believes to lead.", func() float64 { return oneIf(n.cluster.IsLeader()) })
 	gauge("organizations", "Organizations in the state.", func() float64 { return float64(n.machine.Root().Organizations()) })
 	gauge("pinned_states", "States of organizations that lists in progress are read from.", func() float64 {
 		pinned, _ := n.gate.Pins()
@@ -35,7 +30,7 @@ func (n *Node) metrics() http.Handler {
 		return float64(dropped)
 	}))
 	gauge("feed_streams", "Streams of the change feed that are open on this node.", func() float64 { return float64(n.watcher.Streams()) })
-	registry.MustRegister(verdicts{n}, decisions{n})
+	registry.MustRegister(verdicts{n}, decisions{n}, standing{n})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 

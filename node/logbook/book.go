@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 )
 
 // Bounds of what is kept in memory. In all it is some 3 MB.
@@ -25,6 +26,8 @@ const requestKey = "request"
 
 // Book is the memory of one node's lines.
 type Book struct {
+	counts [4]atomic.Uint64 // by level: debug and below, info, warn, error and above
+
 	mu      sync.Mutex
 	notable ring // guarded by mu
 	detail  ring // guarded by mu
@@ -61,6 +64,22 @@ func (b *Book) Lines() (notable, detail [][]byte, total uint64) {
 	return b.notable.newest(), b.detail.newest(), b.notable.total + b.detail.total
 }
 
+// place is where lines of a level are counted.
+func place(level slog.Level) int {
+	switch {
+	case level >= slog.LevelError:
+		return 3
+	case level >= slog.LevelWarn:
+		return 2
+	case level >= slog.LevelInfo:
+		return 1
+	}
+	return 0
+}
+
+// Count is how many lines of a level there were, written or not.
+func (b *Book) Count(level slog.Level) uint64 { return b.counts[place(level)].Load() }
+
 // keep is a writer into one of the rings.
 type keep struct {
 	b    *Book
@@ -81,6 +100,7 @@ func (k keep) Write(line []byte) (int, error) {
 
 // Handler cleans lines, keeps them, and gives them on.
 type Handler struct {
+	book            *Book
 	out             slog.Handler
 	notable, detail slog.Handler
 	request         func(context.Context) string
@@ -91,7 +111,7 @@ func New(out slog.Handler, request func(context.Context) string) (*Handler, *Boo
 	b := &Book{notable: ring{max: NotableMax}, detail: ring{max: DetailMax}}
 	all := &slog.HandlerOptions{Level: slog.LevelDebug}
 	return &Handler{
-		out: out, request: request,
+		book: b, out: out, request: request,
 		notable: slog.NewJSONHandler(keep{b, &b.notable}, all),
 		detail:  slog.NewJSONHandler(keep{b, &b.detail}, all),
 	}, b
@@ -110,6 +130,7 @@ func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
 		clean.AddAttrs(cleanAttr(a))
 		return true
 	})
+	h.book.counts[place(r.Level)].Add(1)
 	kept := h.notable
 	if r.Level < slog.LevelInfo {
 		kept = h.detail

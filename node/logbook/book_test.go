@@ -113,6 +113,9 @@ func TestRequest(t *testing.T) {
 	if err := json.Unmarshal(notable[0], &line); err != nil || line.Request != "4711" || line.Node != "node-1" || line.N != 1 || line.Msg != "of a request" {
 		t.Errorf("%s: %v", notable[0], err)
 	}
+	if book.Count(slog.LevelInfo) != 2 || book.Count(slog.LevelDebug) != 1 || book.Count(slog.LevelError) != 0 {
+		t.Error("the lines are not counted")
+	}
 	if len(notable) != 2 || len(detail) != 1 || !strings.Contains(string(detail[0]), "not written") {
 		t.Errorf("%q %q", notable, detail)
 	}
