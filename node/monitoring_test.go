@@ -45,7 +45,9 @@ func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	var rules struct {
-		Groups []struct{ Rules []struct{ Alert, Expr string } }
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
 	}
 	read(t, "authfi.rules.yaml", func(b []byte) error { return yaml.Unmarshal(b, &rules) })
 	for _, group := range rules.Groups {
