@@ -3,9 +3,6 @@ package gate
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"errors"
-	"io"
 	"net"
 	"slices"
 	"sync"
@@ -19,14 +16,8 @@ const (
 	readSize = 32 << 10
 	// pipelineMax is how many requests a client may send ahead of their
 	// answers. The record of each is some 200 bytes.
-	pipelineMax   = 128
-	drainTimeout  = 10 * time.Second // for earlier answers before a refusal
-	lingerTimeout = time.Second
-	lingerMax     = 256 << 10
+	pipelineMax = 128
 )
-
-// errEnded ends a connection that has been answered.
-var errEnded = errors.New("ended")
 
 // conn is one client's connection of HTTP/1.1 and, once a request was let
 // through, the service's end of it, which no other client shares.
@@ -41,7 +32,9 @@ type conn struct {
 	opaque  atomic.Bool     // in a dry run: what comes can no longer be read
 	held    []byte          // the header block that is being read
 	out     []byte          // the block as the service gets it
+	last    bool            // the request that was let through is the connection's last
 	over    chan struct{}   // closed when the service has sent its last byte; nil before it is reached
+	quiet   chan struct{}   // told when everything has been answered
 
 	blockSince atomic.Int64 // when the block that is being read began, 0 between blocks
 	lastActive atomic.Int64 // the last byte of either side
@@ -52,49 +45,47 @@ type conn struct {
 	mu       sync.Mutex
 	upstream net.Conn       // guarded by mu
 	pending  []exchange     // guarded by mu: let through and not answered, the oldest first
-	last     policy.Subject // guarded by mu: whose request was let through last
+	whose    policy.Subject // guarded by mu: whose request was let through last
+	outcome  ending         // guarded by mu: of the service's end
+	ending   bool           // guarded by mu: nothing more is let through
 	closed   bool           // guarded by mu
 }
 
 func newConn(g *Gate, client net.Conn, from *origin) *conn {
-	c := &conn{gate: g, client: client, from: from, machine: policy.NewMachine()}
+	c := &conn{gate: g, client: client, from: from, machine: policy.NewMachine(), quiet: make(chan struct{}, 1)}
 	c.active()
 	return c
 }
 
 // serve relays until either side ends or a request is refused. The first bytes
-// may have been read already.
+// may have been read already. Whoever releases the connection resets it, if it has
+// not ended in order.
 func (c *conn) serve(ctx context.Context, first []byte) {
-	defer c.part()
-	if len(first) > 0 && c.take(ctx, first) != nil {
-		return
+	if c.relayRequests(ctx, first) {
+		c.part()
+	}
+}
+
+func (c *conn) relayRequests(ctx context.Context, first []byte) (ordered bool) {
+	if err := c.take(ctx, first); err != nil {
+		return c.stopped(err)
 	}
 	buffer := make([]byte, readSize)
 	for {
 		n, err := c.client.Read(buffer)
 		if n > 0 {
 			c.active()
-			if c.take(ctx, buffer[:n]) != nil {
-				return
+			if failed := c.take(ctx, buffer[:n]); failed != nil {
+				return c.stopped(failed)
 			}
 		}
 		if err != nil {
-			c.clientEnded(err)
-			return
+			return c.clientEnded(err)
 		}
 	}
 }
 
 func (c *conn) active() { c.lastActive.Store(time.Now().UnixNano()) }
-
-// clientEnded passes a half-close on, so that a client that has said everything
-// still gets its answers.
-func (c *conn) clientEnded(err error) {
-	if !errors.Is(err, io.EOF) || c.over == nil || c.machine.InHeader() {
-		return
-	}
-	c.drain(time.Duration(c.gate.limits.Answer))
-}
 
 // take reads what arrived, request by request.
 func (c *conn) take(ctx context.Context, p []byte) error {
@@ -103,6 +94,9 @@ func (c *conn) take(ctx context.Context, p []byte) error {
 	}
 	for len(p) > 0 {
 		if c.machine.Idle() {
+			if c.last {
+				return nil // nobody would answer it, RFC 9112 section 9.6
+			}
 			k0, k1 := c.gate.config.Keys()
 			c.program = c.gate.config.Program()
 			c.machine.Begin(c.program, k0, k1)
@@ -184,6 +178,7 @@ func (c *conn) decide(ctx context.Context, block, rest []byte) error {
 	if err := c.admit(e, reason); err != nil {
 		return err
 	}
+	c.last = h.close || h.is10() && !h.keepAlive
 	user := ""
 	if reason.Allows() { // in a dry run a refused request is nobody's
 		user = c.gate.userOf(grant)
@@ -201,12 +196,12 @@ func (c *conn) decide(ctx context.Context, block, rest []byte) error {
 // goes whatever the verdict is.
 func (c *conn) admit(e exchange, reason policy.Reason) error {
 	c.mu.Lock()
-	if c.closed {
+	if c.closed || c.ending {
 		c.mu.Unlock()
-		return net.ErrClosed
+		return errEnded
 	}
 	c.pending = append(c.pending, e)
-	c.last = e.grant.Subject
+	c.whose = e.grant.Subject
 	c.mu.Unlock()
 	if !c.gate.dryRun() {
 		if reason, _ = c.gate.config.Decide(e.program, e.flow); !reason.Allows() {
@@ -227,7 +222,12 @@ func (c *conn) full() bool {
 	return len(c.pending) >= pipelineMax
 }
 
-func (c *conn) forward(p []byte) error { return write(c.upstream, p, &c.toService) }
+func (c *conn) forward(p []byte) error {
+	if write(c.upstream, p, &c.toService) != nil {
+		return errDeaf
+	}
+	return nil
+}
 
 // write marks when it began, for the patrol: a deadline for every write costs
 // more than the write of a small request.
@@ -297,31 +297,16 @@ func (c *conn) answer(upstream net.Conn, over chan<- struct{}) {
 			c.finished(done)
 		}
 		if err != nil {
-			c.serviceEnded(answered, f.between())
+			c.serviceEnded(answered, &f, err)
 			return
 		}
 	}
 }
 
-// serviceEnded answers for a service that took a first request and said
-// nothing. On a connection that had answers before, the client knows that a
-// kept connection may end at any time, and may ask again.
-func (c *conn) serviceEnded(answered, between bool) {
-	c.mu.Lock()
-	waiting := len(c.pending) > 0 && !c.closed
-	var first exchange
-	if waiting {
-		first = c.pending[0]
-	}
-	head := waiting && first.flow.Method == policy.MethodHead
-	c.mu.Unlock()
-	switch {
-	case waiting && !answered:
-		c.gate.told(&first, policy.ReasonUpstream)
-		write(c.client, policy.Response(policy.ReasonUpstream, head), &c.toClient)
-	case waiting && !between:
-		c.close() // in the middle of an answer: the client must see that it is not whole
-	}
+// answerFor tells the client that the service did not.
+func (c *conn) answerFor(e *exchange) {
+	c.gate.told(e, policy.ReasonUpstream)
+	write(c.client, policy.Response(policy.ReasonUpstream, e.flow.Method == policy.MethodHead), &c.toClient)
 }
 
 // bodyless says of the n-th request that waits whether it was HEAD.
@@ -340,11 +325,17 @@ func (c *conn) finished(done int) {
 		return
 	}
 	c.mu.Lock()
-	c.pending = append(c.pending[:0], c.pending[done:]...)
-	idle := len(c.pending) == 0
-	c.mu.Unlock()
-	if idle && c.leaving.Load() {
-		c.close()
+	defer c.mu.Unlock()
+	c.pending = append(c.pending[:0], c.pending[min(done, len(c.pending)):]...)
+	if len(c.pending) > 0 {
+		return
+	}
+	select {
+	case c.quiet <- struct{}{}:
+	default:
+	}
+	if c.leaving.Load() {
+		c.endIdle()
 	}
 }
 
@@ -353,72 +344,13 @@ func (c *conn) finished(done int) {
 // for one of theirs.
 func (c *conn) refuse(reason policy.Reason) error {
 	c.told(reason)
-	if c.over != nil && !c.settled() {
-		return errEnded
+	if err := c.settle(); err != nil {
+		return err
 	}
 	if err := write(c.client, policy.Response(reason, c.machine.Head()), &c.toClient); err != nil {
 		return err
 	}
-	c.linger()
 	return errEnded
-}
-
-// linger reads what the client is still sending, for a moment: closing with
-// unread bytes resets the connection and may destroy the answer on its way.
-func (c *conn) linger() {
-	closeWrite(c.client)
-	c.client.SetReadDeadline(time.Now().Add(lingerTimeout))
-	io.CopyN(io.Discard, c.client, lingerMax)
-}
-
-// settled waits for the earlier answers and reports whether all came.
-func (c *conn) settled() bool {
-	if !c.drain(drainTimeout) {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.pending) == 0
-}
-
-// drain tells the service that nothing follows and waits for its last answer.
-// It reports false if the service did not end in time.
-func (c *conn) drain(limit time.Duration) bool {
-	closeWrite(c.upstream)
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-c.over:
-		return true
-	case <-timer.C:
-		return false
-	}
-}
-
-// part says goodbye in TLS, where an end without it means a cut.
-func (c *conn) part() {
-	if c.from.secure {
-		c.client.SetWriteDeadline(time.Now().Add(lingerTimeout))
-		closeWrite(c.client)
-	}
-}
-
-func closeWrite(conn net.Conn) {
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
-	}
-}
-
-// sever ends a connection without a word: the other side sees a reset, and
-// nothing waits for it.
-func sever(conn net.Conn) {
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
-	}
-	conn.Close()
 }
 
 // review implements holder. The verdicts are asked for without the lock: those
@@ -465,11 +397,14 @@ func past(now, since int64, limit Duration) bool { return since != 0 && now-sinc
 // leave implements holder.
 func (c *conn) leave() {
 	c.leaving.Store(true)
-	c.mu.Lock()
-	idle := len(c.pending) == 0
-	c.mu.Unlock()
-	if idle && c.blockSince.Load() == 0 {
+	if c.opaque.Load() {
 		c.close()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.pending) == 0 && c.blockSince.Load() == 0 {
+		c.endIdle()
 	}
 }
 
@@ -480,13 +415,15 @@ func (c *conn) sweep(subject policy.Subject) {
 		return
 	}
 	c.mu.Lock()
-	if c.last == subject {
+	if c.whose == subject {
 		c.leaving.Store(true) // before finished looks, which forgets the answer under the lock
+		if len(c.pending) == 0 {
+			c.endIdle()
+		}
 	}
-	idle := len(c.pending) == 0 && c.last == subject
 	pending := slices.Clone(c.pending)
 	c.mu.Unlock()
-	if idle || slices.ContainsFunc(pending, func(e exchange) bool { return c.gate.orphaned(&e, subject) }) {
+	if slices.ContainsFunc(pending, func(e exchange) bool { return c.gate.orphaned(&e, subject) }) {
 		c.close()
 	}
 }

@@ -37,8 +37,8 @@ func (h *head) upgradable(flow policy.Flow, http2 bool) policy.Reason {
 // connection's last: what a service takes for the next request after it has
 // ignored an upgrade is not what the gate would have read.
 func (c *conn) upgrade(ctx context.Context, h *head, block, rest []byte, e exchange, reason policy.Reason) error {
-	if c.over != nil && !c.settled() {
-		return errEnded
+	if err := c.settle(); err != nil {
+		return err
 	}
 	c.client.SetReadDeadline(time.Time{}) // set by the end of the connection before
 	upstream, err := c.gate.backend.dial(ctx, c.from)
@@ -125,12 +125,13 @@ func (c *conn) lastAnswer(upstream net.Conn, answer []byte) error {
 		}
 		if done > 0 {
 			c.finished(done)
-			c.linger()
 			return errEnded
 		}
 		n, err := upstream.Read(buffer)
 		if n == 0 && err != nil {
-			c.linger()
+			if how, _ := f.ended(err); how == endCut {
+				return errCut
+			}
 			return errEnded
 		}
 		c.active()
