@@ -367,7 +367,7 @@ func BenchmarkReading(b *testing.B) {
 		return
 	}
 	r := newRig(b, "127.0.0.1:0")
-	for _, length := range []int{24, 1024} {
+	for _, length := range []int{24, 512, 1024, 2048} {
 		b.Run(fmt.Sprint("token of ", length), func(b *testing.B) {
 			token := strings.Repeat("t", length)
 			if err := r.token(token, func(*policy.TokenEntry) {}); err != nil {

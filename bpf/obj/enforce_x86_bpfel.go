@@ -39,7 +39,7 @@ type EnforceConn struct {
 			V3 uint64
 		}
 		Word        uint64
-		Name        [3]uint64
+		Name        [4]uint64
 		Body        uint64
 		H0          uint64
 		H1          uint64

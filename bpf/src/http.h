@@ -38,7 +38,7 @@ enum step { STEP_MORE, STEP_HEADER, STEP_ERROR };
 struct http {
 	struct sip sip;
 	u64 word;    /* bytes being gathered: method, version, scheme, coding, token */
-	u64 name[3]; /* header name, lower-cased, '_' as '-' */
+	u64 name[4]; /* header name, in three of them, lower-cased, '_' as '-' */
 	u64 body;    /* bytes left in body or chunk */
 	u64 h0, h1;  /* key of the bearer token */
 	u32 header_bytes;
@@ -64,6 +64,18 @@ struct chunk {
 #define HIGH 0x8080808080808080ULL
 #define ANY_BELOW(w, n) (((w) - EVERY * (n)) & ~(w) & HIGH)
 #define ANY_IS(w, n) ((((w) ^ (EVERY * (n))) - EVERY) & ~((w) ^ (EVERY * (n))) & HIGH)
+/* Where the lowest of the bytes is that these found, which is always a true one. */
+#define FIRST_OF(found) ((u32)((((((found) & -(found)) >> 7) - 1) & EVERY) * EVERY >> 56))
+
+/* The bytes of a word that end what is skipped, or need a look. */
+#define ENDS_VALUE(w) (ANY_BELOW(w, 0x20) | ANY_IS(w, 0x7f))
+#define ENDS_QUERY(w) (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, '#') | ((w) & HIGH))
+#define ENDS_TOKEN(w) (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, ',') | ((w) & HIGH))
+
+/* Whether four words are all of bytes that a token may have: with the high bits
+ * clear, an addition carries into that of its own byte only. */
+#define LOW_OF(w) ((w) | ((w) + EVERY))                                           /* high: 0x7f and above */
+#define FIT_OF(w) (((w) + EVERY * (0x80 - 0x21)) & (((w) ^ EVERY * ',') + EVERY * 0x7f)) /* high: fits */
 
 #define BYTE_AT(i) ({ u32 at_ = (i); BOUND(at_); (u32)in->b[at_]; })
 /* One load at any address, which the kernels that run this do cheaply; a memcpy
@@ -88,16 +100,16 @@ static INLINE int is_alnum(u32 c)
 
 #define BIT(c) (1ULL << (c))
 
-/* RFC 9110 tchar */
-static INLINE int is_tchar(u32 c)
-{
-	if (is_alnum(c))
-		return 1;
-	if (c < 64)
-		return (BIT(c) & (BIT('!') | BIT('#') | BIT('$') | BIT('%') | BIT('&') | BIT('\'') | BIT('*') |
-				  BIT('+') | BIT('-') | BIT('.'))) != 0;
-	return c == '^' || c == '_' || c == '`' || c == '|' || c == '~';
-}
+/* RFC 9110 tchar in lower case, with '_' as '-'; 0 is none */
+static const u8 name_bytes[256] = {
+	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
+	['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '-', ['`'] = '`', ['|'] = '|', ['~'] = '~',
+	['0'] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+	['A'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
+	'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
+	['a'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
+	'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
+};
 
 /* RFC 3986 pchar without ';', which Java servers take for a path parameter */
 static INLINE int is_pchar(u32 c)
@@ -149,22 +161,15 @@ static INLINE u32 header_of(const struct http *h)
 	return OTHER;
 }
 
-static INLINE void name_byte(struct http *h, u32 c)
+/* c is one of name_bytes, of the byte raw. */
+static INLINE void name_byte(struct http *h, u32 c, u32 raw)
 {
 	u32 n = h->count;
 
-	if (c >= 'A' && c <= 'Z')
-		c |= 0x20;
-	if (c == '_') {
-		c = '-';
+	if (raw == '_')
 		h->flags |= FOLDED;
-	}
-	if (n < 8)
-		h->name[0] |= (u64)c << (n * 8);
-	else if (n < 16)
-		h->name[1] |= (u64)c << ((n & 7) * 8);
-	else if (n < 24)
-		h->name[2] |= (u64)c << ((n & 7) * 8);
+	if (n < 24)
+		h->name[(n >> 3) & 3] |= (u64)c << ((n & 7) * 8);
 	if (n < NAME_MAX_COUNTED)
 		h->count = n + 1;
 }
@@ -211,15 +216,39 @@ static INLINE int method_done(struct http *h)
 	return 0;
 }
 
-static INLINE void token_byte(struct http *h, u32 c)
+/* Reports whether a word is full, so that the next bytes can be read as words. */
+static INLINE int token_byte(struct http *h, u32 c)
 {
 	h->word |= (u64)c << ((h->token_length & 7) * 8);
 	h->token_length++;
-	if ((h->token_length & 7) == 0) {
-		sip_word(&h->sip, h->word);
-		h->word = 0;
-	}
+	if (h->token_length & 7)
+		return 0;
+	sip_word(&h->sip, h->word);
+	h->word = 0;
+	return 1;
 }
+
+/* The methods that come with most requests, with the space and the slash behind
+ * them: how many bytes that is, or 0. */
+static INLINE u32 common_method(u64 w, u32 *method)
+{
+#define FIRST(n) (~0ULL >> (64 - 8 * (n)))
+	if ((w & FIRST(5)) == PACK('G','E','T',' ','/',0,0,0)) { *method = GET; return 5; }
+	if ((w & FIRST(6)) == PACK('P','O','S','T',' ','/',0,0)) { *method = POST; return 6; }
+	if ((w & FIRST(5)) == PACK('P','U','T',' ','/',0,0,0)) { *method = PUT; return 5; }
+	if (w == PACK('D','E','L','E','T','E',' ','/')) { *method = DELETE; return 8; }
+	return 0;
+}
+
+/* The case of the letters of " Bearer "; the spaces have this bit already. */
+#define CASE PACK(0, 0x20, 0x20, 0x20, 0x20, 0x20, 0x20, 0)
+
+/* After a CR, which is the last byte read. */
+#define END_LINE() do { \
+		h->state = AT_LINE_LF; \
+		if (i < n && BYTE_AT(i) == '\n') { h->state = AT_LINE; i++; } \
+		return i; \
+	} while (0)
 
 /* Consumes at least one byte of in[i..n) and returns the new i; h->step says
  * whether a header block is complete or wrong. Only states of the header block
@@ -235,60 +264,36 @@ STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
 		return i;
 	state = h->state;
 	switch (state) {
-	case IN_VALUE: /* of a header that decides nothing */
-		for (k = 0; k < 8; k++) {
-			if (i + 8 > n)
-				break;
-			w = WORD_AT(i);
-			if (ANY_BELOW(w, 0x20) | ANY_IS(w, 0x7f))
-				break;
-			i += 8;
-		}
-		if (i >= n)
-			return i;
-		c = BYTE_AT(i);
-		i++;
-		if (c == '\r')
-			h->state = AT_LINE_LF;
-		else if ((c < 0x20 && c != '\t') || c == 0x7f)
-			FAIL(MALFORMED);
-		return i;
-	case IN_TOKEN:
-		if ((h->token_length & 7) == 0) {
-			struct sip s = h->sip;
-			u32 length = h->token_length;
-			for (k = 0; k < 8; k++) {
-				if (i + 8 > n)
-					break;
-				w = WORD_AT(i);
-				if (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, ',') | (w & HIGH))
-					break;
-				sip_word(&s, w);
-				i += 8;
-				length += 8;
+	case AT_METHOD:
+		if (h->count == 0 && i + 8 <= n) {
+			v = common_method(WORD_AT(i), &c);
+			if (v) {
+				h->method = c;
+				h->path = path_next(h->start, '/');
+				h->dots = 0;
+				h->state = IN_PATH;
+				return i + v;
 			}
-			h->sip = s;
-			h->token_length = length;
-			/* Not a single byte after whole words: it would take seven
-			 * more steps to be at a word again. */
-			if (k)
-				return i;
 		}
+		break;
+	case IN_VERSION:
+		if (h->count == 0 && i + 10 <= n && WORD_AT(i) == PACK('H','T','T','P','/','1','.','1') && BYTE_AT(i + 8) == '\r') {
+			i += 9;
+			END_LINE();
+		}
+		break;
+	case AT_LINE:
 		c = BYTE_AT(i);
-		i++;
-		if (c == '\r' || c == ' ' || c == '\t') {
-			if (h->token_length == 0)
-				FAIL(NOT_BEARER);
-			sip_final(&h->sip, h->word, h->token_length, &h->h0, &h->h1);
-			h->state = c == '\r' ? AT_LINE_LF : IN_TRAILING_SPACE;
-			return i;
-		}
-		if (c <= 0x20 || c >= 0x7f || c == ',') /* a comma joins two headers */
-			FAIL(NOT_BEARER);
-		token_byte(h, c);
-		return i;
+		c = name_bytes[c & 255];
+		if (!c)
+			break;
+		h->name[0] = h->name[1] = h->name[2] = 0;
+		h->flags &= ~FOLDED;
+		h->count = 0;
+		h->state = IN_NAME;
+		/* fall through */
 	case IN_NAME:
-		for (k = 0; k < 16; k++) {
+		for (k = 0; k < 24; k++) {
 			if (i >= n)
 				return i;
 			c = BYTE_AT(i);
@@ -297,11 +302,90 @@ STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
 				v = name_done(h);
 				if (v)
 					FAIL(v);
+				if (h->header == AUTHORIZATION && i + 8 <= n && (WORD_AT(i) | CASE) == PACK(' ','b','e','a','r','e','r',' ')) {
+					i += 8;
+					sip_init(&h->sip, secret_k0(), secret_k1());
+					h->token_length = 0;
+					h->state = IN_TOKEN;
+				}
 				return i;
 			}
-			if (!is_tchar(c))
+			v = name_bytes[c & 255];
+			if (!v)
 				FAIL(MALFORMED);
-			name_byte(h, c);
+			name_byte(h, v, c);
+		}
+		return i;
+	case IN_VALUE: /* of a header that decides nothing */
+		for (k = 0; k < 16; k++) {
+			w = WORD_AT(i);
+			w = ENDS_VALUE(w);
+			if (w)
+				break;
+			i += 8;
+			if (i >= n)
+				return n;
+		}
+		if (!w)
+			return i;
+		i += FIRST_OF(w);
+		if (i >= n)
+			return n;
+		c = BYTE_AT(i);
+		i++;
+		if (c == '\r')
+			END_LINE();
+		if (c != '\t')
+			FAIL(MALFORMED);
+		return i;
+	case IN_TOKEN:
+		if ((h->token_length & 7) == 0) {
+			struct sip s = h->sip;
+			u32 from = i;
+			for (k = 0; k < 4 && i + 32 <= n; k++) {
+				u64 a = WORD_AT(i), b = WORD_AT(i + 8), d = WORD_AT(i + 16), e = WORD_AT(i + 24);
+				if ((LOW_OF(a) | LOW_OF(b) | LOW_OF(d) | LOW_OF(e) | ~(FIT_OF(a) & FIT_OF(b) & FIT_OF(d) & FIT_OF(e))) & HIGH)
+					break;
+				sip_word(&s, a);
+				sip_word(&s, b);
+				sip_word(&s, d);
+				sip_word(&s, e);
+				i += 32;
+			}
+			if (k < 4) {
+				for (k = 0; k < 4 && i + 8 <= n; k++) {
+					w = WORD_AT(i);
+					w = ENDS_TOKEN(w);
+					if (w)
+						break;
+					w = WORD_AT(i);
+					sip_word(&s, w);
+					i += 8;
+				}
+			}
+			h->sip = s;
+			h->token_length += i - from;
+			if (k == 4)
+				return i;
+		}
+		for (k = 0; k < 8; k++) { /* to the end of a word or of the token */
+			if (i >= n)
+				return i;
+			c = BYTE_AT(i);
+			i++;
+			if (c == '\r' || c == ' ' || c == '\t') {
+				if (h->token_length == 0)
+					FAIL(NOT_BEARER);
+				sip_final(&h->sip, h->word, h->token_length, &h->h0, &h->h1);
+				if (c == '\r')
+					END_LINE();
+				h->state = IN_TRAILING_SPACE;
+				return i;
+			}
+			if (c <= 0x20 || c >= 0x7f || c == ',') /* a comma joins two headers */
+				FAIL(NOT_BEARER);
+			if (token_byte(h, c))
+				return i;
 		}
 		return i;
 	case IN_PATH:
@@ -334,21 +418,24 @@ STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
 		return i;
 	case IN_QUERY:
 		for (k = 0; k < 8; k++) {
-			if (i + 8 > n)
-				break;
 			w = WORD_AT(i);
-			if (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, '#') | (w & HIGH))
+			w = ENDS_QUERY(w);
+			if (w)
 				break;
 			i += 8;
+			if (i >= n)
+				return n;
 		}
-		if (i >= n)
+		if (!w)
 			return i;
+		i += FIRST_OF(w);
+		if (i >= n)
+			return n;
 		c = BYTE_AT(i);
 		i++;
-		if (c == ' ')
-			h->state = IN_VERSION;
-		else if (c <= 0x20 || c >= 0x7f || c == '#')
+		if (c != ' ')
 			FAIL(MALFORMED);
+		h->state = IN_VERSION;
 		return i;
 	}
 	c = BYTE_AT(i);
@@ -412,18 +499,10 @@ STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
 			FAIL(MALFORMED);
 		h->state = AT_LINE;
 		return i;
-	case AT_LINE:
-		if (c == '\r') {
-			h->state = AT_END_LF;
-			return i;
-		}
-		if (!is_tchar(c)) /* a folded line, a bare LF, an empty name */
+	case AT_LINE: /* not a name: a folded line, a bare LF, an empty name, or the end */
+		if (c != '\r')
 			FAIL(MALFORMED);
-		h->name[0] = h->name[1] = h->name[2] = 0;
-		h->flags &= ~FOLDED;
-		h->count = 0;
-		name_byte(h, c);
-		h->state = IN_NAME;
+		h->state = AT_END_LF;
 		return i;
 	case AT_VALUE:
 		if (c == ' ' || c == '\t')
