@@ -14,7 +14,7 @@ import (
 // Sizes of the kernel's tables, as in src/maps.h.
 const (
 	servicesMax  = 256
-	addressesMax = 4096
+	addressesMax = 8192
 	rowsMax      = 16384
 	acceptsMax   = 4096
 )

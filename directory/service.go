@@ -4,6 +4,9 @@ package directory
 const (
 	ListenPerServiceMax = 64
 	RoutesPerServiceMax = 500
+	// AddressesMax are the addresses of all services of a cluster together. A node
+	// that enforces all of them has room in its kernel for twice as many.
+	AddressesMax = 4096
 )
 
 // Service is a protected HTTP service of one organization.

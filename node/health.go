@@ -11,7 +11,7 @@ import (
 const readyWait = 2 * time.Second
 
 // ready says whether this node may serve: it can reach a quorum, has applied
-// what the quorum had, and the cluster has an operator.
+// what the quorum had, enforces it, and the cluster has an operator.
 func (n *Node) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), readyWait)
 	defer cancel()
@@ -21,6 +21,9 @@ func (n *Node) ready() error {
 	}
 	if err := n.cluster.WaitApplied(ctx, index); err != nil {
 		return fmt.Errorf("state is at %d, the cluster at %d", n.machine.Applied(), index)
+	}
+	if err := n.enforcer.Failing(); err != nil {
+		return fmt.Errorf("enforcement does not follow: %w", err)
 	}
 	if n.machine.Root().System().Operators() == 0 {
 		return errors.New("the cluster is being founded")

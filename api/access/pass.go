@@ -178,6 +178,19 @@ func summary(o *state.Org) Summary { return Summary{o.Record(), o.Users()} }
 // Summary is the pass's organization at the index of its view.
 func (p *Pass) Summary() Summary { return summary(p.view) }
 
+// Addresses counts those on which the services of all organizations listen: every
+// one has a row in the tables of each node that enforces it.
+func (p *Pass) Addresses() (n int) {
+	p.gate.root().EachOrg(directory.OrgID{}, func(o *state.Org) bool {
+		o.EachService(func(s *directory.Service) bool {
+			n += len(s.Listen)
+			return true
+		})
+		return true
+	})
+	return n
+}
+
 // EachOrganization walks the organizations in id order.
 func (p *SystemPass) EachOrganization(after directory.OrgID, yield func(Summary) bool) {
 	p.root.EachOrg(after, func(o *state.Org) bool { return yield(summary(o)) })

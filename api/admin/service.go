@@ -29,6 +29,9 @@ func (a *api) CreateService(ctx context.Context, r *authfiv1.CreateServiceReques
 	if err != nil {
 		return nil, err
 	}
+	if pass.Addresses()+len(r.GetListen()) > directory.AddressesMax {
+		return nil, directory.Exhausted("listen", "the services of a cluster listen on %d addresses at most; delete services that are gone", directory.AddressesMax)
+	}
 	result, err := c.propose(pass, &fsm.CreateService{Service: directory.Service{
 		ID: access.NewID[directory.ServiceID](pass.Now()), Name: r.GetName(),
 		Listen: r.GetListen(), Upstream: r.GetUpstream(),

@@ -5,7 +5,7 @@
 
 enum {
 	SERVICES_MAX = 256,
-	ADDRESSES_MAX = 4096, /* those beyond SERVICES_MAX have no place, and are shut */
+	ADDRESSES_MAX = 8192, /* those beyond SERVICES_MAX have no place, and are shut; twice what may be written */
 	ROWS_MAX = 16384,
 	ACCEPTS_MAX = 4096,
 	TOKENS_MAX = 262144, /* a hash, never LRU: eviction would refuse the living */

@@ -60,6 +60,7 @@ type Enforcer struct {
 	reset    bool              // guarded by mu: rebuild instead
 	enforced directory.Index   // guarded by mu; 0 while the tables are filled anew
 	proved   bool              // guarded by mu: the tables were current since they were filled
+	failing  error             // guarded by mu: why the tables do not follow
 	moved    chan struct{}     // guarded by mu; closed when enforced moves
 	wake     chan struct{}
 }
@@ -110,6 +111,14 @@ func (e *Enforcer) Enforced() directory.Index {
 	return e.enforced
 }
 
+// Failing is why the tables do not follow the log, nil if they do. Something may then
+// be without its guard, and no lease is given.
+func (e *Enforcer) Failing() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failing
+}
+
 // Wait returns once index is enforced.
 func (e *Enforcer) Wait(ctx context.Context, index directory.Index) error {
 	for {
@@ -152,6 +161,9 @@ func (e *Enforcer) Run(ctx context.Context) {
 		}
 		if err != nil {
 			e.log.Error("enforcement tables are rebuilt", "error", err)
+			e.mu.Lock()
+			e.failing = err
+			e.mu.Unlock()
 			e.Changed(nil, true)
 			p = nil
 			if !pause(ctx, retryEvery) {
@@ -226,7 +238,7 @@ func (e *Enforcer) follow(p *projection, deltas []directory.Delta) error {
 func (e *Enforcer) reached(index directory.Index) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.enforced = max(e.enforced, index)
+	e.enforced, e.failing = max(e.enforced, index), nil
 	close(e.moved)
 	e.moved = make(chan struct{})
 }
