@@ -14,7 +14,6 @@ import (
 
 // Sizes of the enforcement benchmark.
 const (
-	gateRuns         = 5
 	verdicts         = 20_000 // per run
 	pairs            = 4_000  // requests of each side, per run
 	throughputTime   = 1 * time.Second
@@ -26,31 +25,35 @@ const (
 
 // gateFigures collects one value a run and side, and one a trial for deactivations.
 type gateFigures struct {
-	sides              []side // of the last run, the unprotected one first
-	added, p99, kept   map[string][]float64
-	idle, loaded       []refusal
-	killed, dead       []refusal
-	onKernel, onGate   []siegeFigures
-	tokenBytes         int
-	missing            string
-	hostileEachRun     int
-	hostileGateEachRun int
+	sides            []side // of the last run, the unprotected one first
+	added, p99, kept map[string][]float64
+	idle, loaded     []refusal
+	killed, dead     []refusal
+	sieges           *siegeLog
+	tokenBytes       int
+	missing          string
+	left             int // runs, this one included
 }
 
 func enforcement(ctx context.Context, b *bench) error {
 	if err := b.verdictTimes(ctx); err != nil {
 		return fmt.Errorf("verdict: %w", err)
 	}
-	f := &gateFigures{
-		added: map[string][]float64{}, p99: map[string][]float64{}, kept: map[string][]float64{},
-		hostileEachRun: b.hostile / gateRuns, hostileGateEachRun: b.hostile / gateRuns / gateHostileShare,
+	sieges, err := openSiegeLog(b)
+	if err != nil {
+		return err
 	}
-	for run := range gateRuns {
+	f := &gateFigures{
+		added: map[string][]float64{}, p99: map[string][]float64{}, kept: map[string][]float64{}, sieges: sieges,
+	}
+	for run := range b.runs {
+		f.left = b.runs - run
 		if err := b.enforceOnce(ctx, f); err != nil {
 			return fmt.Errorf("run %d: %w", run+1, err)
 		}
 	}
 	f.addTo(b.report)
+	b.failed = sieges.failure()
 	return nil
 }
 
@@ -71,8 +74,8 @@ func (f *gateFigures) addTo(r *report) {
 	addRefusals(r, "idle", "nothing else running", f.idle)
 	addRefusals(r, "load", fmt.Sprintf("%d writers create users and %d connections flood the service of each node meanwhile, on the same CPUs", loadWriters, loadCallers), f.loaded)
 	addKilled(r, f.killed, f.dead)
-	r.addSieges("kernel", f.onKernel)
-	r.addSieges("gate", f.onGate)
+	r.addSieges("kernel", f.sieges.Kernel)
+	r.addSieges("gate", f.sieges.Gate)
 	r.plot("Added latency, p50, µs (lower is better)", "added_p50_us_")
 	r.plot("Throughput kept, of that without enforcement (higher is better)", "throughput_kept_")
 	r.plot("Time of a verdict in the kernel, µs", "verdict_")
@@ -187,15 +190,12 @@ func (f *gateFigures) refusals(ctx context.Context, kernel, gate *cluster, role,
 	if f.loaded, err = kernel.loadedDeactivations(ctx, role, token, f.loaded); err != nil {
 		return fmt.Errorf("under load: %w", err)
 	}
-	onKernel, err := kernel.hostileRun(ctx, role, f.hostileEachRun)
-	if err != nil {
+	if err := kernel.hostileRun(ctx, role, f.sieges, &f.sieges.Kernel, f.sieges.share(f.sieges.Kernel, f.sieges.kernelMax, f.left)); err != nil {
 		return fmt.Errorf("hostile run: %w", err)
 	}
-	onGate, err := gate.hostileRun(ctx, gateRole, f.hostileGateEachRun)
-	if err != nil {
+	if err := gate.hostileRun(ctx, gateRole, f.sieges, &f.sieges.Gate, f.sieges.share(f.sieges.Gate, f.sieges.gateMax, f.left)); err != nil {
 		return fmt.Errorf("hostile run at the gate: %w", err)
 	}
-	f.onKernel, f.onGate = append(f.onKernel, onKernel), append(f.onGate, onGate)
 	return kernel.killedDeactivations(ctx, role, f)
 }
 

@@ -32,6 +32,7 @@ const (
 type siege struct {
 	cluster      *cluster
 	token        string // of a user who may read, and may not write
+	seed         uint64 // of the requests: no chunk repeats another
 	left         atomic.Int64
 	sent         atomic.Int64
 	unanswered   atomic.Int64
@@ -39,45 +40,37 @@ type siege struct {
 	legalRefused atomic.Int64
 }
 
-// siegeFigures are what came of it.
-type siegeFigures struct{ sent, served, legal, refused, unanswered int64 }
-
 // hostileRun sends so many requests that the policy does not let through, and legal
 // ones between them. Whatever the services count beyond the legal ones was served to
-// a hostile one. A token lives for minutes, so every chunk has one of its own.
-func (c *cluster) hostileRun(ctx context.Context, role string, n int) (f siegeFigures, err error) {
-	for chunk := 0; n > 0; chunk++ {
-		user, err := c.userOf(ctx, c.operator(), role, fmt.Sprint("besieged-", chunk))
+// a hostile one. A token lives for minutes, so every chunk has one of its own; what
+// came of it is added to sum and kept.
+func (c *cluster) hostileRun(ctx context.Context, role string, log *siegeLog, sum *siegeFigures, n int) error {
+	for ; n > 0; n -= hostileChunk {
+		user, err := c.userOf(ctx, c.operator(), role, fmt.Sprint("besieged-", sum.Sent))
 		if err != nil {
-			return f, err
+			return err
 		}
 		token, err := c.signIn(ctx, user)
 		if err != nil {
-			return f, err
+			return err
 		}
 		if err := c.awaitServed(ctx, token); err != nil {
-			return f, err
+			return err
 		}
-		one, err := c.hostileChunk(ctx, token, min(n, hostileChunk))
+		one, err := c.hostileChunk(ctx, token, min(n, hostileChunk), uint64(sum.Sent))
 		if err != nil {
-			return f, err
+			return err
 		}
-		f.add(one)
-		n -= hostileChunk
+		sum.add(one)
+		if err := log.keep(); err != nil {
+			return err
+		}
 	}
-	return f, nil
+	return nil
 }
 
-func (f *siegeFigures) add(g siegeFigures) {
-	f.sent += g.sent
-	f.served += g.served
-	f.legal += g.legal
-	f.refused += g.refused
-	f.unanswered += g.unanswered
-}
-
-func (c *cluster) hostileChunk(ctx context.Context, token string, n int) (f siegeFigures, err error) {
-	s := &siege{cluster: c, token: token}
+func (c *cluster) hostileChunk(ctx context.Context, token string, n int, seed uint64) (f siegeFigures, err error) {
+	s := &siege{cluster: c, token: token, seed: seed}
 	s.left.Store(int64(n))
 	before, err := c.demoServed()
 	if err != nil {
@@ -110,7 +103,7 @@ func (c *cluster) demoServed() (sum int64, err error) {
 }
 
 func (s *siege) client(ctx context.Context, i int) error {
-	random := rand.New(rand.NewPCG(7, uint64(i)))
+	random := rand.New(rand.NewPCG(s.seed, uint64(i)))
 	for n := 0; s.left.Add(-1) >= 0 && ctx.Err() == nil; n++ {
 		base := s.cluster.Service(random.IntN(dev.Nodes))
 		slow := i >= hostileClients
@@ -208,19 +201,4 @@ func servedBy(base string) (int64, error) {
 	defer res.Body.Close()
 	var counted struct{ Served int64 }
 	return counted.Served, json.NewDecoder(res.Body).Decode(&counted)
-}
-
-func (r *report) addSieges(gate string, runs []siegeFigures) {
-	var f siegeFigures
-	for _, one := range runs {
-		f.add(one)
-	}
-	suffix := ""
-	if gate != "kernel" {
-		suffix = "_" + gate
-	}
-	how := fmt.Sprintf("%d requests that the policy does not let through (no, foreign and cut tokens, methods, paths, encodings, pipelined, smuggled, doubled headers, 40 KB, byte by byte; a third cut in two; no forged packets) to the three services of the %s, %d legal ones between them; %d ended without an answer", f.sent, gate, f.legal, f.unanswered)
-	r.add("hostile_requests"+suffix, "requests", how+".", []float64{float64(f.sent)})
-	r.add("hostile_served"+suffix, "requests", "What the services counted beyond the legal ones: "+how+".", []float64{float64(f.served)})
-	r.add("legal_refused"+suffix, "requests", "Legal ones that were not answered 200: "+how+".", []float64{float64(f.refused)})
 }

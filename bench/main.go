@@ -42,9 +42,13 @@ const (
 	people  = 100_000
 	many    = 1_000_000
 	hostile = 10_000_000
+	runs    = 5 // of enforcement
 )
 
-type sizes struct{ people, many, hostile int }
+type sizes struct{ people, many, hostile, runs int }
+
+// trialDir, below that of the reports, is for those of other sizes.
+const trialDir = "trial"
 
 // trial is what the fault runs are told.
 type trial struct {
@@ -58,6 +62,7 @@ type bench struct {
 	sizes
 	program string // the authfi binary that is measured
 	dir     string // scratch, removed at the end
+	out     string // where reports go, and what a run that was ended leaves
 	report  *report
 	faults  trial
 	failed  error // what was found and must not be; the report is written all the same
@@ -67,13 +72,14 @@ func main() {
 	name := flag.String("name", "", "run this benchmark only")
 	out := flag.String("out", "bench/out", "directory of the reports")
 	size := sizes{}
-	flag.IntVar(&size.people, "people", people, "users of most benchmarks; another number is for trying them and writes no report")
+	flag.IntVar(&size.people, "people", people, "users of most benchmarks; another number is for trying them, and the report goes to "+trialDir)
 	flag.IntVar(&size.many, "many", many, "users of what is measured at scale; the same")
 	var faults trial
 	flag.DurationVar(&faults.last, "for", 10*time.Minute, "how long the fault runs last")
 	flag.Uint64Var(&faults.seed, "seed", uint64(time.Now().UnixNano()), "of the faults; that of another run repeats its schedule")
 	flag.StringVar(&faults.only, "only", "", "faults whose names contain this")
-	flag.IntVar(&size.hostile, "hostile", hostile, "hostile requests of enforcement; the same")
+	flag.IntVar(&size.hostile, "hostile", hostile, "hostile requests of enforcement, which a further run of the same commit goes on with; the same")
+	flag.IntVar(&size.runs, "runs", runs, "runs of enforcement; the same")
 	rival := rivalFlags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -130,13 +136,13 @@ func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes, f
 	if err != nil {
 		return err
 	}
-	work := &bench{program: program, dir: dir, report: report, sizes: size, faults: faults}
+	if size != (sizes{people, many, hostile, runs}) {
+		out = filepath.Join(out, trialDir)
+		fmt.Printf("%s: a trial, the report goes to %s\n", b.name, out)
+	}
+	work := &bench{program: program, dir: dir, out: out, report: report, sizes: size, faults: faults}
 	if err := b.run(ctx, work); err != nil {
 		return err
-	}
-	if size != (sizes{people, many, hostile}) {
-		fmt.Printf("%s: no report is written of %d and %d users and %d hostile requests\n", b.name, size.people, size.many, size.hostile)
-		return nil
 	}
 	return errors.Join(report.write(out), work.failed)
 }

@@ -57,6 +57,9 @@ func newReport(name string) (*report, error) {
 	return &report{Name: name, Commit: commit, Time: time.Now().UTC(), Machine: m, Metrics: map[string]metric{}}, nil
 }
 
+// dirty ends the name of what was not committed.
+const dirty = "-dirty"
+
 // commit says so when what is measured is not what was committed.
 func commit() (string, error) {
 	head, err := exec.Command("git", "rev-parse", "HEAD").Output()
@@ -69,7 +72,7 @@ func commit() (string, error) {
 	}
 	name := strings.TrimSpace(string(head))
 	if len(changed) > 0 {
-		name += "-dirty"
+		name += dirty
 	}
 	return name, nil
 }

@@ -28,7 +28,7 @@ const (
 func (b *bench) verdictTimes(ctx context.Context) error {
 	figures := map[string][]float64{}
 	how := map[string]string{}
-	for range gateRuns {
+	for range b.runs {
 		for _, c := range []struct {
 			name           string
 			bytes, routes  int
