@@ -177,10 +177,13 @@ func version(ctx context.Context, program, flag string) string {
 	return line
 }
 
+// A location that sets one header of its own inherits none: without Connection there
+// every question opened a connection, and after some ten thousand of them nginx had no
+// port left and answered 500.
 const nginxConfig = `daemon off;
 %[6]s
 pid %[1]s/nginx.pid;
-error_log %[1]s/nginx.log crit;
+error_log %[1]s/nginx.log error;
 worker_processes auto;
 events { worker_connections 1024; }
 http {
@@ -196,13 +199,13 @@ http {
   server {
     listen %[4]s;
     location / { auth_request /_auth; proxy_pass http://app; }
-    location = /_auth { internal; proxy_pass http://auth; proxy_pass_request_body off; proxy_set_header Content-Length ""; }
+    location = /_auth { internal; proxy_pass http://auth; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header Connection ""; }
   }
   server {
     listen %[5]s;
     location / { auth_request /_auth; proxy_pass http://app; }
     location = /_auth {
-      internal; proxy_pass http://auth; proxy_pass_request_body off; proxy_set_header Content-Length "";
+      internal; proxy_pass http://auth; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header Connection "";
       proxy_cache auth; proxy_cache_key $http_authorization; proxy_cache_valid 204 60s;
     }
   }

@@ -56,6 +56,7 @@ type service struct {
 	word          uint64          // of the program, in its slot; 0: none
 	program       *policy.Program // nil with word 0
 	rows, accepts span
+	hits          span // where its routes are counted; empty: there was no room
 	// listen is how the address was written when it was set since Open or
 	// Reset; the zero value is not set yet.
 	listen netip.AddrPort

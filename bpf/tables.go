@@ -17,6 +17,7 @@ const (
 	addressesMax = 8192
 	rowsMax      = 16384
 	acceptsMax   = 4096
+	hitsMax      = 16384
 )
 
 // Bits of a slot's words below the serial, as in src/maps.h.
@@ -249,19 +250,22 @@ func (e *Enforcer) write(s *service, program *policy.Program) error {
 		e.free.rows.give(rows)
 		return fmt.Errorf("%d rule sets do not fit", len(program.Accepts))
 	}
-	if err := e.point(s, program, rows.from, accepts.from); err != nil {
+	hits, _ := e.free.hits.take(uint32(program.Routes())) // without room they are not counted
+	if err := e.point(s, program, rows.from, accepts.from, hits); err != nil {
 		e.free.rows.give(rows)
 		e.free.accepts.give(accepts)
+		e.free.hits.give(hits)
 		return err
 	}
 	e.free.rows.give(s.rows)
 	e.free.accepts.give(s.accepts)
-	s.rows, s.accepts = rows, accepts
+	e.free.hits.give(s.hits)
+	s.rows, s.accepts, s.hits = rows, accepts, hits
 	return nil
 }
 
-func (e *Enforcer) point(s *service, program *policy.Program, row, accept uint32) error {
-	if err := e.copyProgram(program, row, accept); err != nil {
+func (e *Enforcer) point(s *service, program *policy.Program, row, accept uint32, hits span) error {
+	if err := errors.Join(e.clearHits(hits), e.copyProgram(program, row, accept, hits)); err != nil {
 		return err
 	}
 	serial, err := e.serial()
@@ -279,7 +283,7 @@ func (e *Enforcer) point(s *service, program *policy.Program, row, accept uint32
 
 // copyProgram moves the program's own numbers, which begin at 1, to where its
 // rows and rule sets lie.
-func (e *Enforcer) copyProgram(program *policy.Program, row, accept uint32) error {
+func (e *Enforcer) copyProgram(program *policy.Program, row, accept uint32, hits span) error {
 	for i := 1; i < len(program.Accepts); i++ {
 		if err := e.objects.Accepts.Put(accept+uint32(i)-1, &program.Accepts[i]); err != nil {
 			return err
@@ -293,6 +297,12 @@ func (e *Enforcer) copyProgram(program *policy.Program, row, accept uint32) erro
 		for b, next := range moved.Next {
 			if next != 0 {
 				moved.Next[b] = next + uint16(row) - 1
+			}
+		}
+		for method := range moved.Hits {
+			route := program.Route(policy.Flow{State: uint16(i), Method: method})
+			if route != policy.NoRoute && uint32(route) < hits.size {
+				moved.Hits[method] = uint16(hits.from) + uint16(route)
 			}
 		}
 		if err := e.objects.Rows.Put(row+uint32(i)-1, &moved); err != nil {
@@ -330,6 +340,7 @@ func (e *Enforcer) remove(key obj.EnforceServiceKey) error {
 	delete(e.services, key)
 	e.free.rows.give(s.rows)
 	e.free.accepts.give(s.accepts)
+	e.free.hits.give(s.hits)
 	return e.endStale(map[uint16]bool{key.Port: true})
 }
 
@@ -396,10 +407,10 @@ func ignoreMissing(err error) error {
 // allocator hands out rows and rule sets. Row and rule set 0 mean none. A span
 // may be given out again once no slot points at it: a request that was read with
 // the old rows has another program than its slot and is refused.
-type allocator struct{ rows, accepts spans }
+type allocator struct{ rows, accepts, hits spans }
 
 func newAllocator() allocator {
-	return allocator{rows: spans{{1, rowsMax - 1}}, accepts: spans{{1, acceptsMax - 1}}}
+	return allocator{rows: spans{{1, rowsMax - 1}}, accepts: spans{{1, acceptsMax - 1}}, hits: spans{{1, hitsMax - 1}}}
 }
 
 type span struct{ from, size uint32 }

@@ -81,6 +81,12 @@ type EnforceControl struct {
 	Lease uint64
 }
 
+type EnforceHit struct {
+	_          structs.HostLayout
+	LetThrough uint64
+	Refused    uint64
+}
+
 type EnforceProbe struct {
 	_           structs.HostLayout
 	H0          uint64
@@ -118,6 +124,7 @@ type EnforceRow struct {
 	Flags  uint16
 	Pad    [2]uint16
 	Next   [256]uint16
+	Hits   [8]uint16
 }
 
 type EnforceServiceKey struct {
@@ -177,6 +184,7 @@ const (
 	EnforceMapControls    = "controls"
 	EnforceMapCounts      = "counts"
 	EnforceMapHistogram   = "histogram"
+	EnforceMapHits        = "hits"
 	EnforceMapProbeConn   = "probe_conn"
 	EnforceMapProbeResult = "probe_result"
 	EnforceMapReasons     = "reasons"
@@ -257,6 +265,7 @@ type EnforceMapSpecs struct {
 	Controls    *ebpf.MapSpec `ebpf:"controls"`
 	Counts      *ebpf.MapSpec `ebpf:"counts"`
 	Histogram   *ebpf.MapSpec `ebpf:"histogram"`
+	Hits        *ebpf.MapSpec `ebpf:"hits"`
 	ProbeConn   *ebpf.MapSpec `ebpf:"probe_conn"`
 	ProbeResult *ebpf.MapSpec `ebpf:"probe_result"`
 	Reasons     *ebpf.MapSpec `ebpf:"reasons"`
@@ -305,6 +314,7 @@ type EnforceMaps struct {
 	Controls    *ebpf.Map `ebpf:"controls"`
 	Counts      *ebpf.Map `ebpf:"counts"`
 	Histogram   *ebpf.Map `ebpf:"histogram"`
+	Hits        *ebpf.Map `ebpf:"hits"`
 	ProbeConn   *ebpf.Map `ebpf:"probe_conn"`
 	ProbeResult *ebpf.Map `ebpf:"probe_result"`
 	Reasons     *ebpf.Map `ebpf:"reasons"`
@@ -328,6 +338,7 @@ func (m *EnforceMaps) Close() error {
 		m.Controls,
 		m.Counts,
 		m.Histogram,
+		m.Hits,
 		m.ProbeConn,
 		m.ProbeResult,
 		m.Reasons,

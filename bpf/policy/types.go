@@ -68,6 +68,9 @@ type Row struct {
 	Flags  uint16
 	_      [2]uint16
 	Next   [256]uint16
+	// Hits are where the kernel counts what it decides here, by method. Whoever puts a
+	// program there numbers them; the compiler leaves them 0, which is nowhere.
+	Hits [methodSlots]uint16
 }
 
 // RowDryRun is a flag of every row of a service that refuses nothing. Row 0 is of

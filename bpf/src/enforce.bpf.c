@@ -92,6 +92,28 @@ static INLINE void count_reason(const struct conn *c, u32 reason)
 		(*n)++;
 }
 
+/* Counts for the route that has decided; its rows stand if the request's program
+ * still is the service's. */
+static INLINE void count_route(const struct conn *c, u32 reason)
+{
+	struct slot *s = slot_of(c);
+	u32 at = c->http.path, which;
+	struct row *row = bpf_map_lookup_elem(&rows, &at);
+
+	if (!s || !row || READ_ONCE(s->program) != c->program)
+		return;
+	which = row->hits[c->http.method & 7];
+	if (!which)
+		return;
+	struct hit *hit = bpf_map_lookup_elem(&hits, &which);
+	if (!hit)
+		return;
+	if (reason == ALLOWED || reason == PUBLIC_ROUTE)
+		hit->let_through++;
+	else
+		hit->refused++;
+}
+
 /* ---- verdict ---- */
 
 struct reading {
@@ -179,6 +201,7 @@ static INLINE int header_block(struct reading *r)
 		return 1;
 	}
 	reason = decide(c);
+	count_route(c, reason);
 	if (reason != ALLOWED && reason != PUBLIC_ROUTE) {
 		if (!dry) {
 			r->reason = reason;

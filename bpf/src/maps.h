@@ -8,6 +8,7 @@ enum {
 	ADDRESSES_MAX = 8192, /* those beyond SERVICES_MAX have no place, and are shut; twice what may be written */
 	ROWS_MAX = 16384,
 	ACCEPTS_MAX = 4096,
+	HITS_MAX = 16384, /* routes that are counted, 0 is none of them */
 	TOKENS_MAX = 262144, /* a hash, never LRU: eviction would refuse the living */
 	SUBJECTS_MAX = 262144,
 	CONNS_MAX = 65536,
@@ -43,6 +44,12 @@ struct row {
 	u16 flags;
 	u16 pad[2];
 	u16 next[256];
+	u16 hits[8]; /* of the route that decides, by method; 0: none, or not counted */
+};
+
+/* What one route has decided. */
+struct hit {
+	u64 let_through, refused;
 };
 
 enum { ROW_DRY_RUN = 1 }; /* in every row of a service that refuses nothing */
@@ -161,6 +168,7 @@ TABLE(sockets, SOCKHASH, CONNS_MAX, u64, u64);  /* by socket cookie; the verdict
 TABLE(responses, ARRAY, 64, u32, struct response); /* reason * 2 + (1 for HEAD) */
 TABLE(reasons, PERCPU_ARRAY, REASONS_MAX, u32, u64);
 TABLE(verdicts, PERCPU_ARRAY, SERVICES_MAX * REASONS_MAX, u32, u64); /* by slot, of each by reason */
+TABLE(hits, PERCPU_ARRAY, HITS_MAX, u32, struct hit);
 TABLE(counts, PERCPU_ARRAY, N_COUNTS, u32, u64);
 TABLE(histogram, PERCPU_ARRAY, HISTOGRAM_MAX + 1, u32, u64);
 struct {

@@ -61,6 +61,7 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 		return k.setApart(listen, s)
 	}
 	k.count() // in the mode before
+	k.countRoutes(address)
 	crowded := s.crowded
 	if err := k.setInKernel(listen, s); err != nil || k.services[listen] == nil {
 		return err

@@ -9,8 +9,8 @@ import (
 )
 
 // kernelSeen is what the kernel has decided. It counts by itself, by address and
-// reason; here the counts are put to the mode in which they were made. Of routes it
-// counts nothing.
+// reason; here the counts are put to the mode in which they were made, and those of its
+// routes to the policies.
 type kernelSeen struct {
 	*Seen
 	refusals *bpf.Refusals
@@ -19,6 +19,7 @@ type kernelSeen struct {
 	mu   sync.Mutex
 	dry  map[string]bool                      // by address that is set, guarded by mu
 	last map[string][policy.ReasonsMax]uint64 // as they were read last, guarded by mu
+	hits map[string]bpf.Hits                  // the same of routes, guarded by mu
 	// Probes of self-tests, by address, that are still to be left out of the counts
 	// and of what is told.
 	uncounted, untold map[string]int // guarded by mu
@@ -32,6 +33,7 @@ func (k *Kernel) watch() error {
 	}
 	k.seen = &kernelSeen{
 		Seen: NewSeen(), refusals: refusals, dry: map[string]bool{}, last: map[string][policy.ReasonsMax]uint64{},
+		hits:      map[string]bpf.Hits{},
 		uncounted: map[string]int{}, untold: map[string]int{},
 	}
 	k.seen.reading.Go(func() {
@@ -91,7 +93,32 @@ func (s *kernelSeen) expect(listen string, more int) {
 // Seen implements Gate.
 func (k *Kernel) Seen() *Seen {
 	k.count()
+	k.countRoutes()
 	return k.seen.Seen
+}
+
+// countRoutes adds what the routes of some addresses, or of all, have decided since the
+// last time. A program that is put in place begins at nothing.
+func (k *Kernel) countRoutes(of ...netip.AddrPort) {
+	hits, err := k.Hits(of...)
+	if err != nil {
+		k.log.Error("counts of routes in the kernel cannot be read", "error", err)
+		return
+	}
+	k.seen.mu.Lock()
+	defer k.seen.mu.Unlock()
+	for address, now := range hits {
+		listen := address.String()
+		if _, set := k.seen.dry[listen]; !set {
+			continue
+		}
+		before := k.seen.hits[listen]
+		if before.Program != now.Program {
+			before = bpf.Hits{}
+		}
+		k.seen.advanceRoutes(listen, now.Version, before.Routes, now.Routes)
+		k.seen.hits[listen] = now
+	}
 }
 
 // count puts what was decided since the last time to the mode that each address has
@@ -135,6 +162,7 @@ func (k *Kernel) following(address netip.AddrPort, program *policy.Program) {
 		k.seen.last[listen] = counts[address]
 	}
 	k.seen.dry[listen] = program.DryRun()
+	k.seen.follow(listen, program)
 }
 
 func (s *kernelSeen) forgotten(address netip.AddrPort) {
@@ -148,6 +176,7 @@ func (s *kernelSeen) left(address netip.AddrPort) {
 	defer s.mu.Unlock()
 	delete(s.dry, address.String())
 	delete(s.last, address.String())
+	delete(s.hits, address.String())
 	delete(s.uncounted, address.String())
 	delete(s.untold, address.String())
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,8 +45,9 @@ func TestKernelTellsWhatItDecided(t *testing.T) {
 		}
 	})
 	listen := listener.Addr().String()
+	version := uint64(3)
 	ask := func(dry bool) string {
-		s := policy.Service{Version: 3, Routes: []policy.Route{{Path: "/a"}}, DryRun: dry}
+		s := policy.Service{Version: version, Routes: []policy.Route{{Path: "/b"}, {Path: "/a"}, {Path: "/c", Public: true}}, DryRun: dry}
 		if err := k.SetService(listen, "", 1, compiledFor(t, s)); err != nil {
 			t.Fatal(err)
 		}
@@ -62,6 +64,24 @@ func TestKernelTellsWhatItDecided(t *testing.T) {
 	}
 	if got := k.Seen().Tallies()[listen]; got.LetThrough != 1 || got.WouldRefuse != 1 || got.Refused != 1 || got.Reasons[policy.ReasonNoToken] != 2 {
 		t.Errorf("tally %+v", got)
+	}
+	for range 2 { // reading them twice counts nothing twice
+		if got := k.Seen().Tallies()[listen].Routes; !slices.Equal(got, []RouteTally{{}, {Refused: 2}, {}}) {
+			t.Errorf("the routes have decided %+v", got)
+		}
+	}
+	version = 4
+	ask(false)
+	for _, path := range []string{"/c", "/c", "/nowhere"} {
+		res, err := http.Get("http://" + listen + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+	}
+	if got := k.Seen().Tallies()[listen].Routes; !slices.Equal(got, []RouteTally{{}, {Refused: 1}, {LetThrough: 2}}) {
+		t.Errorf("the routes of the new policies have decided %+v", got)
 	}
 	if err := k.RemoveService(listen); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/bpf/policy"
 )
 
@@ -130,6 +131,24 @@ func (s *Seen) advance(listen string, before, now [policy.ReasonsMax]uint64, dry
 		if dry && !d.Reason.Allows() {
 			t.WouldRefuse += n
 		}
+	}
+}
+
+// advanceRoutes does so for the routes of policies that are followed.
+func (s *Seen) advanceRoutes(listen string, version uint64, before, now []bpf.RouteHits) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tally(listen)
+	if t.Version != version || len(t.Routes) != len(now) {
+		return
+	}
+	for i, n := range now {
+		if i < len(before) {
+			n.LetThrough -= before[i].LetThrough
+			n.Refused -= before[i].Refused
+		}
+		t.Routes[i].LetThrough += n.LetThrough
+		t.Routes[i].Refused += n.Refused
 	}
 }
 
