@@ -30,7 +30,11 @@ type guarded struct {
 	apart   bool            // it has settings of that gate, and the kernel never guards it
 	unread  int             // tests in a row of which nobody read a probe, or tries to take the address
 	turns   int             // Reaps since the last of them
+	warned  bool            // that it is in a dry run and not tested
 }
+
+// untested is said of an address in a dry run whose application no test has found safe.
+const untested = "nothing is tested in a dry run: an application that passes its clients' bytes on by splice hangs until the user-space gate stands before it"
 
 // SetService implements Table; the program knows its organization.
 func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy.Program) error {
@@ -190,8 +194,13 @@ func (k *Kernel) attend(listen string, s *guarded) error {
 		}
 	}
 	if s.program.DryRun() {
+		if s.untested(here) && !s.warned {
+			s.warned = true
+			k.log.Warn("a service in a dry run may hang", "listen", listen, "because", untested)
+		}
 		return k.reopen(s) // it refuses nothing, and no probe
 	}
+	s.warned = false
 	if len(s.refused) > 0 {
 		if slices.ContainsFunc(here, func(l bpf.Listener) bool { return s.refused[l.Cookie] }) {
 			return nil // still shut
@@ -213,6 +222,11 @@ func (k *Kernel) attend(listen string, s *guarded) error {
 		}
 	}
 	return nil
+}
+
+// untested reports whether somebody listens there whom no test has found safe.
+func (s *guarded) untested(here []bpf.Listener) bool {
+	return slices.ContainsFunc(here, func(l bpf.Listener) bool { return !s.tested[l.Cookie] })
 }
 
 // reopen ends that an address is shut for who listened there.
@@ -290,7 +304,7 @@ func (k *Kernel) leaked(local netip.AddrPort) error {
 type Standing struct {
 	Listen string
 	Mode   string // kernel, gate, or shut
-	Why    string // not by the kernel
+	Why    string // not by the kernel, or what may be wrong with that
 }
 
 // Standings are those of all addresses, in order.
@@ -298,14 +312,16 @@ func (k *Kernel) Standings() (all []Standing) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for listen, s := range k.services {
-		mode := "kernel"
+		mode, why := "kernel", s.why
 		switch {
 		case s.relayed:
 			mode = "gate"
 		case len(s.refused) > 0, s.apart, s.crowded:
 			mode = "shut"
+		case s.warned:
+			why = untested
 		}
-		all = append(all, Standing{listen, mode, s.why})
+		all = append(all, Standing{listen, mode, why})
 	}
 	slices.SortFunc(all, func(a, b Standing) int { return strings.Compare(a.Listen, b.Listen) })
 	return all

@@ -111,9 +111,9 @@ func TestDryRunIsNotTested(t *testing.T) {
 		}
 	})
 	for _, c := range []struct {
-		dry  bool
-		shut int
-	}{{true, 0}, {false, 1}, {true, 1}, {false, 2}} {
+		dry          bool
+		shut, warned int
+	}{{true, 0, 1}, {false, 1, 1}, {true, 1, 2}, {false, 2, 2}} {
 		s := policy.Service{Routes: []policy.Route{{Path: "/a"}}, DryRun: c.dry}
 		if err := k.SetService(l.Addr().String(), "", 1, compiledFor(t, s)); err != nil {
 			t.Fatal(err)
@@ -123,6 +123,12 @@ func TestDryRunIsNotTested(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), "a service is shut"); n != c.shut {
 			t.Fatalf("dry run %t: shut %d times, want %d: %s", c.dry, n, c.shut, log.String())
+		}
+		if n := strings.Count(log.String(), "a service in a dry run may hang"); n != c.warned {
+			t.Errorf("dry run %t: warned %d times, want %d", c.dry, n, c.warned)
+		}
+		if why := k.Standings()[0].Why; (why == untested) != c.dry {
+			t.Errorf("dry run %t: it stands there because %q", c.dry, why)
 		}
 		if got := len(k.services[l.Addr().String()].refused) > 0; got == c.dry {
 			t.Errorf("dry run %t: shut %t", c.dry, got)
