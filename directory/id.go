@@ -45,7 +45,10 @@ const (
 	clientPrefix      = "cli-"
 )
 
-func format(prefix string, id [16]byte) string { return prefix + hex.EncodeToString(id[:]) }
+func format(prefix string, id [16]byte) string {
+	text := make([]byte, 0, 48) // on the stack
+	return string(hex.AppendEncode(append(text, prefix...), id[:]))
+}
 
 // parse refuses upper case, so that an id has exactly one spelling.
 func parse(prefix, field, s string) (id [16]byte, err error) {

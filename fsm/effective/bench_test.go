@@ -76,7 +76,7 @@ func BenchmarkCheck100k(b *testing.B) {
 func BenchmarkList100k(b *testing.B) {
 	x := hospital(b, 100_000)
 	for i := 0; b.Loop(); i++ {
-		x.List(id[directory.UserID](i % 100_000))
+		x.Holdings(id[directory.UserID](i % 100_000))
 	}
 }
 
@@ -173,5 +173,14 @@ func BenchmarkRoleAboveGroups(b *testing.B) {
 				e.Published()
 			}
 		})
+	}
+}
+
+func BenchmarkWhy100k(b *testing.B) {
+	x := hospital(b, 100_000)
+	rng := rand.New(rand.NewSource(7))
+	b.ReportAllocs()
+	for b.Loop() {
+		x.Why(id[directory.UserID](rng.Intn(100_000)), plain(rng.Intn(2000)))
 	}
 }

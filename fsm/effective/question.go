@@ -38,13 +38,6 @@ func compareSources(a, b Source) int {
 	return strings.Compare(string(a.Names), string(b.Names))
 }
 
-func compareGrants(a, b Grant) int {
-	if c := strings.Compare(string(a.Permission), string(b.Permission)); c != 0 {
-		return c
-	}
-	return compareSources(a.Source, b.Source)
-}
-
 // effectiveRoles yields every role that a user has, once for each of the user's
 // groups that brings it, whether the user is active or not.
 func (x *Index) effectiveRoles(u *user, yield func(r uint32)) {
@@ -58,21 +51,30 @@ func (x *Index) effectiveRoles(u *user, yield func(r uint32)) {
 	}
 }
 
-// ways yields every role that a user has, with the group that it is assigned to
-// and the user's own group from which that one is reached.
-func (x *Index) ways(u *user, yield func(r uint32, way Source)) {
+// ways yields every role that a user has, with the group that it is assigned to and
+// the user's own group from which that one is reached; nil both for a role of the
+// user's own.
+func (x *Index) ways(u *user, yield func(r uint32, at, member *group)) {
 	for _, r := range u.roles {
-		yield(r, Source{Role: x.roles.at(r).id})
+		yield(r, nil, nil)
 	}
 	for _, o := range u.groups {
 		member := x.groups.at(o)
 		x.upwards(member, func(g *group) bool {
 			for _, r := range g.own {
-				yield(r, Source{Role: x.roles.at(r).id, Group: g.id, Member: member.id})
+				yield(r, g, member)
 			}
 			return true
 		})
 	}
+}
+
+// source is a way as it is told, but for what the role names.
+func source(r *role, at, member *group) Source {
+	if at == nil {
+		return Source{Role: r.id}
+	}
+	return Source{Role: r.id, Group: at.id, Member: member.id}
 }
 
 // activeUser is nil for a user who holds nothing.
@@ -103,9 +105,13 @@ func (x *Index) WhyIfActive(id directory.UserID, p directory.Permission) []Sourc
 
 func (x *Index) why(u *user, p directory.Permission) (sources []Source) {
 	granting := x.granting(p)
-	x.ways(u, func(r uint32, way Source) {
+	if !x.holdsAny(u, granting) { // which reads no roles
+		return nil
+	}
+	x.ways(u, func(r uint32, at, member *group) {
 		for _, row := range granting {
 			if row != nil && row.grantedBy(r) {
+				way := source(x.roles.at(r), at, member)
 				way.Names = row.name
 				sources = append(sources, way)
 			}
@@ -119,28 +125,74 @@ func (x *Index) why(u *user, p directory.Permission) (sources []Source) {
 // ordered by permission. A wildcard is listed as what it is, and besides as a
 // source of the listed permissions that it covers.
 func (x *Index) List(id directory.UserID) (grants []Grant) {
-	u := x.activeUser(id)
-	if u == nil {
-		return nil
+	h := x.Holdings(id)
+	for _, g := range h.Grants {
+		way := h.Ways[g.Way]
+		way.Names = g.Names
+		grants = append(grants, Grant{g.Permission, way})
 	}
-	wild := false
-	x.ways(u, func(r uint32, way Source) {
-		for _, p := range x.roles.at(r).perms {
-			way.Names = x.perms.at(p).name
-			grants = append(grants, Grant{way.Names, way})
-			_, is := way.Names.Verb()
-			wild = wild || is
-		}
-	})
-	if wild {
-		grants = covered(grants)
-	}
-	slices.SortFunc(grants, compareGrants)
 	return grants
 }
 
+// Holdings is what List says, told shorter: a role brings all of its permissions on the
+// same ways, so a way is told once and each grant says which one it is.
+type Holdings struct {
+	Ways   []Source // in order; what they name is in the grants
+	Grants []Holding
+}
+
+// Holding is one permission by one way.
+type Holding struct {
+	Permission directory.Permission
+	Names      directory.Permission // as in Source
+	Way        int                  // in Holdings.Ways
+}
+
+func compareHoldings(a, b Holding) int {
+	if c := strings.Compare(string(a.Permission), string(b.Permission)); c != 0 {
+		return c
+	}
+	if a.Way != b.Way {
+		return a.Way - b.Way
+	}
+	return strings.Compare(string(a.Names), string(b.Names))
+}
+
+// Holdings lists what a user holds. Its grants are ordered by permission and way.
+func (x *Index) Holdings(id directory.UserID) (h Holdings) {
+	u := x.activeUser(id)
+	if u == nil {
+		return h
+	}
+	type reached struct {
+		way  Source
+		role *role
+	}
+	var all []reached
+	n := 0
+	x.ways(u, func(r uint32, at, member *group) {
+		row := x.roles.at(r)
+		all = append(all, reached{source(row, at, member), row})
+		n += len(row.perms)
+	})
+	slices.SortFunc(all, func(a, b reached) int { return compareSources(a.way, b.way) })
+	h.Ways, h.Grants = make([]Source, len(all)), make([]Holding, 0, n)
+	for i, one := range all {
+		h.Ways[i] = one.way
+		for _, p := range one.role.perms {
+			name := x.perms.at(p).name
+			h.Grants = append(h.Grants, Holding{name, name, i})
+		}
+	}
+	if x.wildByVerb.root != nil {
+		h.Grants = covered(h.Grants)
+	}
+	slices.SortFunc(h.Grants, compareHoldings)
+	return h
+}
+
 // covered adds the wildcards among the grants to what they cover.
-func covered(grants []Grant) []Grant {
+func covered(grants []Holding) []Holding {
 	named := map[string][]directory.Permission{} // by verb
 	seen := map[directory.Permission]bool{}
 	for _, g := range grants {
@@ -152,7 +204,7 @@ func covered(grants []Grant) []Grant {
 	for _, g := range slices.Clone(grants) {
 		if verb, wild := g.Permission.Verb(); wild {
 			for _, p := range named[verb] {
-				grants = append(grants, Grant{p, g.Source})
+				grants = append(grants, Holding{p, g.Names, g.Way})
 			}
 		}
 	}

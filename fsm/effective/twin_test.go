@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/authfi/authfi/directory"
@@ -29,6 +30,13 @@ func newTwin() *twin {
 		members: map[[2][16]byte]bool{}, toUser: map[[2][16]byte]bool{}, toGroup: map[[2][16]byte]bool{},
 		nested: map[[2][16]byte]bool{},
 	}
+}
+
+func compareGrants(a, b Grant) int {
+	if c := strings.Compare(string(a.Permission), string(b.Permission)); c != 0 {
+		return c
+	}
+	return compareSources(a.Source, b.Source)
 }
 
 // isIn reports whether a group is another or nested in it, however deep.
