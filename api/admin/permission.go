@@ -6,6 +6,7 @@ import (
 
 	"github.com/authfi/authfi/api/access"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/fsm/effective"
 	authfiv1 "github.com/authfi/authfi/proto/gen/authfi/v1"
 )
 
@@ -51,27 +52,32 @@ func permissionsAnswer(pass *access.Pass, id directory.UserID) (*authfiv1.ListPe
 
 // Check implements PermissionService.
 func (a *api) Check(ctx context.Context, r *authfiv1.CheckRequest) (*authfiv1.CheckResponse, error) {
+	return inquire(ctx, a, r, checkAnswer)
+}
+
+// inquire admits a call of Check and has it answered.
+func inquire[Answer any](ctx context.Context, a *api, r *authfiv1.CheckRequest, answer func(*access.Pass, *inquiry) (Answer, error)) (none Answer, err error) {
 	c, err := a.begin(ctx)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	asked, err := questions(r)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
 	pass, _, err := c.atUser(asked.userField(0), asked.checks[0].user)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	answer, err := checkAnswer(pass, asked)
+	found, err := answer(pass, asked)
 	if directory.KindOf(err) != directory.KindNotFound {
-		return answer, err
+		return found, err
 	}
 	// One of the other users may have been made on another node a moment ago.
 	if pass, err = c.admitted(pass.Org(), c.newest()); err != nil {
-		return nil, err
+		return none, err
 	}
-	return checkAnswer(pass, asked)
+	return answer(pass, asked)
 }
 
 // question is one check, as its request has it.
@@ -139,10 +145,11 @@ func checkAnswer(pass *access.Pass, asked *inquiry) (*authfiv1.CheckResponse, er
 	answer := &authfiv1.CheckResponse{Index: uint64(pass.View().Applied())}
 	results := make([]*authfiv1.CheckResult, len(asked.checks))
 	for i := range asked.checks {
-		var err error
-		if results[i], err = ask(pass, asked, i); err != nil {
+		of, ways, err := ask(pass, asked, i)
+		if err != nil {
 			return nil, err
 		}
+		results[i] = &authfiv1.CheckResult{Allowed: len(ways) > 0, Source: convert(ways, of.source)}
 	}
 	if asked.one {
 		answer.Allowed, answer.Source = &results[0].Allowed, results[0].Source
@@ -152,24 +159,24 @@ func checkAnswer(pass *access.Pass, asked *inquiry) (*authfiv1.CheckResponse, er
 	return answer, nil
 }
 
-// ask answers one question. All questions are about one organization; somebody
-// from another is not found.
-func ask(pass *access.Pass, asked *inquiry, i int) (*authfiv1.CheckResult, error) {
+// ask answers one question with every way in which the permission reaches the user:
+// none says no. All questions are about one organization; somebody from another is
+// not found.
+func ask(pass *access.Pass, asked *inquiry, i int) (of sources, ways []effective.Source, err error) {
 	id, err := directory.ParseUserID(asked.checks[i].user)
 	if err != nil {
-		return nil, inField(asked.userField(i), err)
+		return of, nil, inField(asked.userField(i), err)
 	}
 	permission := directory.Permission(asked.checks[i].permission)
 	if err := permission.Check(); err != nil {
-		return nil, inField(asked.permissionField(i), err)
+		return of, nil, inField(asked.permissionField(i), err)
 	}
 	if err := pass.About(id); err != nil {
-		return nil, err
+		return of, nil, err
 	}
-	org := pass.View()
-	if !org.HasUser(id) {
-		return nil, directory.NotFound("user")
+	of = sources{org: pass.View(), user: id}
+	if !of.org.HasUser(id) {
+		return of, nil, directory.NotFound("user")
 	}
-	source := sources{org: org, user: id}.of(permission)
-	return &authfiv1.CheckResult{Allowed: len(source) > 0, Source: source}, nil
+	return of, of.org.Held().Why(id, permission), nil
 }

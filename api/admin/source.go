@@ -37,18 +37,36 @@ func (s sources) source(way effective.Source) *authfiv1.GrantSource {
 	if r, ok := s.org.Role(way.Role); ok {
 		grant.Role = r.Name
 	}
-	holder := s.user
 	if !way.Group.IsZero() {
-		holder = directory.UserID{}
-		grant.Path = convert(s.permissions().Path(way.Member, way.Group), s.step)
+		grant.Path = convert(s.path(way), s.step)
 		via := s.step(way.Group)
 		grant.Via, grant.ViaId = via.Name, via.Id
 	}
-	if a, ok := s.org.AssignmentOf(way.Role, holder, way.Group); ok && s.told == nil {
+	if a, ok := s.assignment(way); ok {
 		grant.AssignmentId, grant.By = a.ID.String(), a.By.String()
 		grant.Since, grant.Expires = timestamp(a.Created), timestamp(a.Expires)
 	}
 	return grant
+}
+
+// path is the way from the user's own group up to the one that has the role.
+func (s sources) path(way effective.Source) []directory.GroupID {
+	if way.Member == way.Group { // most groups are nested in none
+		return []directory.GroupID{way.Group}
+	}
+	return s.permissions().Path(way.Member, way.Group)
+}
+
+// assignment is the one that a way starts from, where that is known.
+func (s sources) assignment(way effective.Source) (*directory.Assignment, bool) {
+	holder := s.user
+	if !way.Group.IsZero() {
+		holder = directory.UserID{}
+	}
+	if s.told != nil {
+		return nil, false
+	}
+	return s.org.AssignmentOf(way.Role, holder, way.Group)
 }
 
 func (s sources) step(id directory.GroupID) *authfiv1.GroupStep {

@@ -35,15 +35,16 @@ const (
 
 // ReadPlain reads the message of a plain request. It reports false, and leaves the
 // whole request as it was, when only the others can say what the request is or
-// what is wrong with it.
-func ReadPlain(r *http.Request, m proto.Message) (Plain, bool) {
+// what is wrong with it. Of JSON, quick may read what it knows; the rest is the
+// codec's.
+func ReadPlain(r *http.Request, m proto.Message, quick func(body []byte) bool) (Plain, bool) {
 	p, ok := plainOf(r)
 	if !ok || p.contentType == "" || r.ContentLength < 0 || r.ContentLength > BodyMax {
 		return Plain{}, false
 	}
 	body := make([]byte, r.ContentLength)
 	n, err := io.ReadFull(r.Body, body)
-	if err == nil && n > 0 && p.codec.Unmarshal(body, m) == nil {
+	if err == nil && n > 0 && (p.IsJSON() && quick(body) || p.codec.Unmarshal(body, m) == nil) {
 		return p, true
 	}
 	r.Body = remainder{io.MultiReader(bytes.NewReader(body[:n]), r.Body), r.Body}
@@ -83,6 +84,9 @@ func plainOf(r *http.Request) (Plain, bool) {
 	version := h.Get("Connect-Protocol-Version")
 	return p, p.codec != nil && (version == "" || version == "1")
 }
+
+// IsJSON says that request and answer are JSON, as whichever dialect writes it.
+func (p Plain) IsJSON() bool { return p.contentType != protoType }
 
 func has(h http.Header, name string) bool { return len(h[name]) > 0 }
 
