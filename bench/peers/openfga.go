@@ -39,6 +39,7 @@ const openfgaModel = `{
 // openfgaServer is one OpenFGA and a client of it.
 type openfgaServer struct {
 	process      *process
+	https        string // its address
 	connection   *grpc.ClientConn
 	client       openfga.OpenFGAServiceClient
 	store, model string
@@ -52,7 +53,7 @@ var openfgaCaches = []string{
 }
 
 // startOpenFGA serves a database that was migrated.
-func startOpenFGA(ctx context.Context, program, uri, log string, more ...string) (o *openfgaServer, err error) {
+func startOpenFGA(ctx context.Context, program, uri, log string, cert *certificate, more ...string) (o *openfgaServer, err error) {
 	o = &openfgaServer{}
 	defer func() {
 		if err != nil {
@@ -63,8 +64,12 @@ func startOpenFGA(ctx context.Context, program, uri, log string, more ...string)
 	if err != nil {
 		return o, err
 	}
+	if o.https, err = freeAddress(); err != nil {
+		return o, err
+	}
 	args := append([]string{
-		"run", "--grpc-addr", address, "--http-enabled=false", "--playground-enabled=false",
+		"run", "--grpc-addr", address, "--playground-enabled=false", "--http-addr", o.https, "--http-upstream-timeout", "120s",
+		"--http-tls-enabled", "--http-tls-cert", cert.certFile, "--http-tls-key", cert.keyFile,
 		"--metrics-enabled=false", "--datastore-metrics-enabled=false", "--request-timeout", "120s",
 		"--datastore-engine", "postgres", "--datastore-uri", uri, "--datastore-max-open-conns", "30",
 	}, more...)
@@ -145,18 +150,38 @@ func openfgaTuple(r relation) *openfga.TupleKey {
 	panic(fmt.Sprintf("peers: relation of kind %d", r.kind))
 }
 
-func (o *openfgaServer) check(ctx context.Context, _ int, q Question) (bool, error) {
-	answer, err := o.client.Check(ctx, &openfga.CheckRequest{
-		StoreId: o.store, AuthorizationModelId: o.model,
-		TupleKey: &openfga.CheckRequestTupleKey{
-			User: name("user:u", q.User), Relation: "granted", Object: name("permission:p", q.Permission),
-		},
-	})
-	return answer.GetAllowed(), err
+// checkByGRPC asks as OpenFGA's own client in Go does.
+func (o *openfgaServer) checkByGRPC(plan *Plan) func(ctx context.Context, _, question int) (bool, error) {
+	return func(ctx context.Context, _, question int) (bool, error) {
+		q := plan.Questions[question]
+		answer, err := o.client.Check(ctx, &openfga.CheckRequest{
+			StoreId: o.store, AuthorizationModelId: o.model,
+			TupleKey: &openfga.CheckRequestTupleKey{
+				User: name("user:u", q.User), Relation: "granted", Object: name("permission:p", q.Permission),
+			},
+		})
+		return answer.GetAllowed(), err
+	}
 }
 
-// openfgaServices are OpenFGA as it comes, and with its caches.
-func openfgaServices(ctx context.Context, plan *Plan, db *postgres) (plain, cached *service, stop func(), err error) {
+// clients ask over HTTPS.
+func (o *openfgaServer) clients(plan *Plan, cert *certificate) (*lean, error) {
+	requests, err := writtenOut(plan, o.https, "/stores/"+o.store+"/check", "", func(q Question) any {
+		return map[string]any{
+			"authorization_model_id": o.model,
+			"tuple_key": map[string]string{
+				"user": name("user:u", q.User), "relation": "granted", "object": name("permission:p", q.Permission),
+			},
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newLean(plan, cert.pem, []string{o.https}, requests, verdictOf("allowed", "true", "false"))
+}
+
+// openfgaServices are OpenFGA as it comes, with its caches, and as it comes by gRPC.
+func openfgaServices(ctx context.Context, plan *Plan, db *postgres, cert *certificate) (services []*service, stop func(), err error) {
 	var servers []*openfgaServer
 	stop = func() {
 		for _, o := range servers {
@@ -165,35 +190,49 @@ func openfgaServices(ctx context.Context, plan *Plan, db *postgres) (plain, cach
 	}
 	uri, err := db.create(ctx, "openfga")
 	if err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	if err := migrateOpenFGA(ctx, plan.OpenFGA, uri); err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	for i, more := range [][]string{nil, openfgaCaches} {
-		o, err := startOpenFGA(ctx, plan.OpenFGA, uri, filepath.Join(plan.Dir, fmt.Sprintf("openfga-%d.log", i)), more...)
+		o, err := startOpenFGA(ctx, plan.OpenFGA, uri, filepath.Join(plan.Dir, fmt.Sprintf("openfga-%d.log", i)), cert, more...)
 		if err != nil {
-			return nil, nil, stop, err
+			return nil, stop, err
 		}
 		servers = append(servers, o)
 	}
 	note("OpenFGA: loading")
 	began := time.Now()
 	if err := servers[0].fill(ctx, &plan.Directory); err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	took := time.Since(began)
 	servers[1].store, servers[1].model = servers[0].store, servers[0].model
 	note("OpenFGA: loaded in %.1f s", took.Seconds())
 	if err := db.settle(ctx, "openfga"); err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
-	pids := func(o *openfgaServer) []int { return []int{o.process.cmd.Process.Pid, db.pid()} }
-	plain = newService("openfga", "default settings, Postgres 15, 30 connections", servers[0].check, pids(servers[0]))
-	plain.result.Load = took.Seconds()
-	cached = newService("openfga_cached", "all caches on, so that answers may be 10 s old, Postgres 15", servers[1].check, pids(servers[1]))
-	return plain, cached, stop, nil
+	for i, kind := range []struct{ name, setting string }{
+		{"openfga", "default settings, Postgres 15, 30 connections"},
+		{"openfga_cached", "all caches on, so that answers may be 10 s old, Postgres 15"},
+	} {
+		clients, err := servers[i].clients(plan, cert)
+		if err != nil {
+			return nil, stop, err
+		}
+		services = append(services, newService(kind.name, overHTTPS+kind.setting, clients.check, servers[i].pids(db)))
+	}
+	services[0].result.Load = took.Seconds()
+	byGRPC := newService("openfga_grpc", overGRPC+"default settings, Postgres 15, 30 connections", servers[0].checkByGRPC(plan), servers[0].pids(db))
+	return append(services, byGRPC), stop, nil
 }
+
+// pids are the programs that answer.
+func (o *openfgaServer) pids(db *postgres) []int { return []int{o.process.cmd.Process.Pid, db.pid()} }
+
+// overGRPC begins the setting of a peer that its own client asks.
+const overGRPC = "Over gRPC without TLS, all clients on the one connection of its own library; "
 
 // forEach calls f for 0 to n-1 from several workers and stops at the first
 // failure.

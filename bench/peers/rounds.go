@@ -11,13 +11,13 @@ import (
 
 // service is one that is asked, or that cannot be.
 type service struct {
-	check  func(ctx context.Context, client int, q Question) (bool, error)
+	check  func(ctx context.Context, client, question int) (bool, error)
 	pids   []int
 	asked  atomic.Int64 // goes on through the rounds, so that a question comes again as late as it can
 	result Result
 }
 
-func newService(name, setting string, check func(context.Context, int, Question) (bool, error), pids []int) *service {
+func newService(name, setting string, check func(ctx context.Context, client, question int) (bool, error), pids []int) *service {
 	return &service{check: check, pids: pids, result: Result{Name: name, Setting: setting, Rounds: []Round{}}}
 }
 
@@ -48,29 +48,40 @@ func start(ctx context.Context, plan *Plan) (services []*service, stop func(), e
 			db, unfit = nil, "Postgres: "+err.Error()
 		}
 	}
+	cert, err := newCertificate(plan.Dir)
+	if err != nil {
+		return services, stop, err
+	}
 	for _, peer := range []struct {
-		names   [2]string
+		names   []string
 		program string
-		start   func(context.Context, *Plan, *postgres) (*service, *service, func(), error)
+		start   func(context.Context, *Plan, *postgres, *certificate) ([]*service, func(), error)
 	}{
-		{[2]string{"openfga", "openfga_cached"}, plan.OpenFGA, openfgaServices},
-		{[2]string{"spicedb", "spicedb_consistent"}, plan.SpiceDB, spicedbServices},
+		{[]string{"openfga", "openfga_cached", "openfga_grpc"}, plan.OpenFGA, openfgaServices},
+		{[]string{"spicedb", "spicedb_consistent", "spicedb_grpc"}, plan.SpiceDB, spicedbServices},
 	} {
 		if db == nil || peer.program == "" {
-			services = append(services, missing(peer.names[0], unfit), missing(peer.names[1], unfit))
+			services = append(services, allMissing(peer.names, unfit)...)
 			continue
 		}
-		first, second, stopPeer, err := peer.start(ctx, plan, db)
+		found, stopPeer, err := peer.start(ctx, plan, db, cert)
 		stops = append(stops, stopPeer)
 		if ctx.Err() != nil {
 			return services, stop, ctx.Err()
 		}
 		if err != nil {
-			first, second = missing(peer.names[0], err.Error()), missing(peer.names[1], err.Error())
+			found = allMissing(peer.names, err.Error())
 		}
-		services = append(services, first, second)
+		services = append(services, found...)
 	}
 	return services, stop, nil
+}
+
+func allMissing(names []string, why string) (services []*service) {
+	for _, name := range names {
+		services = append(services, missing(name, why))
+	}
+	return services
 }
 
 // compare asks every service in each round, the first of a round another each
@@ -148,12 +159,13 @@ func (s *service) round(ctx context.Context, plan *Plan, number, clients int) er
 // measuring, in microseconds.
 func (s *service) ask(ctx context.Context, questions []Question, client int, from, until time.Time) (took []float64, err error) {
 	for {
-		q := questions[int(s.asked.Add(1))%len(questions)]
+		n := int(s.asked.Add(1)) % len(questions)
+		q := questions[n]
 		began := time.Now()
 		if began.After(until) {
 			return took, nil
 		}
-		allowed, err := s.check(ctx, client, q)
+		allowed, err := s.check(ctx, client, n)
 		if err != nil {
 			return nil, err
 		}

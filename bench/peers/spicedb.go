@@ -13,6 +13,8 @@ import (
 	authzed "github.com/authzed/authzed-go/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -43,11 +45,12 @@ definition perm {
 // spicedbServer is one SpiceDB and a client of it.
 type spicedbServer struct {
 	process *process
+	https   string // its address
 	client  *authzed.Client
 }
 
 // startSpiceDB serves a database that was migrated.
-func startSpiceDB(ctx context.Context, program, uri, log string) (s *spicedbServer, err error) {
+func startSpiceDB(ctx context.Context, program, uri, log string, cert *certificate) (s *spicedbServer, err error) {
 	s = &spicedbServer{}
 	defer func() {
 		if err != nil {
@@ -58,9 +61,13 @@ func startSpiceDB(ctx context.Context, program, uri, log string) (s *spicedbServ
 	if err != nil {
 		return s, err
 	}
+	if s.https, err = freeAddress(); err != nil {
+		return s, err
+	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), program,
 		"serve", "--grpc-addr", address, "--grpc-preshared-key", spicedbKey, "--telemetry-endpoint", "", "--skip-release-check",
-		"--metrics-enabled=false", "--http-enabled=false", "--dispatch-cluster-enabled=false", "--log-level", "warn",
+		"--metrics-enabled=false", "--http-enabled", "--http-addr", s.https,
+		"--http-tls-cert-path", cert.certFile, "--http-tls-key-path", cert.keyFile, "--dispatch-cluster-enabled=false", "--log-level", "warn",
 		"--datastore-engine", "postgres", "--datastore-conn-uri", uri, "--datastore-gc-interval", "1h")
 	if s.process, err = spawn(log, cmd); err != nil {
 		return s, err
@@ -154,51 +161,86 @@ var (
 	fullyConsistent = &spicedb.Consistency{Requirement: &spicedb.Consistency_FullyConsistent{FullyConsistent: true}}
 )
 
-func (s *spicedbServer) check(consistency *spicedb.Consistency) func(context.Context, int, Question) (bool, error) {
-	return func(ctx context.Context, _ int, q Question) (bool, error) {
-		answer, err := s.client.CheckPermission(ctx, &spicedb.CheckPermissionRequest{
-			Consistency: consistency,
-			Resource:    &spicedb.ObjectReference{ObjectType: "perm", ObjectId: name("p", q.Permission)},
-			Permission:  "granted",
-			Subject:     &spicedb.SubjectReference{Object: &spicedb.ObjectReference{ObjectType: "user", ObjectId: name("u", q.User)}},
-		})
+// checkByGRPC asks as SpiceDB's own client in Go does.
+func (s *spicedbServer) checkByGRPC(plan *Plan, consistency *spicedb.Consistency) func(ctx context.Context, _, question int) (bool, error) {
+	return func(ctx context.Context, _, question int) (bool, error) {
+		answer, err := s.client.CheckPermission(ctx, spicedbCheck(plan.Questions[question], consistency))
 		return answer.GetPermissionship() == spicedb.CheckPermissionResponse_PERMISSIONSHIP_HAS_PERMISSION, err
 	}
 }
 
-// spicedbServices are SpiceDB with either consistency.
-func spicedbServices(ctx context.Context, plan *Plan, db *postgres) (fast, fresh *service, stop func(), err error) {
+func spicedbCheck(q Question, consistency *spicedb.Consistency) *spicedb.CheckPermissionRequest {
+	return &spicedb.CheckPermissionRequest{
+		Consistency: consistency,
+		Resource:    &spicedb.ObjectReference{ObjectType: "perm", ObjectId: name("p", q.Permission)},
+		Permission:  "granted",
+		Subject:     &spicedb.SubjectReference{Object: &spicedb.ObjectReference{ObjectType: "user", ObjectId: name("u", q.User)}},
+	}
+}
+
+// clients ask over HTTPS.
+func (s *spicedbServer) clients(plan *Plan, cert *certificate, consistency *spicedb.Consistency) (*lean, error) {
+	requests, err := writtenOut(plan, s.https, "/v1/permissions/check", spicedbKey, func(q Question) any {
+		return asJSON{spicedbCheck(q, consistency)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newLean(plan, cert.pem, []string{s.https}, requests,
+		verdictOf("permissionship", `"PERMISSIONSHIP_HAS_PERMISSION"`, `"PERMISSIONSHIP_NO_PERMISSION"`))
+}
+
+// asJSON is a message as its own library writes it.
+type asJSON struct{ proto.Message }
+
+// MarshalJSON implements json.Marshaler.
+func (m asJSON) MarshalJSON() ([]byte, error) { return protojson.Marshal(m.Message) }
+
+// spicedbServices are SpiceDB with either consistency, and with the fast one by gRPC.
+func spicedbServices(ctx context.Context, plan *Plan, db *postgres, cert *certificate) (services []*service, stop func(), err error) {
 	stop = func() {}
 	uri, err := db.create(ctx, "spicedb")
 	if err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	if err := migrateSpiceDB(ctx, plan.SpiceDB, uri); err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
-	s, err := startSpiceDB(ctx, plan.SpiceDB, uri, filepath.Join(plan.Dir, "spicedb.log"))
+	s, err := startSpiceDB(ctx, plan.SpiceDB, uri, filepath.Join(plan.Dir, "spicedb.log"), cert)
 	if err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	stop = s.stop
 	note("SpiceDB: loading")
 	began := time.Now()
 	if err := s.fill(ctx, &plan.Directory); err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	took := time.Since(began)
 	note("SpiceDB: loaded in %.1f s", took.Seconds())
 	if err := db.settle(ctx, "spicedb"); err != nil {
-		return nil, nil, stop, err
+		return nil, stop, err
 	}
 	select {
 	case <-time.After(spicedbWait):
 	case <-ctx.Done():
-		return nil, nil, stop, ctx.Err()
+		return nil, stop, ctx.Err()
 	}
 	pids := []int{s.process.cmd.Process.Pid, db.pid()}
-	fast = newService("spicedb", "minimize_latency, the default, so that answers may be 5 s old, Postgres 15", s.check(minimizeLatency), pids)
-	fast.result.Load = took.Seconds()
-	fresh = newService("spicedb_consistent", "fully_consistent, Postgres 15", s.check(fullyConsistent), pids)
-	return fast, fresh, stop, nil
+	const fast = "minimize_latency, the default, so that answers may be 5 s old, Postgres 15"
+	for _, kind := range []struct {
+		name, setting string
+		consistency   *spicedb.Consistency
+	}{
+		{"spicedb", fast, minimizeLatency},
+		{"spicedb_consistent", "fully_consistent, Postgres 15", fullyConsistent},
+	} {
+		clients, err := s.clients(plan, cert, kind.consistency)
+		if err != nil {
+			return nil, stop, err
+		}
+		services = append(services, newService(kind.name, overHTTPS+kind.setting, clients.check, pids))
+	}
+	services[0].result.Load = took.Seconds()
+	return append(services, newService("spicedb_grpc", overGRPC+fast, s.checkByGRPC(plan, minimizeLatency), pids)), stop, nil
 }
