@@ -13,7 +13,7 @@ type Fork struct {
 
 // Fork starts a copy of the organization.
 func (o *Org) Fork() *Fork {
-	w := &working{rows: o.rows, pending: map[string][]byte{}}
+	w := &working{rows: *o.rows, pending: map[string][]byte{}}
 	tree := *o.tree // Copy writes to its receiver, which other readers share
 	w.tree = tree.Copy()
 	w.editor = o.index.Edit()
@@ -25,4 +25,7 @@ func (f *Fork) Run(apply func(*OrgTx) error) error { return f.run(apply) }
 
 // View is the copy as it is now, for any number of readers; the fork goes on. Its
 // Applied is that of the root it was started from.
-func (f *Fork) View() *Org { return &Org{rows: f.freeze(), applied: f.applied} }
+func (f *Fork) View() *Org {
+	copied := f.freeze()
+	return &Org{rows: &copied, applied: f.applied}
+}

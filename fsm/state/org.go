@@ -22,7 +22,7 @@ type rows struct {
 // Org reads one organization at one applied index. It is immutable and safe
 // for any number of readers; there is no way from it to another organization.
 type Org struct {
-	rows
+	*rows   // of the root, which does not change: a copy would cost more than most questions
 	applied directory.Index
 }
 

@@ -31,13 +31,13 @@ func (r *Root) Org(id directory.OrgID) (*Org, bool) {
 	if !ok {
 		return nil, false
 	}
-	return &Org{rows: *o, applied: r.meta.Applied}, true
+	return &Org{rows: o, applied: r.meta.Applied}, true
 }
 
 // EachOrg walks the organizations in id order.
 func (r *Root) EachOrg(after directory.OrgID, yield func(*Org) bool) {
 	r.orgs.Ascend(string(after[:]), func(key string, o *rows) bool {
-		return key == string(after[:]) || yield(&Org{rows: *o, applied: r.meta.Applied})
+		return key == string(after[:]) || yield(&Org{rows: o, applied: r.meta.Applied})
 	})
 }
 
