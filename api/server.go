@@ -92,9 +92,7 @@ func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Hand
 			}
 		}()
 		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Strict-Transport-Security", "max-age=31536000")
-		header.Set("Cache-Control", "no-store")
+		header["X-Content-Type-Options"], header["Strict-Transport-Security"], header["Cache-Control"] = noSniff, onlyTLS, noStore
 		r = originated(w, r)
 		if len(r.RequestURI) > urlMax {
 			http.Error(w, "the URL is too long", http.StatusRequestURITooLong)
@@ -111,6 +109,14 @@ func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Hand
 		mux.ServeHTTP(w, r)
 	})
 }
+
+// What every answer carries. All answers share the lists: whoever sets another value
+// puts a list of its own in their place.
+var (
+	noSniff = []string{"nosniff"}
+	onlyTLS = []string{"max-age=31536000"}
+	noStore = []string{"no-store"}
+)
 
 const procedurePrefix = "/authfi.v1."
 

@@ -104,11 +104,11 @@ func (p Plain) Write(w http.ResponseWriter, m proto.Message) error {
 func (p Plain) WriteBody(w http.ResponseWriter, body []byte) {
 	h := w.Header()
 	p.describe(h)
-	h.Set("Content-Type", jsonType)
+	h["Content-Type"] = jsonTypes
 	if p.contentType == protoType {
-		h.Set("Content-Type", protoType)
+		h["Content-Type"] = protoTypes
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.Write(body)
 }
 
@@ -121,14 +121,22 @@ func (p Plain) WriteError(w http.ResponseWriter, r *http.Request, err *connect.E
 // describe says what bodies of requests the path takes (RFC 7694), and of a
 // request without one on what else the answer could depend.
 func (p Plain) describe(h http.Header) {
-	h.Set("Accept-Encoding", "gzip")
+	h["Accept-Encoding"] = gzipTaken
 	if p.path {
-		h.Set("Vary", "Accept-Encoding")
+		h["Vary"] = byEncoding
 	}
 }
 
 // AppendString appends a text as JSON.
 func AppendString(b []byte, s string) []byte { return appendString(b, s) }
+
+// Values of headers, which all answers share.
+var (
+	jsonTypes  = []string{jsonType}
+	protoTypes = []string{protoType}
+	gzipTaken  = []string{"gzip"}
+	byEncoding = []string{"Accept-Encoding"}
+)
 
 // procedureCodec is connectCodec for a message that is known to be one.
 type procedureCodec struct{}
