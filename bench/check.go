@@ -122,14 +122,15 @@ func drive(ctx context.Context, driver string, plan *comparisonPlan) (services [
 // in the same round the ratio.
 func reportComparison(r *report, d *dataset.Directory, services []compared, versions map[string]string) {
 	own := &services[0]
+	const driver = "Clients and services share the CPUs, so every service asked over HTTPS has the same client, which writes its requests out beforehand and looks at status, length and verdict only."
 	for i := range services {
 		s := &services[i]
 		base, _, _ := strings.Cut(s.Name, "_")
 		name := strings.TrimSpace(base + " " + versions[base])
 		for _, clients := range compareClients {
 			suffix := fmt.Sprintf("%s_c%d", s.Name, clients)
-			how := fmt.Sprintf("%s, %d clients in closed loops on the CPUs of the services, %d distinct questions about %d users, half yes, half no, every answer checked; a round is %v after %v of warming up and the services take turns in each round. %s.",
-				name, clients, compareQuestions, len(d.UserGroups), compareMeasure, compareWarm, s.Setting)
+			how := fmt.Sprintf("%s, %d clients in closed loops on the CPUs of the services, %d distinct questions about %d users, half yes, half no, every answer checked; a round is %v after %v of warming up and the services take turns in each round. %s. %s",
+				name, clients, compareQuestions, len(d.UserGroups), compareMeasure, compareWarm, s.Setting, driver)
 			for _, figure := range []struct {
 				name, unit string
 				of         func(comparedRound) float64

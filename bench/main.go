@@ -32,9 +32,9 @@ var benchmarks = []benchmark{
 	{"tokens", tokens},
 }
 
-// tried are run by their name alone: they try the product with faults, for as long as
-// they are told.
-var tried = []benchmark{{"chaos", chaosRun}}
+// tried are run by their name alone: chaos tries the product with faults, for as long
+// as it is told, and questions is a part of directory.
+var tried = []benchmark{{"chaos", chaosRun}, {"questions", questions}}
 
 // Users of the directories that are measured, which the metrics' names say, and the
 // hostile requests of enforcement.
@@ -45,7 +45,10 @@ const (
 	runs    = 5 // of enforcement
 )
 
-type sizes struct{ people, many, hostile, runs int }
+type sizes struct {
+	people, many, hostile, runs int
+	alone                       bool // no peers are asked
+}
 
 // trialDir, below that of the reports, is for those of other sizes.
 const trialDir = "trial"
@@ -80,6 +83,7 @@ func main() {
 	flag.StringVar(&faults.only, "only", "", "faults whose names contain this")
 	flag.IntVar(&size.hostile, "hostile", hostile, "hostile requests of enforcement, which a further run of the same commit goes on with; the same")
 	flag.IntVar(&size.runs, "runs", runs, "runs of enforcement; the same")
+	flag.BoolVar(&size.alone, "alone", false, "ask no peers in questions; the same")
 	rival := rivalFlags()
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
