@@ -145,7 +145,7 @@ func checkAsked(fields url.Values) error {
 		return failed(0, "invalid_request", "only the response_mode query is offered")
 	}
 	for _, name := range []string{"request", "request_uri", "registration"} {
-		if fields.Has(name) {
+		if fields.Get(name) != "" {
 			return failed(0, name+"_not_supported", name+" is not offered")
 		}
 	}

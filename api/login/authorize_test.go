@@ -261,6 +261,9 @@ func TestAuthorizeErrors(t *testing.T) {
 			t.Errorf("%s: %v", what, sent)
 		}
 	}
+	if w.signedIn("north", emptied(good, "request", "request_uri", "registration")).Get("code") == "" {
+		t.Error("what is not offered is refused though it has no value")
+	}
 	for what, fields := range map[string]url.Values{
 		"no client":               plus(good, "client_id", ""),
 		"an unknown client":       plus(good, "client_id", "cli-00000000000000000000000000000001"),

@@ -20,8 +20,8 @@ import (
 
 const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-	// assertionLifeMax bounds how long a client's assertion may live: libraries make
-	// them for a minute.
+	// assertionLifeMax is how long a client's assertion is good, and remembered. Most
+	// libraries make them for a minute, and some for an hour.
 	assertionLifeMax = 5 * time.Minute
 	assertionIDMax   = 256 // bytes of a jti
 )
@@ -161,16 +161,27 @@ func (t *Tokens) asserted(org *state.Org, client *directory.Client, assertion st
 	}
 	issuer := t.Issuer(org.Record().Slug)
 	audience, _ := token.Audience()
-	expires, _ := token.Expiration()
+	until, good := goodUntil(token, t.now())
 	jti, _ := token.JwtID()
 	if len(audience) != 1 || audience[0] != issuer && audience[0] != issuer+"/oauth2/token" ||
-		expires.After(t.now().Add(assertionLifeMax+skew)) || jti == "" || len(jti) > assertionIDMax {
+		!good || jti == "" || len(jti) > assertionIDMax {
 		return once, false
 	}
 	return directory.Proof{
 		Hash:    sha256.Sum256([]byte("client assertion " + client.ID.String() + " " + jti)), // the id has one length
-		Expires: directory.TimeOf(expires).Add(skew),
+		Expires: directory.TimeOf(until).Add(skew),
 	}, true
+}
+
+// goodUntil is when an assertion is over: at its exp, and assertionLifeMax after its iat
+// if it has one. So one that was signed for an hour is remembered for as long as it is
+// good, like all others. Without an iat an exp far ahead would leave that open.
+func goodUntil(token jwt.Token, now time.Time) (until time.Time, ok bool) {
+	until, _ = token.Expiration() // the caller requires it
+	if issued, told := token.IssuedAt(); told && issued.Add(assertionLifeMax).Before(until) {
+		until = issued.Add(assertionLifeMax)
+	}
+	return until, now.Before(until.Add(skew)) && !until.After(now.Add(assertionLifeMax+skew))
 }
 
 // CheckClientKeys reads a client's JWKS and gives it back as it is kept: public

@@ -262,7 +262,10 @@ func TestPrivateKeyJWT(t *testing.T) {
 		"no audience":            {forge(t, private, header, with(claims(), object{"aud": nil})), "invalid_client"},
 		"no end":                 {forge(t, private, header, with(claims(), object{"exp": nil})), "invalid_client"},
 		"over":                   {forge(t, private, header, with(claims(), object{"exp": w.clock.Add(-time.Minute).Unix()})), "invalid_client"},
-		"long":                   {forge(t, private, header, with(claims(), object{"exp": w.clock.Add(time.Hour).Unix()})), "invalid_client"},
+		"long, made now":         {forge(t, private, header, with(claims(), object{"exp": w.clock.Add(time.Hour).Unix()})), ""},
+		"long, made long ago":    {forge(t, private, header, with(claims(), object{"exp": w.clock.Add(time.Minute).Unix(), "iat": w.clock.Add(-6 * time.Minute).Unix()})), "invalid_client"},
+		"long, made later":       {forge(t, private, header, with(claims(), object{"exp": w.clock.Add(time.Hour).Unix(), "iat": w.clock.Add(time.Minute).Unix()})), "invalid_client"},
+		"long, made some time":   {forge(t, private, header, with(claims(), object{"exp": w.clock.Add(time.Hour).Unix(), "iat": nil})), "invalid_client"},
 		"no jti":                 {forge(t, private, header, with(claims(), object{"jti": nil})), "invalid_client"},
 		"an empty jti":           {forge(t, private, header, with(claims(), object{"jti": ""})), "invalid_client"},
 		"a huge jti":             {forge(t, private, header, with(claims(), object{"jti": strings.Repeat("j", 257)})), "invalid_client"},
@@ -285,6 +288,33 @@ func TestPrivateKeyJWT(t *testing.T) {
 	}
 	if body := told(t, w.grant("north", plus(credentials, "client_id", c.ID.String(), "client_secret", "x"))); body["error"] != "invalid_client" {
 		t.Errorf("by a secret: %v", body)
+	}
+}
+
+// TestLongAssertionCountsOnce: one that was signed for an hour is forgotten when it is no
+// good any more, and not before.
+func TestLongAssertionCountsOnce(t *testing.T) {
+	w := newWorld(t)
+	private, set := keyPair(t)
+	keys, err := login.CheckClientKeys(set)
+	must(t, err)
+	c := w.robot(0, directory.Client{Unbounded: true, Keys: keys})
+	long := forge(t, private, object{"alg": "ES256", "kid": "mine"}, object{
+		"iss": c.ID.String(), "sub": c.ID.String(), "aud": issuer + "/o/north", "jti": "long",
+		"iat": w.clock.Unix(), "exp": w.clock.Add(time.Hour).Unix(),
+	})
+	ask := func() any {
+		return told(t, w.grant("north", plus(credentials,
+			"client_assertion", long, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")))["error"]
+	}
+	if got := ask(); got != nil {
+		t.Fatalf("the first time: %v", got)
+	}
+	for range 61 {
+		if got := ask(); got != "invalid_client" {
+			t.Fatalf("at %v: %v", w.clock, got)
+		}
+		w.clock = w.clock.Add(time.Minute)
 	}
 }
 

@@ -65,7 +65,7 @@ func checkExchange(t *tokenRequest, issuer string) error {
 	switch {
 	case t.fields.Get("subject_token") == "" || t.fields.Get("subject_token_type") != accessTokenType:
 		return invalid("a subject_token of the type access_token is required")
-	case t.fields.Has("actor_token") || t.fields.Has("actor_token_type"):
+	case t.fields.Get("actor_token") != "" || t.fields.Get("actor_token_type") != "": // one without a value is not there (RFC 6749, section 3.2)
 		return invalid("nobody acts for somebody else here")
 	case wanted != "" && wanted != accessTokenType:
 		return invalid("only access tokens are given")

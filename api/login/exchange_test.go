@@ -18,6 +18,16 @@ func exchanged(subject string, more ...string) url.Values {
 	}, more...)
 }
 
+// emptied is a form in which fields are there and have no value, which is as if they were
+// not (RFC 6749, section 3.2); some libraries send all that they know.
+func emptied(fields url.Values, names ...string) url.Values {
+	out := plus(fields)
+	for _, name := range names {
+		out.Set(name, "")
+	}
+	return out
+}
+
 func (w *world) broker(i int, permissions ...directory.Permission) application {
 	return w.application(i, directory.Client{Grants: []directory.GrantType{directory.GrantTokenExchange}, Permissions: permissions})
 }
@@ -77,6 +87,8 @@ func TestExchangeIsNarrow(t *testing.T) {
 		"in the name of somebody":               {broker.proved(exchanged(first.access, "actor_token", own.AccessToken, "actor_token_type", tokenType)), "invalid_request"},
 		"for elsewhere":                         {broker.proved(exchanged(first.access, "audience", "https://elsewhere.example")), "invalid_target"},
 		"for another resource":                  {broker.proved(exchanged(first.access, "resource", "https://elsewhere.example")), "invalid_target"},
+		"in the name of somebody of some type":  {broker.proved(exchanged(first.access, "actor_token_type", tokenType)), "invalid_request"},
+		"in nobody's name, spelt out":           {broker.proved(emptied(exchanged(first.access), "actor_token", "actor_token_type", "requested_token_type", "audience", "resource", "scope")), ""},
 		"for the issuer":                        {broker.proved(exchanged(first.access, "audience", issuer+"/o/north")), ""},
 		"a client that may not":                 {app.proved(exchanged(first.access)), "unauthorized_client"},
 		"a client that cannot prove itself":     {plus(exchanged(first.access), "client_id", public.ID.String()), "unauthorized_client"},

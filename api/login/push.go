@@ -84,7 +84,7 @@ func (h *handler) pushed(w http.ResponseWriter, r *http.Request, slug string, fi
 		kept.Set("dpop_jkt", jkt)
 	}
 	for _, name := range []string{"request", "request_uri"} {
-		if fields.Has(name) {
+		if fields.Get(name) != "" {
 			return "", failed(http.StatusBadRequest, "invalid_request", name+" cannot be pushed")
 		}
 	}
