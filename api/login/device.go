@@ -20,8 +20,6 @@ import (
 const (
 	userCodeLetters = "BCDFGHJKLMNPQRSTVWXZ"
 	userCodeLength  = 8
-	// pollInterval is how often a device may ask, in seconds.
-	pollInterval = 5
 )
 
 // newUserCode is 34 random bits, as people read and type them.
@@ -106,7 +104,7 @@ func (h *handler) asksDevice(r *http.Request, slug string, fields url.Values) (m
 	return map[string]any{
 		"device_code": code, "user_code": userCode, "verification_uri": page,
 		"verification_uri_complete": page + "?user_code=" + userCode,
-		"expires_in":                int(directory.DeviceLife.Seconds()), "interval": pollInterval,
+		"expires_in":                int(directory.DeviceLife.Seconds()), "interval": int(pollInterval.Seconds()),
 	}, nil
 }
 
@@ -132,19 +130,33 @@ func (h *handler) device(ctx context.Context, t *tokenRequest) (map[string]any, 
 	if !ok || request.Client != client.ID || !access.Matches(code, request.Hash) {
 		return nil, errCode()
 	}
-	switch waits := func(code, detail string) error { return failed(http.StatusBadRequest, code, detail) }; {
-	case request.Denied:
-		return nil, waits("access_denied", "the person has refused")
-	case request.Expires <= directory.TimeOf(h.tokens.now()):
-		return nil, waits("expired_token", "nobody has decided in time")
-	case request.Session.IsZero():
-		return nil, waits("authorization_pending", "nobody has decided yet")
+	if err := h.waits(org.ID(), request); err != nil {
+		return nil, err
 	}
 	redeemed, err := h.sessions.redeem(ctx, org, client.Client, request.Session, &fsm.RedeemCode{Presented: access.Hash(code)}, t.holder)
 	if err != nil {
 		return nil, err
 	}
 	return redeemedBody(redeemed, t.holder), nil
+}
+
+// waits says why a device has no tokens yet; nil when a person has allowed it. Only one
+// that waits can come too early: what is decided it hears at once.
+func (h *handler) waits(org directory.OrgID, request *directory.DeviceRequest) error {
+	key, now := pollKey{org, request.Key}, h.tokens.now()
+	waits := func(code, detail string) error { return failed(http.StatusBadRequest, code, detail) }
+	switch {
+	case request.Denied:
+		return waits("access_denied", "the person has refused")
+	case request.Expires <= directory.TimeOf(now):
+		return waits("expired_token", "nobody has decided in time")
+	case !request.Session.IsZero():
+		h.sessions.polls.over(key)
+		return nil
+	case h.sessions.polls.early(key, request.Expires.Std(), now):
+		return waits("slow_down", "nobody has decided yet; wait five seconds longer from now on")
+	}
+	return waits("authorization_pending", "nobody has decided yet")
 }
 
 // decide is the page on which a person types the code of a device, sees who asks, and

@@ -130,6 +130,33 @@ func TestDeviceRefused(t *testing.T) {
 	}
 }
 
+// TestDeviceSlowsDown: who asks too early waits longer from then on, and hears of the
+// decision all the same.
+func TestDeviceSlowsDown(t *testing.T) {
+	w := newWorld(t)
+	tv := w.television(directory.Client{})
+	code, poll := w.asksFor(tv, "")
+	_, another := w.asksFor(tv, "")
+	for _, row := range []struct {
+		after time.Duration
+		want  string
+	}{
+		{0, "authorization_pending"}, {3 * time.Second, "slow_down"}, {5 * time.Second, "slow_down"},
+		{15 * time.Second, "authorization_pending"}, {15 * time.Second, "authorization_pending"}, {5 * time.Second, "slow_down"},
+	} {
+		w.clock = w.clock.Add(row.after)
+		if got := w.polled(poll); got != row.want {
+			t.Errorf("after %v: %s, want %s", row.after, got, row.want)
+		}
+	}
+	if got := w.polled(another); got != "authorization_pending" {
+		t.Errorf("another device: %s", got)
+	}
+	if w.decides(code, "allow", "alice@example.org"); w.polled(poll) != "" {
+		t.Error("what was allowed is not given at once")
+	}
+}
+
 // TestDevicesMax at the limit and one past it; those that nobody has decided on make
 // room.
 func TestDevicesMax(t *testing.T) {

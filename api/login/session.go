@@ -31,6 +31,7 @@ type Sessions struct {
 	// enforced waits, for a bounded time, until the nodes that are alive
 	// enforce an index, so that a fresh token is not refused as unknown.
 	enforced func(ctx context.Context, index directory.Index)
+	polls    polls
 }
 
 // NewSessions wires the sessions of a node.
