@@ -150,6 +150,12 @@ func orNil(text string) string {
 	return text
 }
 
+// challenge is that of a verifier by the method S256.
+func challenge(verifier string) string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
 const pkceVerifier = "a-verifier-of-at-least-forty-three-characters"
 
 // begin does all of a grant but its last step, which the form is for; before is an
@@ -178,10 +184,9 @@ func (s *site) begin(i int, grant directory.GrantType) (fields url.Values, befor
 	default:
 		s.t.Fatalf("nobody begins the grant %s", grant)
 	}
-	sum := sha256.Sum256([]byte(pkceVerifier))
 	asked := url.Values{
 		"client_id": {id}, "redirect_uri": {backURL}, "response_type": {"code"}, "scope": {"openid"},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"code_challenge": {challenge(pkceVerifier)}, "code_challenge_method": {"S256"},
 	}
 	code := s.browse(i, s.issuer()+"/oauth2/authorize?"+asked.Encode()).Get("code")
 	redemption := url.Values{

@@ -266,3 +266,26 @@ func TestUserInfo(t *testing.T) {
 		}
 	}
 }
+
+// TestEndpointsReadOneSpelling: what a node's own API refuses as another text is none for
+// those who ask about tokens or exchange them either.
+func TestEndpointsReadOneSpelling(t *testing.T) {
+	w := newWorld(t)
+	token, broker := w.signIn(0).AccessToken, w.broker(0)
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(token) - 1
+	spare := string(letters[strings.IndexByte(letters, token[last])^1]) // a bit that is no bit of the signature
+	for what, text := range map[string]string{
+		"a line behind it": token + "\n", "a space before it": " " + token, "a spare bit": token[:last] + spare, "padding": token + "==",
+	} {
+		told := told(t, w.ask(w.handler(), "/o/north/oauth2/introspect", url.Values{"token": {text}}, bearer(w.token)...))
+		if told["active"] != false {
+			t.Errorf("%s: introspection says %v", what, told)
+		}
+		if body := w.grant("north", broker.proved(exchanged(text))); body.Code != http.StatusBadRequest {
+			t.Errorf("%s: it is exchanged: %s", what, body.Body)
+		}
+		w.ask(w.handler(), "/o/north/oauth2/revoke", url.Values{"token": {text}})
+	}
+	w.accepted("after all that", token)
+}

@@ -154,7 +154,7 @@ func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err e
 	if !ok {
 		return s, directory.NotFound("organization")
 	}
-	s, _, err = t.read(org, token)
+	s, _, err = t.readSpelt(org, token)
 	if err != nil {
 		return s, err
 	}
@@ -169,6 +169,14 @@ func (t *Tokens) verify(root *state.Root, token string) (s access.Session, err e
 // read says which session of an organization a token names. The signature and the
 // times are good; whether the session lives is not asked.
 func (t *Tokens) read(org *state.Org, token string) (s access.Session, verified jwt.Token, err error) {
+	if err := checkSpelling(token); err != nil {
+		return s, nil, err
+	}
+	return t.readSpelt(org, token)
+}
+
+// readSpelt is read of a token whose spelling was looked at.
+func (t *Tokens) readSpelt(org *state.Org, token string) (s access.Session, verified jwt.Token, err error) {
 	s.Org = org.ID()
 	verified, s.Key, err = t.check(org, token)
 	if err != nil {
