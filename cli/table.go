@@ -54,6 +54,7 @@ var nouns = []struct{ name, alias, short string }{
 	{"policy", "", "Route policies: what is wrong with them, and what they would decide"},
 	{"enforcement", "", "The enforcement points of the nodes"},
 	{"token", "", "Join tokens"},
+	{"upgrade", "", "Upgrades: which builds the nodes run, and the feature level of the cluster"},
 	{"recovery-key", "", "The key that opens backups"},
 }
 
@@ -283,6 +284,10 @@ var rows = []row{
 		short: "Take a dead node out of the cluster for good", example: "members remove node-3"},
 	{words: "leave", procedure: "MemberService.Leave", show: showRest, asks: true,
 		short: "Take the node that AUTHFI_URL names out of the cluster and end it", example: "leave --url https://node-3.example"},
+	{words: "upgrade status", procedure: "UpgradeService.GetUpgrade", show: showUpgrade,
+		short: "Say which builds the nodes run, and whether an upgrade can be ended", example: "upgrade status"},
+	{words: "upgrade finalize", procedure: "UpgradeService.FinalizeUpgrade", show: showUpgrade, asks: true,
+		short: "End an upgrade: no node can go back to the build before", example: "upgrade finalize"},
 	{words: "recovery-key get", procedure: "RecoveryKeyService.GetRecoveryKey",
 		short: "Show the name of the key that opens the backups of now", example: "recovery-key get"},
 }

@@ -55,5 +55,7 @@
 //   - verdict: deny or allow, with the reason; zero denies.
 //   - enforced index: the last index that the enforcement tables reflect.
 //   - digest: a checksum of the state at an index; equal on all nodes.
+//   - feature level: what the log and the state may hold, as all nodes can read it;
+//     an operator raises it when no node will go back to an older build.
 //   - node: one machine's process with its copy of the state.
 package directory

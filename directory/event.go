@@ -58,6 +58,7 @@ const (
 	ClientUpdated       EventType = "client.updated"
 	ClientDeleted       EventType = "client.deleted"
 	RecoveryKeySet      EventType = "recovery_key.set"
+	LevelRaised         EventType = "feature_level.raised"
 )
 
 // Event is an entry of an organization's audit log: a fact that followed from an

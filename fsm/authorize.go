@@ -124,7 +124,7 @@ func authorizeSystem(tx *state.SystemTx, env *Envelope) error {
 // founds is true of what a new instance is made of.
 func founds(c Command) bool {
 	switch c.Kind() {
-	case KindCreateOperator, KindPutTokenSecret, KindSetRecoveryKey:
+	case KindCreateOperator, KindPutTokenSecret, KindSetRecoveryKey, KindRaiseLevel:
 		return true
 	}
 	return false

@@ -344,6 +344,8 @@ func newKeyCommand(kind Kind) Command {
 		return new(DecideDevice)
 	case KindToldLogout:
 		return new(ToldLogout)
+	case KindRaiseLevel:
+		return new(RaiseLevel)
 	}
 	return nil
 }

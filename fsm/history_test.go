@@ -467,6 +467,8 @@ func (h *history) instance(kind fsm.Kind) fsm.Command {
 	case fsm.KindSetRecoveryKey:
 		key := directory.RecoveryKey{Name: h.name("key"), Recipient: h.name("age1pq"), Proof: []byte{1}}
 		return &fsm.SetRecoveryKey{Key: [2]directory.RecoveryKey{key, {Name: key.Name}}[h.rng.Intn(2)]}
+	case fsm.KindRaiseLevel:
+		return &fsm.RaiseLevel{Level: directory.Level(h.rng.Intn(int(directory.LevelMax) + 1))}
 	case fsm.KindCreateJoinToken:
 		return &fsm.CreateJoinToken{Token: directory.JoinToken{ID: join, Secret: h.hash(), Expires: h.soon() + 1_000_000}}
 	case fsm.KindRedeemJoinToken:

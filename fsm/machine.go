@@ -22,9 +22,13 @@ type Machine struct {
 var ErrDamaged = errors.New("stored state is damaged")
 
 // Open loads the state. When the stored rows do not add up it empties the store
-// and returns an empty machine together with ErrDamaged.
+// and returns an empty machine together with ErrDamaged. A state of a feature level
+// that this build does not understand stays as it is: state.ErrLevel.
 func Open(storage state.Storage) (*Machine, error) {
 	m := &Machine{storage: storage}
+	if err := state.CheckLevel(storage.Load); err != nil {
+		return nil, err // sound, and another build's
+	}
 	writer, err := state.LoadWriter(storage.Load)
 	if err != nil {
 		if failed := storage.Replace(nothing); failed != nil {
@@ -238,6 +242,9 @@ func callers(err error) error {
 // ReadSnapshot.
 func (m *Machine) Replace(fill func(put func(key, value []byte) error) (state.Meta, error)) error {
 	if err := m.storage.Replace(fill); err != nil {
+		return err
+	}
+	if err := state.CheckLevel(m.storage.Load); err != nil {
 		return err
 	}
 	writer, err := state.LoadWriter(m.storage.Load)

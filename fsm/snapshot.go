@@ -17,10 +17,6 @@ import (
 // Meta's sum covers every row, so a stream that was cut or changed is refused.
 var streamMagic = []byte("authfi-state-1\n")
 
-// Level is raised whenever a state can hold rows that the builds before could not
-// read; a backup says of which level it is.
-const Level = 1
-
 // Bounds of one streamed row, refused before anything is allocated.
 const (
 	streamKeyMax   = 1 << 10

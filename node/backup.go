@@ -30,7 +30,7 @@ func (n *Node) backup(_ context.Context, w io.Writer) error {
 	cluster := sha256.Sum256(n.identity.CASPKI())
 	return backup.Write(w, backup.Public{Recipient: key.Recipient, Proof: proof}, backup.Header{
 		Cluster: hex.EncodeToString(cluster[:]), Index: uint64(meta.Applied), Term: meta.Term,
-		Time: time.Now().UTC().Truncate(time.Second), Digest: hex.EncodeToString(digest[:]), Level: fsm.Level,
+		Time: time.Now().UTC().Truncate(time.Second), Digest: hex.EncodeToString(digest[:]), Level: int(root.System().Level()),
 	}, backup.Manifest{
 		Keyring: n.ring.Secret(), Organizations: holdings(root),
 	}, func(w io.Writer) error { return fsm.WriteSnapshot(w, root) })
@@ -83,8 +83,8 @@ func openBackup(file io.Reader, key backup.Key) (*backup.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Header.Level > fsm.Level {
-		return nil, fmt.Errorf("the backup is of feature level %d, and this build knows %d: take a newer one", r.Header.Level, fsm.Level)
+	if r.Header.Level < int(directory.LevelMin) || r.Header.Level > int(directory.LevelMax) {
+		return nil, fmt.Errorf("the backup is of feature level %d, and this build understands %d to %d: take another one", r.Header.Level, directory.LevelMin, directory.LevelMax)
 	}
 	return r, nil
 }

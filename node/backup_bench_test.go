@@ -139,7 +139,7 @@ func (g *grower) file(ring *keyring.Keyring, key backup.Key) []byte {
 	}
 	var out bytes.Buffer
 	err := backup.Write(&out, key.Public(), backup.Header{
-		Index: uint64(root.Applied()), Term: root.Meta().Term, Digest: hex.EncodeToString(digest[:]), Level: fsm.Level,
+		Index: uint64(root.Applied()), Term: root.Meta().Term, Digest: hex.EncodeToString(digest[:]), Level: int(root.System().Level()),
 	}, backup.Manifest{Keyring: ring.Secret(), Organizations: []backup.Organization{{
 		ID: g.org.String(), Slug: "large", Users: org.Users(), Groups: org.Groups(), Roles: org.Roles(), Assignments: org.Assignments(),
 	}}}, func(w io.Writer) error { return fsm.WriteSnapshot(w, root) })

@@ -40,6 +40,9 @@ type Config struct {
 	First *FirstConfig `json:"first,omitempty" yaml:"-"`
 
 	Dir string `json:"-" yaml:"dir"`
+
+	// Version is the build, as the nodes tell it to each other.
+	Version string `json:"-" yaml:"-"`
 }
 
 // EnforceConfig limits enforcement on this node.

@@ -51,6 +51,12 @@ func (n *Node) tryFound(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
+	// Every build that this cluster will have is at least this one.
+	if system.Level() < directory.LevelMax {
+		if _, err := n.gate.ProposeAsNode(ctx, directory.OrgID{}, &fsm.RaiseLevel{Level: directory.LevelMax}); err != nil {
+			return false, err
+		}
+	}
 	if recovery := n.cfg.First.Recovery; recovery != nil {
 		key := directory.RecoveryKey{Name: recovery.Name, Recipient: recovery.Recipient, Proof: recovery.Proof}
 		if _, err := n.gate.ProposeAsNode(ctx, directory.OrgID{}, &fsm.SetRecoveryKey{Key: key}); err != nil {

@@ -23,7 +23,7 @@ func (n *Node) handler() (http.Handler, error) {
 		Resolver: &net.Resolver{PreferGo: true}, // the machine's own name servers
 		Status:   n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
 		Journals: n.journals, CheckIssuer: n.issuers.Check,
-		Backup: n.backup, RemoveMember: n.removeMember, Leave: n.leave,
+		Backup: n.backup, RemoveMember: n.removeMember, Leave: n.leave, Builds: n.builds,
 		Beside: []rest.Service{n.watcher.Service()},
 	})
 	if err != nil {

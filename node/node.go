@@ -164,6 +164,7 @@ func (n *Node) openGate() {
 	n.cluster.Handle(methodEnforced, n.serveEnforced)
 	n.cluster.Handle(methodApplied, n.serveApplied)
 	n.cluster.Handle(methodEnforcement, n.serveEnforcement)
+	n.cluster.Handle(methodBuild, n.serveBuild)
 	n.journal = journal.New(n.cfg.NodeID, n.ring.Derive, time.Now())
 	n.cluster.Handle(methodJournal, n.serveJournal)
 }

@@ -86,7 +86,11 @@ func (r *replica) Snapshot() (cluster.Snapshot, error) {
 
 // Restore implements cluster.StateMachine.
 func (r *replica) Restore(from io.Reader) error {
-	if err := r.machine.Restore(from); err != nil {
+	err := r.machine.Restore(from)
+	if errors.Is(err, state.ErrLevel) {
+		panic(fmt.Sprintf("node: %v", err)) // tried again, it would be no different
+	}
+	if err != nil {
 		return err
 	}
 	applied := r.machine.Applied()

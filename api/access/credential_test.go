@@ -63,7 +63,9 @@ func newWorldOn(t *testing.T, machine *fsm.Machine, now func() time.Time) *world
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
 	w.operator = token
-	_, err := w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.CreateOperator{
+	_, err := w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.RaiseLevel{Level: directory.LevelMax})
+	must(t, err)
+	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.CreateOperator{
 		Operator: directory.Operator{ID: id, Name: "root", Token: hash},
 	})
 	must(t, err)

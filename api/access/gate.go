@@ -321,7 +321,21 @@ func (g *Gate) Locate(caller Caller, has func(*state.Org) bool) (directory.OrgID
 // not known, well before identity providers give up after 60 s.
 const proposeWait = 10 * time.Second
 
+// understood refuses a change that a node of an older build could not read. The level
+// only rises, so what this node's state allows the others' allows when they come to
+// the entry.
+func (g *Gate) understood(env *fsm.Envelope) error {
+	need, have := fsm.LevelOf(env), g.root().System().Level()
+	if need <= have {
+		return nil
+	}
+	return directory.Precondition("", "this needs feature level %d, and the cluster is at %d: when every node runs the new build, an operator ends the upgrade with authfi upgrade finalize", need, have)
+}
+
 func (g *Gate) propose(ctx context.Context, env *fsm.Envelope) (fsm.Result, error) {
+	if err := g.understood(env); err != nil {
+		return fsm.Result{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, proposeWait)
 	defer cancel()
 	origin := OriginOf(ctx)

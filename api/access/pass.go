@@ -117,6 +117,9 @@ func (p *Pass) Propose(ctx context.Context, command fsm.OrgCommand, key Idempote
 		Source: p.caller.Source, Command: command, Operation: string(p.op),
 	}
 	if p.trial != nil {
+		if err := p.gate.understood(env); err != nil {
+			return fsm.Result{}, err // a dry run says what the change would meet
+		}
 		return p.trial.propose(p, env)
 	}
 	key.stamp(env, p.caller, p.op)
@@ -230,6 +233,9 @@ func (p *SystemPass) Operator(id directory.OperatorID) (*directory.Operator, boo
 func (p *SystemPass) RecoveryKey() (*directory.RecoveryKey, bool) {
 	return p.gate.root().System().RecoveryKey()
 }
+
+// Level is the feature level of the newest state, and when it was reached.
+func (p *SystemPass) Level() directory.Level { return p.gate.root().System().Level() }
 
 // Applied is the index of the view.
 func (p *SystemPass) Applied() directory.Index { return p.root.Applied() }

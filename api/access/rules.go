@@ -52,6 +52,8 @@ var rules = map[Operation]Rule{
 	"recovery-key.set": {Scope: Instance, Operator: true},
 	"members.remove":   {Scope: Instance, Operator: true},
 	"members.leave":    {Scope: Instance, Operator: true},
+	"upgrade.status":   {Scope: Instance, Operator: true},
+	"upgrade.finalize": {Scope: Instance, Operator: true},
 
 	"users.list":       {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 	"users.get":        {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},

@@ -47,6 +47,8 @@ type Config struct {
 	// RemoveMember takes a dead node out of the cluster, Leave this one.
 	RemoveMember func(ctx context.Context, nodeID string) (Rest, error)
 	Leave        func(ctx context.Context, force bool) (rest Rest, removed bool, err error)
+	// Builds asks every member which build it runs, for as long as the context allows.
+	Builds func(context.Context) []Build
 }
 
 func (c Config) check() error {
@@ -56,8 +58,8 @@ func (c Config) check() error {
 	if c.Status == nil || c.Enforcement == nil || c.Journals == nil || c.CheckIssuer == nil || c.JoinToken == nil || c.Latency == nil {
 		return errors.New("admin: status, enforcement, journals, check of issuers, join token and latency are required")
 	}
-	if c.Backup == nil || c.RemoveMember == nil || c.Leave == nil {
-		return errors.New("admin: backup, removal of members and leave are required")
+	if c.Backup == nil || c.RemoveMember == nil || c.Leave == nil || c.Builds == nil {
+		return errors.New("admin: backup, removal of members, leave and builds are required")
 	}
 	return nil
 }
@@ -110,6 +112,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewApiKeyServiceHandler(a, options...))
 	add(authfiv1connect.NewRecoveryKeyServiceHandler(a, options...))
 	add(authfiv1connect.NewMemberServiceHandler(a, options...))
+	add(authfiv1connect.NewUpgradeServiceHandler(a, options...))
 	bulk, handler := authfiv1connect.NewBulkServiceHandler(a, append(rest.BulkOptions(), answer)...)
 	return append(all, rest.Service{Path: bulk, Handler: handler, Bulk: []string{bulkPath}})
 }

@@ -145,6 +145,9 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 		RemoveMember: func(context.Context, string) (admin.Rest, error) {
 			return admin.Rest{Members: 2}, nil
 		},
+		Builds: func(context.Context) []admin.Build {
+			return []admin.Build{{NodeID: "node-1", Version: "v1", LevelMin: directory.LevelMin, LevelMax: directory.LevelMax}}
+		},
 		Leave: func(context.Context, bool) (admin.Rest, bool, error) { return admin.Rest{Members: 2}, true, nil },
 		Latency: func(_ context.Context, moments []admin.Moment) []admin.Latency {
 			latencies := make([]admin.Latency, len(moments))
@@ -174,6 +177,7 @@ func begin(t testing.TB, log *memoryLog, ring *keyring.Keyring) string {
 	must(t, err)
 	for _, command := range []fsm.Command{
 		&fsm.PutTokenSecret{Secret: secret},
+		&fsm.RaiseLevel{Level: directory.LevelMax},
 		&fsm.CreateOperator{Operator: directory.Operator{ID: id, Name: "root", Token: hash}},
 	} {
 		entry, err := wire.Encode(&fsm.Envelope{Actor: directory.Actor{Kind: directory.ActorNode}, Now: 1, Command: command})

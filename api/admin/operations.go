@@ -136,6 +136,8 @@ var operations = map[string]access.Operation{
 	authfiv1connect.RecoveryKeyServiceSetRecoveryKeyProcedure: "recovery-key.set",
 	authfiv1connect.MemberServiceRemoveMemberProcedure:        "members.remove",
 	authfiv1connect.MemberServiceLeaveProcedure:               "members.leave",
+	authfiv1connect.UpgradeServiceGetUpgradeProcedure:         "upgrade.status",
+	authfiv1connect.UpgradeServiceFinalizeUpgradeProcedure:    "upgrade.finalize",
 }
 
 // withoutCaller is the one procedure that takes no bearer token: the refresh

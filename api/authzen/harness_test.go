@@ -77,6 +77,8 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.PutTokenSecret{Secret: secret})
 	must(t, err)
+	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.RaiseLevel{Level: directory.LevelMax})
+	must(t, err)
 	id := access.NewID[directory.OperatorID](time.Now())
 	token, hash := access.NewOperatorToken(id)
 	w.token = token

@@ -114,6 +114,7 @@ func newWorld(t testing.TB, adjust ...func(*bounds)) *world {
 	w.gate = access.NewGate(w.log, machine.Root, w.tokens, time.Now)
 	id := access.NewID[directory.OperatorID](time.Now())
 	w.operator = directory.Actor{Kind: directory.ActorOperator, ID: id}
+	w.apply(&fsm.Envelope{Actor: directory.Actor{Kind: directory.ActorNode}, Command: &fsm.RaiseLevel{Level: directory.LevelMax}})
 	w.apply(&fsm.Envelope{Actor: directory.Actor{Kind: directory.ActorNode}, Command: &fsm.CreateOperator{Operator: directory.Operator{ID: id, Name: "root"}}})
 	w.streams = w.newStreams(false, nil, adjust...)
 	w.serve()

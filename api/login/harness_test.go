@@ -76,6 +76,8 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.PutTokenSecret{Secret: secret})
 	must(t, err)
+	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.RaiseLevel{Level: directory.LevelMax})
+	must(t, err)
 	id := access.NewID[directory.OperatorID](w.clock)
 	token, hash := access.NewOperatorToken(id)
 	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.CreateOperator{

@@ -79,6 +79,7 @@ func newWorld(t testing.TB) *world {
 	w.url = server.URL
 	id := access.NewID[directory.OperatorID](time.Now())
 	w.operator = directory.Actor{Kind: directory.ActorNode} // may make the first operator
+	w.must(directory.OrgID{}, &fsm.RaiseLevel{Level: directory.LevelMax})
 	w.must(directory.OrgID{}, &fsm.CreateOperator{Operator: directory.Operator{ID: id, Name: "root"}})
 	w.operator = directory.Actor{Kind: directory.ActorOperator, ID: id}
 	return w

@@ -161,6 +161,7 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 		Backup:       func(context.Context, io.Writer) error { return nil },
 		RemoveMember: func(context.Context, string) (admin.Rest, error) { return admin.Rest{}, nil },
 		Leave:        func(context.Context, bool) (admin.Rest, bool, error) { return admin.Rest{}, false, nil },
+		Builds:       func(context.Context) []admin.Build { return nil },
 	})
 	must(w.t, err)
 	handler := api.New(api.Handlers{
@@ -212,6 +213,7 @@ func (w *world) begin() {
 	node := directory.Actor{Kind: directory.ActorNode}
 	w.applied(
 		&fsm.Envelope{Actor: node, Now: 1, Command: &fsm.PutTokenSecret{Secret: secret}},
+		&fsm.Envelope{Actor: node, Now: 1, Command: &fsm.RaiseLevel{Level: directory.LevelMax}},
 		&fsm.Envelope{Actor: node, Now: 1, Command: &fsm.CreateOperator{Operator: directory.Operator{ID: id, Name: "root", Token: hash}}},
 	)
 }

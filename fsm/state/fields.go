@@ -230,6 +230,8 @@ func (f *fields) instance(record any) {
 		f.text("node", r.Node)
 	case *directory.RecoveryKey:
 		f.text("name", r.Name)
+	case *directory.FeatureLevel:
+		f.number("level", int64(r.Level))
 	case *directory.TokenSecret:
 	default:
 		panic(fmt.Sprintf("state: the log does not know what to say of a %T", record))

@@ -31,6 +31,7 @@ var silent = map[string][]string{
 	"Operator":       {"ID", "Token", "Created"},
 	"JoinToken":      {"ID", "Secret", "Created"},
 	"TokenSecret":    {"Sealed", "Created"},
+	"FeatureLevel":   {"Raised"},
 	"RecoveryKey":    {"Recipient", "Proof", "Created"}, // the name tells of the recipient
 }
 
@@ -41,6 +42,7 @@ var auditedRecords = []any{
 	&directory.EventStream{},
 	&directory.Client{},
 	&directory.RecoveryKey{},
+	&directory.FeatureLevel{},
 }
 
 // set gives a value other content than the zero value.

@@ -43,6 +43,15 @@ func (r *rows) RecoveryKey() (*directory.RecoveryKey, bool) {
 	return get[directory.RecoveryKey](r, string(rune(tableRecoveryKey)))
 }
 
+// Level is the feature level of the cluster.
+func (r *rows) Level() directory.Level {
+	l, ok := get[directory.FeatureLevel](r, string(rune(tableLevel)))
+	if !ok {
+		return 1 // has no row
+	}
+	return l.Level
+}
+
 // OrganizationBySlug resolves the one instance-wide name.
 func (r *rows) OrganizationBySlug(slug string) (directory.OrgID, bool) {
 	id, ok := r.tree.Get(textKey(derivedSlug, slug))
@@ -71,6 +80,10 @@ func (tx *SystemTx) PutTokenSecret(s *directory.TokenSecret) {
 }
 func (tx *SystemTx) PutRecoveryKey(k *directory.RecoveryKey) {
 	tx.put(string(rune(tableRecoveryKey)), k)
+}
+
+func (tx *SystemTx) PutLevel(l *directory.FeatureLevel) {
+	tx.put(string(rune(tableLevel)), l)
 }
 
 // HasOrganization reports whether the organization exists.

@@ -36,6 +36,7 @@ const (
 	tableJoinToken    = 'j' // instance: id → JoinToken
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
 	tableRecoveryKey  = 'b' // instance: → RecoveryKey, at most one row
+	tableLevel        = 'w' // instance: → FeatureLevel, at most one row
 
 	derivedUserName      = 'U' // folded user name → UserID
 	derivedUserExtern    = 'X' // external id, UserID → nothing
@@ -170,6 +171,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.TokenSecret))
 	case tableRecoveryKey:
 		return into(new(directory.RecoveryKey))
+	case tableLevel:
+		return into(new(directory.FeatureLevel))
 	}
 	return nil, fmt.Errorf("unknown table %q", key[0])
 }

@@ -162,6 +162,7 @@ func (c *Cluster) Launch(i int) {
 	m := &c.members[i]
 	cfg, err := node.LoadConfig(m.cfg.Dir)
 	c.must(err)
+	cfg.Version = m.cfg.Version
 	log := slog.New(slog.NewTextHandler(io.Discard, nil)).With("node", cfg.NodeID)
 	ctx, stop := context.WithCancel(context.Background())
 	n, err := node.Open(ctx, cfg, log)
