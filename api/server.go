@@ -39,6 +39,8 @@ type Health struct {
 	Ready func() error
 	// Leads reports whether this node leads; never a matter of health.
 	Leads func() bool
+	// Leaving is true while this node still answers and clients should go elsewhere.
+	Leaving func() bool
 }
 
 // New routes requests to the dialects. There is no route that none of them
@@ -60,7 +62,19 @@ func New(h Handlers, log *slog.Logger) http.Handler {
 	})
 	mux.HandleFunc("GET /readyz", h.Health.readyz)
 	mux.HandleFunc("GET /leaderz", h.Health.leaderz)
-	return guard(mux, h.REST, log)
+	return guard(h.Health.parting(mux), h.Health.parting(h.REST), log)
+}
+
+// parting ends connections with an answer while the node is leaving. A connection that
+// ended between two requests could meet the next one of its client, which then does not
+// know whether it was heard.
+func (h Health) parting(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.Leaving != nil && h.Leaving() {
+			w.Header().Set("Connection", "close") // of HTTP/2 the server makes a GOAWAY
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (h Health) readyz(w http.ResponseWriter, _ *http.Request) {
@@ -83,7 +97,7 @@ func (h Health) leaderz(w http.ResponseWriter, _ *http.Request) {
 // carries, sends Connect procedures (whose first segment is a service name) to
 // their handler, and turns a panic into a 500 instead of a lost process. State
 // is never touched by a request's goroutine, so a panic here broke nothing.
-func guard(mux *http.ServeMux, connect http.Handler, log *slog.Logger) http.Handler {
+func guard(mux, connect http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {

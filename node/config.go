@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/api/login"
+	userspace "github.com/authfi/authfi/bpf/gate"
 	"github.com/authfi/authfi/node/enforce"
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 	Certificate CertificateConfig `json:"certificate,omitzero"`
 	// Push is where this node may deliver security event tokens to.
 	Push PushConfig `json:"push,omitzero"`
+	// Drain is how long this node goes on to serve after it was told to stop, while
+	// /readyz already sends its clients away.
+	Drain userspace.Duration `json:"drain,omitempty"`
 	// DevelopmentSignIn lets anybody sign in as anybody at the issuers of the
 	// organizations. Only authfi dev sets it, and a node that is reached from
 	// anywhere but this machine does not start with it.
@@ -156,6 +160,9 @@ const (
 	leaseEvery = time.Second
 	// enforcedWait bounds how long a fresh token waits for the other nodes.
 	enforcedWait = time.Second
+	// drainMax leaves of the unit's 30 s for a stop enough for what follows a drain:
+	// requests under way, those of the gate, the log and the storage.
+	drainMax = 15 * time.Second
 	// sweepEvery is how often the leader looks for sessions to forget.
 	sweepEvery = time.Minute
 	// expireEvery is how often the leader looks for assignments and API keys that
@@ -188,6 +195,9 @@ func (c Config) check() error {
 		return errors.New("certificate: cert_file and key_file belong together")
 	case c.DevelopmentSignIn && !c.onThisMachine():
 		return errors.New("the development sign-in lets anybody in: api, peer and issuer must be loopback addresses")
+	}
+	if drain := time.Duration(c.Drain); drain < 0 || drain > drainMax {
+		return fmt.Errorf("drain of %s is not 0 to %s", drain, drainMax)
 	}
 	return c.Enforce.check()
 }

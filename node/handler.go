@@ -46,7 +46,7 @@ func (n *Node) handler() (http.Handler, error) {
 		AuthZEN: authzen.New(authzen.Config{Gate: n.gate, Ring: n.ring, Issuer: n.cfg.Issuer, Log: n.log}),
 		Events:  n.watcher.Events(),
 		Polls:   n.streams,
-		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader},
+		Health:  api.Health{Ready: n.ready, Leads: n.cluster.IsLeader, Leaving: n.draining.Load},
 		Metrics: n.figures,
 	}, n.log), nil
 }

@@ -13,6 +13,9 @@ const readyWait = 2 * time.Second
 // ready says whether this node may serve: it can reach a quorum, has applied
 // what the quorum had, enforces it, and the cluster has an operator.
 func (n *Node) ready() error {
+	if n.draining.Load() {
+		return errors.New("this node is about to stop")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), readyWait)
 	defer cancel()
 	index, err := n.cluster.ReadIndex(ctx)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/authfi/authfi/api"
@@ -60,6 +61,7 @@ type Node struct {
 
 	background sync.WaitGroup
 	stop       context.CancelFunc
+	draining   atomic.Bool
 	closeOnce  sync.Once
 }
 
@@ -215,6 +217,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.log.Info("serving", "api", n.cfg.API, "peer", n.cfg.Peer, "applied", n.machine.Applied())
 	select {
 	case <-ctx.Done():
+		n.drain()
 		return n.Close()
 	case err := <-failed:
 		return errors.Join(err, n.Close())

@@ -51,6 +51,7 @@ issuers:
 push:
   private: true
   ca_file: /etc/authfi/receivers.pem
+drain: 5s
 start:
   first: true
   operator_token_file: /run/authfi/operator.token
@@ -79,6 +80,7 @@ func TestSettings(t *testing.T) {
 			},
 			Issuers: IssuersConfig{Hosts: []string{"idp.example"}, CAFile: "/etc/authfi/idp.pem"},
 			Push:    PushConfig{Private: true, CAFile: "/etc/authfi/receivers.pem"},
+			Drain:   userspace.Duration(5 * time.Second),
 		},
 		Start: StartSettings{First: true, OperatorTokenFile: "/run/authfi/operator.token", RecoveryKeyFile: "/run/authfi/recovery.key"},
 	}
