@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"crypto/tls"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +36,7 @@ func TestLeavingEndsConnections(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", protocol, err)
 			}
+			io.Copy(io.Discard, res.Body)
 			res.Body.Close()
 			if res.Proto != protocol {
 				t.Fatalf("%s instead of %s", res.Proto, protocol)
