@@ -140,7 +140,7 @@ func (b benchmark) measureIn(ctx context.Context, dir, out string, size sizes, f
 	if err != nil {
 		return err
 	}
-	if size != (sizes{people, many, hostile, runs}) {
+	if size != (sizes{people: people, many: many, hostile: hostile, runs: runs}) {
 		out = filepath.Join(out, trialDir)
 		fmt.Printf("%s: a trial, the report goes to %s\n", b.name, out)
 	}
