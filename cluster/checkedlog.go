@@ -5,13 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
-	"os"
 	"runtime/debug"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
 
@@ -68,16 +64,13 @@ func (c checkedLog) GetLog(index uint64, l *raft.Log) error {
 	return nil
 }
 
-// verifyFile reads every entry of a log's file before any of them is used: some
-// microseconds each. It does so without writing, since who writes looks for the free
-// pages first, and ends the process when the structure is damaged.
-func verifyFile(file string) error {
-	if info, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil // it has never held anything
-	}
-	store, err := raftboltdb.New(raftboltdb.Options{
-		Path: file, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: boltTimeout}, MsgpackUseNewTimeFormat: true,
-	})
+// IsMonotonic implements raft.MonotonicLogStore.
+func (c checkedLog) IsMonotonic() bool { return monotonic(c.LogStore) }
+
+// verifyBolt reads every entry of a log's file before any of them is used: some
+// microseconds each.
+func verifyBolt(file string) error {
+	store, err := openBolt(file, true)
 	switch {
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		return fmt.Errorf("%w: %w", ErrDamagedLog, err)
@@ -87,15 +80,22 @@ func verifyFile(file string) error {
 	return errors.Join(checkedLog{store}.verify(), store.Close())
 }
 
-// verify reads every entry. Damage to the structure of the file shows as a panic of the
-// library, or as a fault in the memory that maps it.
-func (c checkedLog) verify() (err error) {
+// faultless makes an error of a panic that damage to a file leads a library into, and of
+// a fault in the memory that maps it.
+func faultless(read func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrDamagedLog, p)
 		}
 	}()
+	return read()
+}
+
+// verify reads every entry.
+func (c checkedLog) verify() error { return faultless(c.readAll) }
+
+func (c checkedLog) readAll() error {
 	first, err := c.FirstIndex()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDamagedLog, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -11,67 +12,100 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 )
 
-// metaPages of the file are checked by the file itself, which has two: damage to the
-// newer takes it back by one write, and no sum of ours can see that.
+// metaPages of a file of pages are checked by the file itself, which has two: damage to
+// the newer takes it back by one write, and no sum of ours can see that.
 const metaPages = 2 * 4096
 
-// TestAlteredByteIsFound: wherever it is in the file of a log, either no entry is
-// altered by it or the log is not opened.
-func TestAlteredByteIsFound(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "raft"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	c := &Cluster{cfg: Config{Dir: dir}}
-	store, err := c.openLog()
+var logFormats = []LogFormat{LogWAL, LogBolt}
+
+// holding makes a log of entries, each written by itself, and gives its files.
+func holding(t *testing.T, format LogFormat, entries uint64) (dir string, files map[string][]byte) {
+	t.Helper()
+	dir = t.TempDir()
+	store, err := openLog(dir, format)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const entries = 200
-	for i := range uint64(entries) {
-		if err := (checkedLog{store}).StoreLog(&raft.Log{Index: i + 1, Term: 3, Data: bytes.Repeat([]byte{byte(i)}, 300)}); err != nil {
+	for i := range entries {
+		if err := (checkedLog{store}).StoreLog(&raft.Log{Index: i + 1, Term: 3, Data: entryData(i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := errors.Join((checkedLog{store}).verify(), store.Close()); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "raft", "log.db")
-	whole, err := os.ReadFile(file)
+	files = map[string][]byte{}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files[path], err = os.ReadFile(path)
+		}
+		if strings.HasSuffix(path, ".wal") { // what is allocated ahead
+			files[path] = bytes.TrimRight(files[path], "\x00")
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	random := rand.New(rand.NewPCG(1, 1))
-	found := 0
-	for range 400 {
-		at := metaPages + random.IntN(len(whole)-metaPages)
-		altered := bytes.Clone(whole)
-		altered[at] ^= 1 << random.IntN(8)
-		if err := os.WriteFile(file, altered, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := readWhole(c, entries); errors.Is(err, ErrDamagedLog) {
-			found++
-		} else if err != nil {
-			t.Fatalf("with byte %d altered: %v", at, err)
+	return dir, files
+}
+
+func entryData(i uint64) []byte { return bytes.Repeat([]byte{byte(i)}, 300) }
+
+// TestAlteredByteIsFound: wherever it is in the files of a log, either no entry is
+// altered or lost by it or the log is not opened.
+func TestAlteredByteIsFound(t *testing.T) {
+	const entries = 200
+	for _, format := range logFormats {
+		dir, files := holding(t, format, entries)
+		for path, whole := range files {
+			t.Run(filepath.Base(path), func(t *testing.T) {
+				from, to := 0, len(whole)
+				if strings.HasSuffix(path, ".db") && to > metaPages {
+					from = metaPages
+				}
+				random := rand.New(rand.NewPCG(1, 1))
+				found := 0
+				for range 400 {
+					at := from + random.IntN(to-from)
+					altered := bytes.Clone(whole)
+					altered[at] ^= 1 << random.IntN(8)
+					restore(t, dir, files)
+					if err := os.WriteFile(path, altered, 0o600); err != nil {
+						t.Fatal(err)
+					}
+					if err := readWhole(dir, entries); err != nil && !errors.Is(err, ErrDamagedLog) {
+						t.Fatalf("with byte %d altered: %v", at, err)
+					} else if err != nil {
+						found++
+					}
+				}
+				if found == 0 {
+					t.Error("no damage was found, so none was done")
+				}
+			})
 		}
 	}
-	if found == 0 {
-		t.Error("no damage was found, so none was done")
+}
+
+// restore gives a directory the files that it once had.
+func restore(t *testing.T, dir string, files map[string][]byte) {
+	t.Helper()
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range files {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, content, 0o600)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
 // readWhole opens the log and demands every entry as it was written.
-func readWhole(c *Cluster, entries uint64) (err error) {
-	file := filepath.Join(c.cfg.Dir, "raft", "log.db")
-	if err := verifyFile(file); err != nil {
-		return err
-	}
-	store, err := raftboltdb.New(raftboltdb.Options{Path: file, BoltOptions: &bbolt.Options{ReadOnly: true}})
+func readWhole(dir string, entries uint64) (err error) {
+	store, err := openLog(dir, "")
 	if err != nil {
 		return err
 	}
@@ -81,7 +115,7 @@ func readWhole(c *Cluster, entries uint64) (err error) {
 		if err := store.GetLog(i+1, &l); err != nil {
 			return err
 		}
-		if l.Term != 3 || !bytes.Equal(l.Data, bytes.Repeat([]byte{byte(i)}, 300)) {
+		if l.Term != 3 || !bytes.Equal(l.Data, entryData(i)) {
 			return fmt.Errorf("entry %d is %v", i+1, l)
 		}
 	}
@@ -97,8 +131,32 @@ func TestDamagedLogIsNotServed(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(n.cfg.Dir, "raft", "log.db")
-	whole, err := os.ReadFile(file)
+	for _, format := range logFormats {
+		n.cfg.LogFormat = format
+		if store, err := openLog(filepath.Join(n.cfg.Dir, "raft"), format); err != nil || store.Close() != nil {
+			t.Fatal(err)
+		}
+		refusesDamage(t, n.cfg)
+	}
+	l := &raft.Log{Index: 1, Term: 1, Data: []byte("sent")}
+	l.Extensions = sumOf(l)
+	l.Data = []byte("lost")
+	if err := (checkedLog{raft.NewInmemStore()}).StoreLog(l); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a damaged entry is taken over: %v", err)
+	}
+}
+
+// refusesDamage alters the log of a node that was stopped, and then makes it whole.
+func refusesDamage(t *testing.T, cfg Config) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(cfg.Dir, "raft", "log.db"))
+	if cfg.LogFormat == LogWAL {
+		files, err = filepath.Glob(filepath.Join(cfg.Dir, "raft", "wal", "*.wal"))
+	}
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	whole, err := os.ReadFile(files[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,23 +164,20 @@ func TestDamagedLogIsNotServed(t *testing.T) {
 	if bytes.Equal(whole, altered) {
 		t.Fatal("the line is not in the file")
 	}
-	if err := os.WriteFile(file, altered, 0o600); err != nil {
+	if err := os.WriteFile(files[0], altered, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(n.cfg); !errors.Is(err, ErrDamagedLog) {
+	if _, err := Open(cfg); !errors.Is(err, ErrDamagedLog) {
 		t.Fatalf("a damaged log: %v", err)
 	}
-	if err := os.WriteFile(file, make([]byte, len(whole)), 0o600); err != nil {
+	if err := os.WriteFile(files[0], make([]byte, len(whole)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(n.cfg); !errors.Is(err, ErrDamagedLog) {
+	if _, err := Open(cfg); !errors.Is(err, ErrDamagedLog) {
 		t.Fatalf("a log of zeros: %v", err)
 	}
-	l := &raft.Log{Index: 1, Term: 1, Data: []byte("sent")}
-	l.Extensions = sumOf(l)
-	l.Data = []byte("lost")
-	if err := (checkedLog{raft.NewInmemStore()}).StoreLog(l); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("a damaged entry is taken over: %v", err)
+	if err := os.WriteFile(files[0], whole, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -143,7 +198,7 @@ func TestEntriesOfBeforeHaveNoSum(t *testing.T) {
 
 // BenchmarkVerify is what the start of a node takes more for each entry of its log.
 func BenchmarkVerify(b *testing.B) {
-	store, err := bboltLog(b.TempDir())
+	store, err := openLog(b.TempDir(), "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -162,11 +217,4 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/entries, "ns/entry")
-}
-
-func bboltLog(dir string) (LogStore, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "raft"), 0o700); err != nil {
-		return nil, err
-	}
-	return (&Cluster{cfg: Config{Dir: dir}}).openLog()
 }

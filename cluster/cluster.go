@@ -15,8 +15,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 )
 
 // Timings and sizes of the log, each measured before it was chosen
@@ -66,8 +64,11 @@ type Config struct {
 
 	// Network carries what nodes say to each other; nil is TCP.
 	Network Network
-	// Log keeps the log; nil is a file in Dir.
+	// Log keeps the log; nil is one in Dir, in the format that follows.
 	Log LogStore
+	// LogFormat is that of the log in Dir. One of another format is copied at the start;
+	// empty is the format of what is there, or LogWAL.
+	LogFormat LogFormat
 	// Trailing is how many entries below a snapshot stay in the log, for nodes that are
 	// a little behind; 0 is as many as a node of the product keeps. It must
 	// be more than appendEntriesMax.
@@ -137,6 +138,9 @@ func Open(cfg Config) (*Cluster, error) {
 		if c.standing != nil {
 			close(c.standing.done)
 		}
+		if c.store != nil {
+			err = errors.Join(err, c.store.Close())
+		}
 		return nil, errors.Join(err, c.peers.close())
 	}
 	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]net.Conn{}}
@@ -168,7 +172,7 @@ func (c *Cluster) openRaft() error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	c.store = store
-	checked := checkedLog{chunkedLog{store}}
+	checked := checkedLog{store}
 	stalled := newStallGuard(boundedLog{checked, c.cfg.LogAllowed})
 	cached, err := raft.NewLogCache(logCache, stalled)
 	if err != nil {
@@ -199,6 +203,13 @@ func (c *Cluster) openRaft() error {
 			return err
 		}
 	}
+	newest, err := newestSnapshot(snapshots)
+	if err != nil {
+		return err
+	}
+	if err := follows(cached, newest, c.cfg.Machine.Applied()); err != nil {
+		return err
+	}
 	config, err := c.raftConfig(snapshots, hl)
 	if err != nil {
 		return err
@@ -219,16 +230,7 @@ func (c *Cluster) openLog() (LogStore, error) {
 	if c.cfg.Log != nil {
 		return c.cfg.Log, nil
 	}
-	file := filepath.Join(c.cfg.Dir, "raft", "log.db")
-	if err := verifyFile(file); err != nil {
-		return nil, err
-	}
-	return raftboltdb.New(raftboltdb.Options{
-		Path:                    file,
-		NoSync:                  false,
-		BoltOptions:             &bbolt.Options{NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, Timeout: boltTimeout},
-		MsgpackUseNewTimeFormat: true,
-	})
+	return openLog(filepath.Join(c.cfg.Dir, "raft"), c.cfg.LogFormat)
 }
 
 func (c *Cluster) raftConfig(snapshots raft.SnapshotStore, hl hclog.Logger) (*raft.Config, error) {

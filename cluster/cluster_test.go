@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // journal is a machine that keeps every command in order; its result is the
@@ -379,7 +378,7 @@ func TestWipedMachineIsFilledAgain(t *testing.T) {
 			return err
 		},
 		"no snapshot and a short log": func() error {
-			store, err := raftboltdb.NewBoltStore(filepath.Join(n.cfg.Dir, "raft", "log.db"))
+			store, err := openLog(filepath.Join(n.cfg.Dir, "raft"), "")
 			if err != nil {
 				return err
 			}

@@ -73,7 +73,7 @@ func (c *Cluster) recover(store LogStore, dir string, out *Recovered) error {
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	logs := checkedLog{chunkedLog{store}}
+	logs := checkedLog{store}
 	damaged, err := c.needsRefill(logs, snapshots)
 	if err != nil {
 		return err

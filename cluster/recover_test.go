@@ -36,7 +36,7 @@ func TestRecoverAlone(t *testing.T) {
 			if err != nil || fmt.Sprint(recovered.Lost) != "[n2 n3]" || recovered.Index == 0 {
 				t.Fatalf("%+v, %v", recovered, err)
 			}
-			if _, err := os.Stat(filepath.Join(recovered.Copy, "log.db")); err != nil {
+			if _, err := os.Stat(filepath.Join(recovered.Copy, "wal")); err != nil {
 				t.Errorf("no copy of the log: %v", err)
 			}
 			kept.open(t)

@@ -8,37 +8,29 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 )
-
-// currentTerm is where raft keeps its term. It must not be behind that of the
-// snapshot: an entry of a lower term behind one of a higher breaks the log's order.
-var currentTerm = []byte("CurrentTerm")
 
 // Begin makes the log of a new cluster that goes on from a state: this node is its
 // one member, and the state is its first snapshot, from which the nodes that join
 // are filled. The machine must hold the same state already. dir has no log yet.
-func Begin(dir, nodeID, advertise string, s Snapshot) error {
+func Begin(dir, nodeID, advertise string, format LogFormat, s Snapshot) error {
 	dir = filepath.Join(dir, "raft")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("raft directory: %w", err)
 	}
-	bolt, err := raftboltdb.New(raftboltdb.Options{
-		Path: filepath.Join(dir, "log.db"), BoltOptions: &bbolt.Options{Timeout: boltTimeout}, MsgpackUseNewTimeFormat: true,
-	})
+	log, err := openLog(dir, format)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	return errors.Join(begin(dir, nodeID, advertise, bolt, s), bolt.Close())
+	return errors.Join(begin(dir, nodeID, advertise, log, s), log.Close())
 }
 
-func begin(dir, nodeID, advertise string, bolt *raftboltdb.BoltStore, s Snapshot) error {
+func begin(dir, nodeID, advertise string, log LogStore, s Snapshot) error {
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, hclog.NewNullLogger())
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
-	exists, err := raft.HasExistingState(bolt, bolt, snapshots)
+	exists, err := raft.HasExistingState(log, log, snapshots)
 	if err != nil {
 		return fmt.Errorf("read log: %w", err)
 	}
@@ -57,5 +49,5 @@ func begin(dir, nodeID, advertise string, bolt *raftboltdb.BoltStore, s Snapshot
 	if err := sink.Close(); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	return bolt.SetUint64(currentTerm, s.Term())
+	return log.SetUint64(currentTerm, s.Term())
 }

@@ -75,6 +75,9 @@ type boundedLog struct {
 	allowed func() error // nil: always
 }
 
+// IsMonotonic implements raft.MonotonicLogStore.
+func (l boundedLog) IsMonotonic() bool { return monotonic(l.LogStore) }
+
 func (l boundedLog) StoreLog(entry *raft.Log) error { return l.StoreLogs([]*raft.Log{entry}) }
 
 func (l boundedLog) StoreLogs(entries []*raft.Log) error {

@@ -28,6 +28,9 @@ func newStallGuard(log raft.LogStore) *stallGuard {
 	return &stallGuard{LogStore: log, began: time.Now()}
 }
 
+// IsMonotonic implements raft.MonotonicLogStore.
+func (g *stallGuard) IsMonotonic() bool { return monotonic(g.LogStore) }
+
 func (g *stallGuard) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
 
 func (g *stallGuard) StoreLogs(logs []*raft.Log) error {

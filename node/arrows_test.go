@@ -135,6 +135,7 @@ var guests = map[string][]string{
 	"github.com/dgraph-io/badger/v4":      {"fsm/disk"},
 	"github.com/hashicorp/raft":           {"cluster", "cluster/clustertest"},
 	"github.com/hashicorp/raft-boltdb":    {"cluster"},
+	"github.com/hashicorp/raft-wal":       {"cluster"},
 	"github.com/hashicorp/go-hclog":       {"cluster"},
 	"go.etcd.io/bbolt":                    {"cluster"},
 	"github.com/cilium/ebpf":              {"bpf", "bpf/obj"},

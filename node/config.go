@@ -15,6 +15,7 @@ import (
 
 	"github.com/authfi/authfi/api/login"
 	userspace "github.com/authfi/authfi/bpf/gate"
+	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/node/enforce"
 )
 
@@ -36,6 +37,8 @@ type Config struct {
 	// Drain is how long this node goes on to serve after it was told to stop, while
 	// /readyz already sends its clients away.
 	Drain userspace.Duration `json:"drain,omitempty"`
+	// LogFormat is how this node keeps the log of the cluster on its disk.
+	LogFormat cluster.LogFormat `json:"log_format,omitempty"`
 	// DevelopmentSignIn lets anybody sign in as anybody at the issuers of the
 	// organizations. Only authfi dev sets it, and a node that is reached from
 	// anywhere but this machine does not start with it.
@@ -199,7 +202,7 @@ func (c Config) check() error {
 	if drain := time.Duration(c.Drain); drain < 0 || drain > drainMax {
 		return fmt.Errorf("drain of %s is not 0 to %s", drain, drainMax)
 	}
-	return c.Enforce.check()
+	return errors.Join(c.LogFormat.Check(), c.Enforce.check())
 }
 
 // onThisMachine reports whether all that the node listens on, and the name by which

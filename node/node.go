@@ -147,7 +147,7 @@ func (n *Node) openCluster() error {
 	var err error
 	n.cluster, err = cluster.Open(cluster.Config{
 		NodeID: n.cfg.NodeID, Dir: n.cfg.Dir, Listen: n.cfg.Peer, Identity: n.identity,
-		Machine: r, Bootstrap: n.cfg.First != nil, Logger: n.log,
+		LogFormat: n.cfg.LogFormat, Machine: r, Bootstrap: n.cfg.First != nil, Logger: n.log,
 		WriteAllowed: n.mayPropose, LogAllowed: n.mayGrow,
 		AdmitJoin: n.admitJoin,
 		Secrets:   n.ring.Secret,

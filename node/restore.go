@@ -130,7 +130,7 @@ func restoreState(c Config, r *backup.Reader) (out Restored, err error) {
 	if err := s.Sync(); err != nil {
 		return out, err
 	}
-	return out, cluster.Begin(c.Dir, c.NodeID, c.Peer, s)
+	return out, cluster.Begin(c.Dir, c.NodeID, c.Peer, c.LogFormat, s)
 }
 
 // endAll ends what was open when the backup was made, in a term of its own, and

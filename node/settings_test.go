@@ -9,6 +9,7 @@ import (
 	"time"
 
 	userspace "github.com/authfi/authfi/bpf/gate"
+	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/node/enforce"
 )
 
@@ -52,6 +53,7 @@ push:
   private: true
   ca_file: /etc/authfi/receivers.pem
 drain: 5s
+log_format: bolt
 start:
   first: true
   operator_token_file: /run/authfi/operator.token
@@ -80,7 +82,7 @@ func TestSettings(t *testing.T) {
 			},
 			Issuers: IssuersConfig{Hosts: []string{"idp.example"}, CAFile: "/etc/authfi/idp.pem"},
 			Push:    PushConfig{Private: true, CAFile: "/etc/authfi/receivers.pem"},
-			Drain:   userspace.Duration(5 * time.Second),
+			Drain:   userspace.Duration(5 * time.Second), LogFormat: cluster.LogBolt,
 		},
 		Start: StartSettings{First: true, OperatorTokenFile: "/run/authfi/operator.token", RecoveryKeyFile: "/run/authfi/recovery.key"},
 	}
