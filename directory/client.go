@@ -29,8 +29,11 @@ const (
 	CodeLife = time.Minute
 	// ClientSessionsMax are the live sessions of a service account that its clients
 	// have opened: a fleet of a thousand programs that each ask once in the life of
-	// a token.
+	// a token with a key of its own, or for permissions of its own.
 	ClientSessionsMax = 1_000
+	// ClientSessionLife is how long a standing session of client credentials lives: a
+	// dozen tokens, one after the other, cost one entry.
+	ClientSessionLife = time.Hour
 )
 
 // Client is an application that asks for tokens at the organization's issuer. A

@@ -86,6 +86,12 @@ func (s *Session) Expires(in SignIn) Time {
 	return expires
 }
 
+// Standing reports whether the session is one of client credentials in which any number
+// of access tokens are minted, of which the log knows none: it ends for all of them.
+func (s *Session) Standing() bool {
+	return !s.Client.IsZero() && s.Code == nil && !s.Single && s.Origin.IsZero()
+}
+
 // Covers reports whether the session's tokens may carry a permission that its user
 // holds.
 func (s *Session) Covers(p Permission) bool { return !s.Bounded || covers(s.Permissions, p) }

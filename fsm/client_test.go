@@ -269,6 +269,62 @@ func TestClientCredentialsAreOfTheAccount(t *testing.T) {
 	}
 }
 
+// standing is a session of client 1 in which tokens are minted without an entry.
+func standing(n int) *fsm.StartSession {
+	c := credentials(n)
+	c.Token, c.Standing = directory.AccessToken{}, true
+	return c
+}
+
+// TestStandingSession: it lives for an hour and no longer, nobody refreshes it, and it
+// ends with all that client credentials end with.
+func TestStandingSession(t *testing.T) {
+	for what, change := range map[string]func(*fsm.StartSession){
+		"a token":                  func(c *fsm.StartSession) { c.Token = credentials(3).Token },
+		"an end of its own":        func(c *fsm.StartSession) { c.Until = 1 << 50 },
+		"a key":                    func(c *fsm.StartSession) { c.Key = [32]byte{1} },
+		"an origin":                func(c *fsm.StartSession) { c.Origin = id[directory.SessionID](4) },
+		"a refresh token":          func(c *fsm.StartSession) { c.Refresh = [32]byte{1} },
+		"a code":                   func(c *fsm.StartSession) { c.Code = &directory.Code{Hash: [32]byte{1}} },
+		"no client":                func(c *fsm.StartSession) { c.Client = directory.ClientID{} },
+		"a client without a robot": func(c *fsm.StartSession) { c.Client, c.Bounded = id[directory.ClientID](0), true },
+	} {
+		w := newClients(t)
+		c := standing(3)
+		change(c)
+		if err := w.asNode(c); err == nil {
+			t.Errorf("%s: taken", what)
+		}
+	}
+	for what, command := range map[string]fsm.Command{
+		"the account is deactivated": &fsm.SetUserActive{User: userID(2)},
+		"its owner is deactivated":   &fsm.SetUserActive{User: userID(1)},
+		"the account is deleted":     &fsm.DeleteUser{User: userID(2)},
+		"the client is deleted":      &fsm.DeleteClient{ID: id[directory.ClientID](1)},
+		"the sessions are ended":     &fsm.EndUserSessions{User: userID(2)},
+		"everybody's are":            &fsm.EndOrganizationSessions{},
+	} {
+		w := newClients(t)
+		w.mustAsNode(standing(3))
+		s, ok := w.view().Session(id[directory.SessionID](3))
+		if !ok || !s.Standing() || len(s.Tokens) > 0 || !s.Live(w.now.Add(directory.ClientSessionLife)-1, directory.SignIn{}) || s.Live(w.now.Add(directory.ClientSessionLife), directory.SignIn{}) {
+			t.Fatalf("%+v", s)
+		}
+		if err := w.asNode(&fsm.RefreshSession{ID: s.ID}); directory.KindOf(err) != directory.KindUnauthenticated {
+			t.Errorf("a refresh: %v", err)
+		}
+		w.must(command)
+		if s, ok := w.view().Session(s.ID); ok && s.Ended == 0 {
+			t.Errorf("%s: the session lives", what)
+		}
+	}
+	w := newClients(t)
+	w.mustAsNode(credentials(4))
+	if s, _ := w.view().Session(id[directory.SessionID](4)); s.Standing() || !s.Single {
+		t.Errorf("one with a token of its own: %+v", s)
+	}
+}
+
 // TestClientThatMayDoLessLosesItsSessions, and one that may do more keeps them.
 func TestClientThatMayDoLessLosesItsSessions(t *testing.T) {
 	more, less, name := []directory.Permission{seePatients, "write:*", "read:x"}, []directory.Permission{"write:*"}, "renamed"

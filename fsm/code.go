@@ -7,13 +7,16 @@ import (
 	"github.com/authfi/authfi/fsm/state"
 )
 
-// single reports whether the session is one of client credentials: it has one access
-// token and no person.
+// single reports whether the session is one of client credentials or of an exchange: it
+// has no refresh token and no person to sign in again.
 func (c *StartSession) single() bool { return !c.Client.IsZero() && c.Code == nil }
 
 // mayBeForClient looks at a session for a client: what a node has verified counts
 // only while the client is what it was then.
 func (c *StartSession) mayBeForClient(tx *state.OrgTx, env *Envelope, user *directory.User) error {
+	if c.Standing && (!c.single() || !c.Origin.IsZero() || c.Until != 0 || c.Token != directory.AccessToken{} || c.Key != [32]byte{}) {
+		return directory.Invalid("standing", "is a session of client credentials, and has no token, no key and no end of its own")
+	}
 	if env.Actor.Kind != directory.ActorNode {
 		if !c.Client.IsZero() || c.Code != nil || c.Bounded || len(c.Scope)+len(c.Permissions) > 0 || !c.Origin.IsZero() || c.Key != [32]byte{} {
 			return directory.Denied("a session for a client is started at the issuer only")

@@ -330,6 +330,7 @@ func (h *history) signIn() fsm.Command {
 			Hash: h.hash(), Redirect: "https://" + h.name("app") + ".example/back", Challenge: h.hash(), Expires: h.now + 60_000,
 		}
 	}
+	c.Standing = c.Code == nil && h.maybe()
 	return c
 }
 

@@ -29,6 +29,9 @@ type StartSession struct {
 	Origin directory.SessionID `cbor:"22,keyasint,omitzero"` // the session that it came of by token exchange
 	Until  directory.Time      `cbor:"23,keyasint,omitempty"`
 	Key    [32]byte            `cbor:"24,keyasint,omitzero"` // that its tokens are bound to
+
+	// Standing is of client credentials whose tokens are minted without an entry.
+	Standing bool `cbor:"25,keyasint,omitempty" level:"2"`
 }
 
 func (*StartSession) Kind() Kind { return KindStartSession }
@@ -75,6 +78,9 @@ func (c *StartSession) apply(tx *state.OrgTx, env *Envelope, e *effects) (Outcom
 	}
 	if c.Code != nil {
 		s.Tokens = nil // they come when the code is redeemed
+	}
+	if c.Standing {
+		s.Tokens, s.Single, s.Until = nil, false, env.Now.Add(directory.ClientSessionLife)
 	}
 	tx.PutSession(s)
 	e.event(directory.SessionStarted, s.ID, "%s", u.UserName)

@@ -22,11 +22,40 @@ import (
 
 // Class T: a revocation that is only said.
 var revocationAttacks = map[string]attack{
-	"no quorum":               revokedAlone,
-	"kill -9 all and restart": revokedAndKilled,
+	"sibling of a revoked token": siblingRevoked,
+	"no quorum":                  revokedAlone,
+	"kill -9 all and restart":    revokedAndKilled,
 }
 
 func TestAttacksOnRevocation(t *testing.T) { withstand(t, "T") }
+
+// siblingRevoked revokes one of several tokens that stand in one session, of which the log
+// holds none: all of them die, at every node, and the next one stands elsewhere.
+func siblingRevoked(s *site, i int) {
+	fields, first := s.begin(i, directory.GrantClientCredentials)
+	tokens := []string{first}
+	for n := range nodetest.Size {
+		tokens = append(tokens, fmt.Sprint(s.given(n, "a sibling", fields)["access_token"]))
+	}
+	for _, token := range tokens {
+		if sid := s.claims(token)["sid"]; sid != s.claims(first)["sid"] {
+			s.t.Errorf("a node has a session of its own: %v", sid)
+		}
+	}
+	if status := s.revoke(i, tokens[2], s.robot); status != http.StatusOK {
+		s.t.Fatalf("revocation: %d", status)
+	}
+	for n := range nodetest.Size {
+		for k, token := range tokens {
+			if s.active(n, token) {
+				s.t.Errorf("token %d lives at node-%d", k, n+1)
+			}
+		}
+		if next := fmt.Sprint(s.given(n, "the next", fields)["access_token"]); !s.active((n+1)%nodetest.Size, next) || s.claims(next)["sid"] == s.claims(first)["sid"] {
+			s.t.Errorf("the next token of node-%d is %v", n+1, s.claims(next))
+		}
+	}
+}
 
 // revokedAlone takes the others away from node i of a cluster of its own: neither a
 // client, nor a person who signs out, nor an administrator hears that anything has ended.

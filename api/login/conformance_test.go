@@ -68,7 +68,7 @@ func (w *world) conform(file conformance.Tokens) {
 	w.change(0, "sessions.start", &fsm.StartSession{ID: session, User: user, Methods: []string{"pwd"}})
 }
 
-func public(t *testing.T, jwk object) []byte {
+func public(t testing.TB, jwk object) []byte {
 	t.Helper()
 	point := []byte{4}
 	for _, name := range []string{"x", "y"} {

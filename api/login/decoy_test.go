@@ -18,7 +18,7 @@ import (
 )
 
 // outsider asks for the paths of an issuer that are open to everybody.
-func outsider(t *testing.T, handler http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+func outsider(t testing.TB, handler http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	for i := 0; i < len(headers); i += 2 {

@@ -24,7 +24,7 @@ func (w *world) ask(handler http.Handler, path string, fields url.Values, header
 }
 
 // told is the JSON of an answer.
-func told(t *testing.T, answer *httptest.ResponseRecorder) (o object) {
+func told(t testing.TB, answer *httptest.ResponseRecorder) (o object) {
 	t.Helper()
 	if err := json.Unmarshal(answer.Body.Bytes(), &o); err != nil {
 		t.Fatalf("%d %q: %v", answer.Code, answer.Body, err)

@@ -43,7 +43,7 @@ func (l soloLog) WaitApplied(_ context.Context, index directory.Index) error {
 
 // world is two organizations with a user each, on a clock that tests move.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	clock    time.Time
 	storage  *disk.Memory
 	log      soloLog
@@ -60,7 +60,13 @@ type world struct {
 
 var slugs = [2]string{"north", "south"}
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	return newWorldAt(t, directory.LevelMax)
+}
+
+// newWorldAt is a world of a feature level.
+func newWorldAt(t testing.TB, level directory.Level) *world {
 	t.Helper()
 	w := &world{t: t, clock: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), storage: disk.NewMemory(), verified: map[string]access.Session{}}
 	now := w.now
@@ -76,8 +82,10 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.PutTokenSecret{Secret: secret})
 	must(t, err)
-	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.RaiseLevel{Level: directory.LevelMax})
-	must(t, err)
+	if level > directory.LevelMin {
+		_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.RaiseLevel{Level: level})
+		must(t, err)
+	}
 	id := access.NewID[directory.OperatorID](w.clock)
 	token, hash := access.NewOperatorToken(id)
 	_, err = w.gate.ProposeAsNode(t.Context(), directory.OrgID{}, &fsm.CreateOperator{
@@ -160,7 +168,7 @@ func (w *world) refused(what, token string) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

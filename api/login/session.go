@@ -32,6 +32,7 @@ type Sessions struct {
 	// enforce an index, so that a fresh token is not refused as unknown.
 	enforced func(ctx context.Context, index directory.Index)
 	polls    polls
+	standing standing
 }
 
 // NewSessions wires the sessions of a node.

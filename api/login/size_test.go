@@ -12,7 +12,7 @@ import (
 )
 
 // rightsIn reads what a token says its user may do, as somebody does who verifies it.
-func rightsIn(t *testing.T, w *world, token string) (found []string, how string) {
+func rightsIn(t testing.TB, w *world, token string) (found []string, how string) {
 	t.Helper()
 	claims := part(t, token, 1)
 	address, referred := claims["permissions_ref"].(string)

@@ -57,9 +57,18 @@ type Minted struct {
 	Entry directory.AccessToken
 }
 
-// Mint signs an access token for a session of a user, from one root. It does not
-// outlive the session.
-func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, session *directory.Session) (Minted, error) {
+// signedToken is a token and when it is good.
+type signedToken struct {
+	token       string
+	now, expire time.Time
+	kid         string
+}
+
+func (s *signedToken) life() time.Duration { return s.expire.Sub(s.now) }
+
+// sign signs an access token for a session of a user, from one root. It does not outlive
+// the session.
+func (t *Tokens) sign(org *state.Org, user *directory.User, session *directory.Session) (*signedToken, error) {
 	now := t.now().Truncate(time.Second)
 	expires := now.Add(directory.AccessTokenLife)
 	if end := session.Expires(org.Record().SignIn).Std().Truncate(time.Second); end.Before(expires) {
@@ -67,23 +76,32 @@ func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, sess
 	}
 	key, err := t.signer(org, session)
 	if err != nil {
-		return Minted{}, err
+		return nil, err
 	}
 	build := func() (jwt.Token, error) { return t.claims(org, user, session, now, expires) }
 	token, err := t.fit(build, org, session, key)
 	if err != nil {
-		return Minted{}, fmt.Errorf("mint access token: %w", err)
+		return nil, fmt.Errorf("mint access token: %w", err)
 	}
 	signed, err := sign(token, key, typeAccess)
 	if err != nil {
-		return Minted{}, fmt.Errorf("mint access token: %w", err)
+		return nil, fmt.Errorf("mint access token: %w", err)
 	}
-	return Minted{Token: string(signed), Life: expires.Sub(now), Entry: directory.AccessToken{
-		Key:       secret.Key(string(signed)),
-		Length:    uint32(len(signed)),
-		NotBefore: directory.TimeOf(now.Add(-skew)),
-		Expires:   directory.TimeOf(expires),
-		Signer:    directory.SignerOf(key.kid),
+	return &signedToken{string(signed), now, expires, key.kid}, nil
+}
+
+// Mint signs an access token of which the log is to know.
+func (t *Tokens) Mint(org *state.Org, secret *Secret, user *directory.User, session *directory.Session) (Minted, error) {
+	signed, err := t.sign(org, user, session)
+	if err != nil {
+		return Minted{}, err
+	}
+	return Minted{Token: signed.token, Life: signed.life(), Entry: directory.AccessToken{
+		Key:       secret.Key(signed.token),
+		Length:    uint32(len(signed.token)),
+		NotBefore: directory.TimeOf(signed.now.Add(-skew)),
+		Expires:   directory.TimeOf(signed.expire),
+		Signer:    directory.SignerOf(signed.kid),
 	}}, nil
 }
 

@@ -26,7 +26,7 @@ import (
 type object = map[string]any
 
 // part decodes the header (0) or the claims (1) of a token.
-func part(t *testing.T, token string, n int) (o object) {
+func part(t testing.TB, token string, n int) (o object) {
 	t.Helper()
 	b, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[n])
 	must(t, err)
@@ -47,7 +47,7 @@ func (w *world) private(i int) (key *ecdsa.PrivateKey, stored *directory.Signing
 }
 
 // forge signs any header and claims with any key.
-func forge(t *testing.T, key *ecdsa.PrivateKey, header, claims object) string {
+func forge(t testing.TB, key *ecdsa.PrivateKey, header, claims object) string {
 	t.Helper()
 	input := unsigned(t, header, claims)
 	sum := sha256.Sum256([]byte(input))
@@ -58,7 +58,7 @@ func forge(t *testing.T, key *ecdsa.PrivateKey, header, claims object) string {
 
 func word(n *big.Int) []byte { return n.FillBytes(make([]byte, 32)) }
 
-func unsigned(t *testing.T, header, claims object) string {
+func unsigned(t testing.TB, header, claims object) string {
 	t.Helper()
 	h, err := json.Marshal(header)
 	must(t, err)
