@@ -202,7 +202,7 @@ func (t *Tokens) MintID(org *state.Org, session *directory.Session, nonce, acces
 	if err != nil {
 		return "", fmt.Errorf("mint ID token: %w", err)
 	}
-	return string(signed), nil
+	return signed, nil
 }
 
 // challengeOf reads a code challenge of the method S256: the SHA-256 of the verifier

@@ -33,7 +33,7 @@ type EventSigner struct {
 
 // EventSigner opens the key once for many events.
 func (t *Tokens) EventSigner(org *state.Org) (*EventSigner, error) {
-	key, err := signing(t.ring, org, "")
+	key, err := t.signers.of(t.ring, org, "")
 	if err != nil {
 		return nil, err
 	}
@@ -60,5 +60,5 @@ func (s *EventSigner) Sign(e SecurityEvent) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign security event: %w", err)
 	}
-	return string(signed), nil
+	return signed, nil
 }

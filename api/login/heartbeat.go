@@ -15,7 +15,7 @@ const heartbeatLife = 15 * time.Second
 // been told. It is good for a few seconds, so that nobody in between can keep a
 // verifier in the past by telling it old ones.
 func (t *Tokens) Heartbeat(org *state.Org) (string, error) {
-	key, err := signing(t.ring, org, "")
+	key, err := t.signers.of(t.ring, org, "")
 	if err != nil {
 		return "", err
 	}
@@ -34,5 +34,5 @@ func (t *Tokens) Heartbeat(org *state.Org) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sign heartbeat: %w", err)
 	}
-	return string(signed), nil
+	return signed, nil
 }

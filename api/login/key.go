@@ -10,9 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/authfi/authfi/directory"
@@ -186,66 +184,4 @@ func verifying(k *directory.SigningKey) (jwk.Key, error) {
 		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
 	}
 	return publicJWK(public, k.Signs())
-}
-
-// signer is an open key.
-type signer struct {
-	kid string
-	by  directory.KeyAlgorithm
-	key jwk.Key
-}
-
-// headerBytes is the length of the header of a token of a type.
-func (s *signer) headerBytes(typ string) int {
-	header, err := json.Marshal(map[string]string{"alg": string(s.by), "kid": s.kid, "typ": typ})
-	if err != nil {
-		panic("login: text cannot be written as JSON: " + err.Error())
-	}
-	return len(header)
-}
-
-// signatureBytes is the length of what the key signs with.
-func (s *signer) signatureBytes() int {
-	if s.by == directory.RS256 {
-		return rsaBits / 8
-	}
-	return 64
-}
-
-// signing opens the newest active key of an organization: of the algorithm that is
-// asked for, or else of the first that the organization has a key of.
-func signing(ring *keyring.Keyring, org *state.Org, by directory.KeyAlgorithm) (*signer, error) {
-	k := active(org, by)
-	if k == nil {
-		return nil, fmt.Errorf("%s has no active signing key", org.ID())
-	}
-	secret, err := ring.Open(keyPurpose(org.ID(), k.ID), k.Sealed)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
-	}
-	private, err := x509.ParsePKCS8PrivateKey(secret)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
-	}
-	key, err := jwk.Import(private)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
-	}
-	return &signer{k.ID, k.Signs(), key}, key.Set(jwk.KeyIDKey, k.ID)
-}
-
-func active(org *state.Org, by directory.KeyAlgorithm) *directory.SigningKey {
-	newest := map[directory.KeyAlgorithm]*directory.SigningKey{}
-	for _, k := range keysOf(org) {
-		if old := newest[k.Signs()]; k.State == directory.KeyActive && (old == nil || k.Since() > old.Since()) {
-			newest[k.Signs()] = k
-		}
-	}
-	order := slices.Concat([]directory.KeyAlgorithm{by}, org.Record().Keys.Signs(), directory.KeyAlgorithms())
-	for _, by := range order {
-		if k := newest[by]; k != nil {
-			return k
-		}
-	}
-	return nil
 }

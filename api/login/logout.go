@@ -139,7 +139,7 @@ func (t *Tokens) LogoutOf(org *state.Org, session *directory.Session) (Logout, b
 	if err != nil {
 		return Logout{}, false, fmt.Errorf("sign logout token: %w", err)
 	}
-	return Logout{URL: client.Logout, Token: string(signed)}, true, nil
+	return Logout{URL: client.Logout, Token: signed}, true, nil
 }
 
 // logoutTokenLife is what the specification recommends at most.

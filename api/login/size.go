@@ -1,7 +1,6 @@
 package login
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/fsm/state"
-	"github.com/lestrrat-go/jwx/v3/jwt"
 )
 
 // accessTokenMax bounds an access token: half of the 8 KB that common servers take of
@@ -29,41 +27,27 @@ const (
 	wordings
 )
 
-// claimReference names where the values of a claim are that does not hold them.
-const claimReference = "_ref"
-
 // put writes the rights into a token. A claim that leaves out its values is empty and
 // not absent: who does not know the form must find no permission in it.
-func (f wording) put(token jwt.Token, session *directory.Session, rights map[string][]string, address string) error {
-	claims := map[string]any{}
-	for name, list := range rights {
-		claims[name] = list
-	}
-	leave := func(names ...string) {
-		for _, name := range names {
-			claims[name], claims[name+claimReference] = []string{}, address
-		}
-	}
+func (f wording) put(c *accessClaims, session *directory.Session, rights map[string][]string, address string) {
+	c.Roles, c.Groups, c.Permissions = rights[claimRoles], rights[claimGroups], rights[claimPermissions]
 	switch f {
 	case grouped:
-		claims[claimPermissions] = byNoun(rights[claimPermissions])
-	case referred:
-		leave(claimPermissions)
+		c.Permissions = byNoun(rights[claimPermissions])
 	case bare:
-		leave(claimPermissions, claimRoles, claimGroups)
+		c.Roles, c.RolesRef, c.Groups, c.GroupsRef = []string{}, address, []string{}, address
+		fallthrough
+	case referred:
+		c.Permissions, c.PermissionsRef = []string{}, address
 	}
-	if !session.Client.IsZero() {
-		claims[claimClient], claims[claimScope] = session.Client.String(), scopeText(session)
-		if f != listed {
-			claims[claimScope] = strings.Join(session.Scope, " ")
-		}
+	if session.Client.IsZero() {
+		return
 	}
-	for name, value := range claims {
-		if err := token.Set(name, value); err != nil {
-			return err
-		}
+	scope := scopeText(session)
+	if f != listed {
+		scope = strings.Join(session.Scope, " ")
 	}
-	return nil
+	c.Client, c.Scope = session.Client.String(), &scope
 }
 
 // byNoun writes verb:noun as the verbs of each noun.
@@ -81,26 +65,18 @@ func byNoun(permissions []string) map[string]string {
 	return nouns
 }
 
-// fit writes the rights of a session into a token in the first form that keeps it
-// below the bound once a signature of some bytes stands behind it.
-func (t *Tokens) fit(build func() (jwt.Token, error), org *state.Org, session *directory.Session, s *signer) (jwt.Token, error) {
+// fit writes a token with the rights of a session, in the first form that keeps it below
+// the bound once a key has signed it.
+func (t *Tokens) fit(claims *accessClaims, org *state.Org, session *directory.Session, s *signer) ([]byte, error) {
 	rights := rightsOf(org, session)
-	address := t.Issuer(org.Record().Slug) + "/oauth2/permissions"
 	for f := range wordings {
-		token, err := build()
+		f.put(claims, session, rights, claims.Issuer+"/oauth2/permissions")
+		payload, err := json.Marshal(claims)
 		if err != nil {
 			return nil, err
 		}
-		if err := f.put(token, session, rights, address); err != nil {
-			return nil, err
-		}
-		payload, err := json.Marshal(token)
-		if err != nil {
-			return nil, err
-		}
-		encode := base64.RawURLEncoding.EncodedLen
-		if encode(s.headerBytes(typeAccess))+1+encode(len(payload))+1+encode(s.signatureBytes()) <= accessTokenMax {
-			return token, nil
+		if s.tokenBytes(typeAccess, len(payload)) <= accessTokenMax {
+			return payload, nil
 		}
 	}
 	return nil, fmt.Errorf("an access token of more than %d bytes", accessTokenMax)

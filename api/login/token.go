@@ -39,6 +39,8 @@ type Tokens struct {
 	ring   *keyring.Keyring
 	issuer string // https://HOST, without the organization's path
 	now    func() time.Time
+
+	signers signers
 }
 
 // NewTokens takes the base of the issuer URL from configuration, never from a
@@ -78,16 +80,15 @@ func (t *Tokens) sign(org *state.Org, user *directory.User, session *directory.S
 	if err != nil {
 		return nil, err
 	}
-	build := func() (jwt.Token, error) { return t.claims(org, user, session, now, expires) }
-	token, err := t.fit(build, org, session, key)
+	payload, err := t.fit(t.claims(org, user, session, now, expires), org, session, key)
 	if err != nil {
 		return nil, fmt.Errorf("mint access token: %w", err)
 	}
-	signed, err := sign(token, key, typeAccess)
+	token, err := key.compact(typeAccess, payload)
 	if err != nil {
 		return nil, fmt.Errorf("mint access token: %w", err)
 	}
-	return &signedToken{string(signed), now, expires, key.kid}, nil
+	return &signedToken{token, now, expires, key.kid}, nil
 }
 
 // Mint signs an access token of which the log is to know.
@@ -112,36 +113,46 @@ func (t *Tokens) signer(org *state.Org, session *directory.Session) (*signer, er
 	if client, ok := org.Client(session.Client); ok {
 		by = client.Algorithm
 	}
-	return signing(t.ring, org, by)
+	return t.signers.of(t.ring, org, by)
 }
 
-// sign signs a token of a type: what one type is good for another is not.
-func sign(token jwt.Token, s *signer, typ string) ([]byte, error) {
-	headers := jws.NewHeaders()
-	if err := headers.Set(jws.TypeKey, typ); err != nil {
-		return nil, err
-	}
-	return jwt.Sign(token, jwt.WithKey(jwaOf(s.by), s.key, jws.WithProtectedHeaders(headers)))
+// accessClaims are what an access token says, in the order in which it is written.
+type accessClaims struct {
+	Issuer   string            `json:"iss"`
+	Audience []string          `json:"aud"`
+	Subject  string            `json:"sub"`
+	Issued   int64             `json:"iat"`
+	Expires  int64             `json:"exp"`
+	ID       string            `json:"jti"`
+	Session  string            `json:"sid"`
+	Org      string            `json:"org_id"`
+	Methods  []string          `json:"amr"`
+	Index    uint64            `json:"ri"`
+	Binding  map[string]string `json:"cnf,omitempty"`
+	Client   string            `json:"client_id,omitempty"`
+	Scope    *string           `json:"scope,omitempty"` // of a client's token it is there though it is empty
+
+	// The rights, in one of the wordings.
+	Roles          []string `json:"roles"`
+	Groups         []string `json:"groups"`
+	Permissions    any      `json:"permissions"`
+	RolesRef       string   `json:"roles_ref,omitempty"`
+	GroupsRef      string   `json:"groups_ref,omitempty"`
+	PermissionsRef string   `json:"permissions_ref,omitempty"`
 }
 
-func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) (jwt.Token, error) {
+// claims are all but the rights.
+func (t *Tokens) claims(org *state.Org, user *directory.User, session *directory.Session, now, expires time.Time) *accessClaims {
 	issuer := t.Issuer(org.Record().Slug)
-	builder := jwt.NewBuilder()
-	if session.Bound() {
-		builder = builder.Claim(claimBinding, binding(session.Key))
+	c := &accessClaims{
+		Issuer: issuer, Audience: []string{issuer}, Subject: user.ID.String(), Issued: now.Unix(), Expires: expires.Unix(),
+		ID:      directory.RequestIDText(access.NewID[directory.RequestID](now)),
+		Session: session.ID.String(), Org: org.ID().String(), Methods: methods(session), Index: uint64(org.Applied()),
 	}
-	return builder.
-		Issuer(issuer).
-		Audience([]string{issuer}).
-		Subject(user.ID.String()).
-		IssuedAt(now).
-		Expiration(expires).
-		JwtID(directory.RequestIDText(access.NewID[directory.RequestID](now))).
-		Claim(claimSession, session.ID.String()).
-		Claim(claimOrg, org.ID().String()).
-		Claim(claimMethods, methods(session)).
-		Claim(claimIndex, uint64(org.Applied())).
-		Build()
+	if session.Bound() {
+		c.Binding = binding(session.Key)
+	}
+	return c
 }
 
 var _ access.Verifier = (*Tokens)(nil)
