@@ -201,14 +201,11 @@ func readCall(in *bufio.Reader) (method string, body []byte, err error) {
 }
 
 func (s *calls) get(nodeID string) (conn net.Conn, pooled bool, err error) {
-	s.mu.Lock()
-	if idle := s.idle[nodeID]; len(idle) > 0 {
-		conn = idle[len(idle)-1]
-		s.idle[nodeID] = idle[:len(idle)-1]
-	}
-	s.mu.Unlock()
-	if conn != nil {
-		return conn, true, nil
+	for conn = s.idled(nodeID); conn != nil; conn = s.idled(nodeID) {
+		if alive(conn) {
+			return conn, true, nil
+		}
+		s.c.peers.forget(conn)
 	}
 	address, ok := s.c.address(nodeID)
 	if !ok {
@@ -224,12 +221,27 @@ func (s *calls) get(nodeID string) (conn net.Conn, pooled bool, err error) {
 	return conn, false, nil
 }
 
-func (s *calls) put(nodeID string, conn net.Conn) {
+// idled takes the connection that was used last; nil when there is none.
+func (s *calls) idled(nodeID string) net.Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.idle[nodeID]) >= idleConnMax {
-		conn.Close()
-		return
+	idle := s.idle[nodeID]
+	if len(idle) == 0 {
+		return nil
 	}
-	s.idle[nodeID] = append(s.idle[nodeID], conn)
+	conn := idle[len(idle)-1]
+	s.idle[nodeID] = idle[:len(idle)-1]
+	return conn
+}
+
+func (s *calls) put(nodeID string, conn net.Conn) {
+	s.mu.Lock()
+	full := len(s.idle[nodeID]) >= idleConnMax
+	if !full {
+		s.idle[nodeID] = append(s.idle[nodeID], conn)
+	}
+	s.mu.Unlock()
+	if full {
+		s.c.peers.forget(conn)
+	}
 }
