@@ -42,6 +42,7 @@ type machines struct {
 type machine struct {
 	id, dir, api, peer string
 	config             string // settings file; empty: none
+	program            string // that is served; empty: this one
 	process            *exec.Cmd
 	log                *bytes.Buffer
 	done               chan error
@@ -126,9 +127,12 @@ func (m *machines) serve(id string) *machine {
 	m.t.Helper()
 	n := m.nodes[id]
 	n.log, n.done = &bytes.Buffer{}, make(chan error, 1)
-	n.process = program(m.t, "serve", "--dir", n.dir)
+	args := []string{"serve", "--dir", n.dir}
 	if n.config != "" {
-		n.process = program(m.t, "serve", "--config", n.config)
+		args = []string{"serve", "--config", n.config}
+	}
+	if n.process = program(m.t, args...); n.program != "" {
+		n.process = exec.Command(n.program, args...)
 	}
 	n.process.Stdout, n.process.Stderr = n.log, n.log
 	if err := n.process.Start(); err != nil {
