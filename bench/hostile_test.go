@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/xml"
 	"io"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -40,12 +39,16 @@ func TestHostileRequestsAreHostile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &siege{token: strings.Repeat("t", hostileToken)}
-	table := nobody{policy.SipHash128(1, 2, []byte(s.token))}
-	random := rand.New(rand.NewPCG(1, 2))
+	token := strings.Repeat("t", hostileToken)
+	table := nobody{policy.SipHash128(1, 2, []byte(token))}
+	a := newArsenal(token)
+	all := []weapon{a.oversize}
+	for _, kind := range a.kinds {
+		all = append(all, kind...)
+	}
 	seen := map[policy.Reason]int{}
-	for i := range 20_000 {
-		text := s.text(random, i%100 == 0)
+	for _, w := range all {
+		text, open := w.text, 0
 		m, rest, reason := policy.NewMachine(), []byte(text), policy.ReasonAllowed
 		for len(rest) > 0 && reason.Allows() {
 			if m.Idle() {
@@ -59,10 +62,16 @@ func TestHostileRequestsAreHostile(t *testing.T) {
 			if reason = policy.Verdict(program, m.Flow(), table, 5, 6); reason == policy.ReasonAllowed {
 				t.Fatalf("let through: %q", text)
 			}
+			if reason.Allows() {
+				open++
+			}
 			m.Allow()
 		}
 		if reason.Allows() {
 			t.Fatalf("not refused: %q", text)
+		}
+		if open > 0 != w.behind {
+			t.Errorf("behind an open request: %v, but %d are: %q", w.behind, open, text)
 		}
 		seen[reason]++
 	}

@@ -12,23 +12,27 @@ import (
 
 // siegeFigures are what came of hostile runs.
 type siegeFigures struct {
-	Sent       int64 `json:"sent"`
-	Served     int64 `json:"served"`
-	Legal      int64 `json:"legal"`
-	Refused    int64 `json:"legal_refused"`
-	Unanswered int64 `json:"unanswered"`
+	Sent       int64   `json:"sent"`
+	Served     int64   `json:"served"`    // as the services count
+	Succeeded  int64   `json:"succeeded"` // as the answers say
+	Legal      int64   `json:"legal"`
+	Refused    int64   `json:"legal_refused"`
+	Unanswered int64   `json:"unanswered"`
+	Seconds    float64 `json:"seconds"`
 }
 
 func (f *siegeFigures) add(g siegeFigures) {
 	f.Sent += g.Sent
 	f.Served += g.Served
+	f.Succeeded += g.Succeeded
 	f.Legal += g.Legal
 	f.Refused += g.Refused
 	f.Unanswered += g.Unanswered
+	f.Seconds += g.Seconds
 }
 
 // siegeLog keeps what has come of the hostile requests of one commit, in a file that
-// is written after every chunk: ten millions take hours, and a run that was ended
+// is written after every chunk: ten millions take a while, and a run that was ended
 // is gone on with by the next one.
 type siegeLog struct {
 	Commit string       `json:"commit"`
@@ -68,8 +72,9 @@ func (l *siegeLog) share(sent siegeFigures, most, runs int) int {
 
 // keep writes what there is, and tells it.
 func (l *siegeLog) keep() error {
-	fmt.Printf("hostile requests: %d of %d to the kernel gate, %d of %d to the user-space gate; %d served\n",
-		l.Kernel.Sent, l.kernelMax, l.Gate.Sent, l.gateMax, l.Kernel.Served+l.Gate.Served)
+	seconds := l.Kernel.Seconds + l.Gate.Seconds
+	fmt.Printf("hostile requests: %d of %d to the kernel gate, %d of %d to the user-space gate, %.0f a second; %d served\n",
+		l.Kernel.Sent, l.kernelMax, l.Gate.Sent, l.gateMax, float64(l.Kernel.Sent+l.Gate.Sent)/seconds, l.Kernel.Served+l.Gate.Served)
 	text, err := json.MarshalIndent(l, "", "  ")
 	if err != nil {
 		return err
@@ -86,8 +91,10 @@ func (l *siegeLog) keep() error {
 
 // failure is what must not have come of them.
 func (l *siegeLog) failure() error {
-	if n := l.Kernel.Served + l.Gate.Served; n != 0 {
-		return fmt.Errorf("%d hostile requests were served", n)
+	served := l.Kernel.Served + l.Gate.Served
+	succeeded := l.Kernel.Succeeded + l.Gate.Succeeded
+	if served != 0 || succeeded != 0 {
+		return fmt.Errorf("%d hostile requests were served and %d were answered with success", served, succeeded)
 	}
 	return nil
 }
@@ -97,8 +104,13 @@ func (r *report) addSieges(gate string, f siegeFigures) {
 	if gate != "kernel" {
 		suffix = "_" + gate
 	}
-	how := fmt.Sprintf("%d requests that the policy does not let through (no, foreign and cut tokens, methods, paths, encodings, pipelined, smuggled, doubled headers, 40 KB, byte by byte; a third cut in two; no forged packets) to the three services of the %s, %d legal ones between them; %d ended without an answer", f.Sent, gate, f.Legal, f.Unanswered)
+	if f.Sent == 0 {
+		return
+	}
+	how := fmt.Sprintf("%d requests that the policy does not let through (no, foreign and cut tokens, methods, paths, encodings, pipelined, smuggled, doubled headers, 40 KB, byte by byte; a third cut in two; no forged packets) to the three services of the %s, %d legal ones between them, each over a connection of its own; %d ended without an answer", f.Sent, gate, f.Legal, f.Unanswered)
 	r.add("hostile_requests"+suffix, "requests", how+".", []float64{float64(f.Sent)})
 	r.add("hostile_served"+suffix, "requests", "What the services counted beyond the legal ones: "+how+".", []float64{float64(f.Served)})
+	r.add("hostile_succeeded"+suffix, "requests", "Those that hid behind nothing that is open and were answered with success all the same: "+how+".", []float64{float64(f.Succeeded)})
+	r.add("hostile_rate"+suffix, "1/s", "Of them a second, one machine being attacker, gates and services: "+how+".", []float64{float64(f.Sent) / f.Seconds})
 	r.add("legal_refused"+suffix, "requests", "Legal ones that were not answered 200: "+how+".", []float64{float64(f.Refused)})
 }
