@@ -101,10 +101,32 @@ func headersOf(name string, writes bool) []any {
 	if writes {
 		all = append(all, reference("parameters", "IdempotencyKey"))
 	}
-	if strings.Contains(proto.Comments()[name], "If-Match") || strings.Contains(name, ".Delete") {
+	if conditional[name] {
 		all = append(all, reference("parameters", "IfMatch"))
 	}
 	return all
+}
+
+// conditional are the procedures that look at If-Match. What is not here makes its
+// change whatever the header says, so it must not be promised.
+var conditional = map[string]bool{
+	"ClientService.UpdateClient":                true,
+	"ConnectionService.SetConnectionMappings":   true,
+	"ConnectionService.UpdateConnection":        true,
+	"EventStreamService.UpdateEventStream":      true,
+	"GroupService.AddGroupMembers":              true,
+	"GroupService.DeleteGroup":                  true,
+	"GroupService.UpdateGroup":                  true,
+	"GroupService.RemoveGroupMember":            true,
+	"OrganizationService.SetOrganizationLimits": true,
+	"OrganizationService.SetSchema":             true,
+	"OrganizationService.UpdateOrganization":    true,
+	"PolicyService.SetDryRun":                   true,
+	"RoleService.DeleteRole":                    true,
+	"RoleService.UpdateRole":                    true,
+	"ServiceService.SetPolicies":                true,
+	"UserService.DeleteUser":                    true,
+	"UserService.UpdateUser":                    true,
 }
 
 func (s *schemas) query(input protoreflect.MessageDescriptor, inPath map[string]bool) (all []any) {
