@@ -3,7 +3,7 @@
 
 MODULE_BIN  := bin/authfi
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-GENERATED   := proto/gen bpf/obj
+GENERATED   := proto/gen bpf/obj sdk/go/admin
 TOOLS       := $(CURDIR)/.cache/tools
 STATICCHECK := $(TOOLS)/staticcheck-v0.8.2/staticcheck
 GOVULNCHECK := $(TOOLS)/govulncheck-v1.9.0/govulncheck
@@ -103,7 +103,7 @@ fuzz: ## every fuzz target, for T=30s each
 	echo "$$ran fuzz targets, $(T) each"; [ $$ran -gt 0 ]
 
 # Without clang the committed objects stay as they are, which CI does not allow.
-generate: ## all generated code, anew: proto/gen, and with clang bpf/obj
+generate: ## all generated code, anew: proto/gen, the SDKs' admin, and with clang bpf/obj
 	tools/generate.sh
 	@if command -v clang >/dev/null; then \
 		go generate ./bpf/...; \

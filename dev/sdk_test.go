@@ -157,21 +157,27 @@ func nodeSample(t *testing.T) [][]string {
 	return [][]string{{"node", filepath.Join(sample, "server.mjs")}}
 }
 
-// pythonSamples install the package as its users do, beside Flask and FastAPI.
+// pythonSamples are the services that use Flask and FastAPI.
 func pythonSamples(t *testing.T) [][]string {
-	dir := t.TempDir()
-	source := filepath.Join(dir, "python")
-	if err := os.CopyFS(source, os.DirFS("../sdk/python")); err != nil {
-		t.Error(err)
-	}
-	python := filepath.Join(dir, "venv", "bin", "python")
-	command(t, dir, "python3", "-m", "venv", "venv")
-	command(t, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", filepath.Join(source, "tests", "requirements.txt"))
-	command(t, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", source)
+	python, source := installPython(t)
 	return [][]string{
 		{python, filepath.Join(source, "sample", "flask_service.py")},
 		{python, filepath.Join(source, "sample", "fastapi_service.py")},
 	}
+}
+
+// installPython installs the package as its users do, beside what its tests need.
+func installPython(t *testing.T) (python, source string) {
+	dir := t.TempDir()
+	source = filepath.Join(dir, "python")
+	if err := os.CopyFS(source, os.DirFS("../sdk/python")); err != nil {
+		t.Error(err)
+	}
+	python = filepath.Join(dir, "venv", "bin", "python")
+	command(t, dir, "python3", "-m", "venv", "venv")
+	command(t, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", filepath.Join(source, "tests", "requirements.txt"))
+	command(t, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", source)
+	return python, source
 }
 
 // serve starts a service; it prints a line with a name and an address for each that

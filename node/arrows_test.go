@@ -110,9 +110,14 @@ var arrows = map[string][]string{
 	"bench/history":        {},
 
 	// The SDK is a client of the public API and nothing else, its tests' issuer too.
-	"sdk/go":          {"sdk/go/internal/rehearsal"},
-	"sdk/go/sample":   {"sdk/go"},
-	"sdk/conformance": {},
+	"sdk/go":               {"sdk/go/internal/dial", "sdk/go/internal/rehearsal"},
+	"sdk/go/internal/dial": {},
+	// Administration is generated from the served document, above one way to ask.
+	"sdk/go/rest":              {"sdk/go/internal/dial"},
+	"sdk/go/admin":             {"sdk/go/rest"},
+	"sdk/go/sample":            {"sdk/go"},
+	"sdk/go/sample/administer": {"sdk/go/admin"},
+	"sdk/conformance":          {},
 	// Interceptors are packages of their own, so that the SDK's core stays without
 	// dependencies.
 	"sdk/go/grpcauth":    {"sdk/go"},
@@ -123,6 +128,8 @@ var arrows = map[string][]string{
 
 	"proto/gen/*": {"proto/gen/*"},
 	"tools/*":     {},
+	// It writes the SDKs' administration by the document and the messages.
+	"tools/admin": {"api/openapi", "proto", "proto/gen/*"},
 }
 
 // guests are the foreign libraries and the packages that know their names: one
@@ -146,7 +153,7 @@ var guests = map[string][]string{
 	"connectrpc.com/vanguard":             {"api/rest", "api/admin/rest"},
 	"connectrpc.com/connect":              {"api/problem", "api/rest", "api/admin", "api/admin/rest", "api/watch", "proto/gen/*", "sdk/go/connectauth"},
 	"google.golang.org/grpc":              {"sdk/go/grpcauth"},
-	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "api/watch", "cli", "proto/gen/*"},
+	"google.golang.org/protobuf":          {"api/openapi", "api/rest", "api/admin", "api/admin/rest", "api/watch", "cli", "proto/gen/*", "tools/admin"},
 	"google.golang.org/genproto":          {"api/openapi", "api/rest", "api/admin/rest", "cli", "proto/gen/*", "sdk/go/connectauth", "sdk/go/grpcauth"},
 	"github.com/prometheus/client_golang": {"node"},
 	"github.com/spf13/cobra":              {"cli", "cmd/authfi"},

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Regenerates all generated code of the API with pinned tools, which it keeps
-# under .cache/ of the tree. Needs Go and npm.
+# Regenerates all generated code of the API, that of the SDKs' administration, too,
+# with pinned tools, which it keeps under .cache/ of the tree. Needs Go and npm.
 set -eu
 
 buf_version=1.75.0
@@ -24,3 +24,6 @@ PATH=$bin:$bin/node_modules/.bin:$PATH
 # buf keeps its cache in the home directory unless it is told otherwise.
 BUF_CACHE_DIR=$root/.cache/buf buf lint
 BUF_CACHE_DIR=$root/.cache/buf buf generate
+
+cd "$root"
+go run ./tools/admin

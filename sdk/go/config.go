@@ -1,8 +1,6 @@
 package authfi
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authfi/authfi/sdk/go/internal/dial"
 	"github.com/authfi/authfi/sdk/go/internal/rehearsal"
 )
 
@@ -90,27 +89,9 @@ func (c *Config) client() error {
 	if c.Client != nil {
 		return nil
 	}
-	settings := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return fmt.Errorf("authfi: %w", err)
-		}
-		settings.RootCAs = x509.NewCertPool()
-		if !settings.RootCAs.AppendCertsFromPEM(pem) {
-			return fmt.Errorf("authfi: %s holds no certificate", c.CAFile)
-		}
-	}
-	c.Client = &http.Client{
-		Transport: &http.Transport{
-			TLSClientConfig: settings, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-			// A connection on which nothing comes back is not kept for the next request.
-			HTTP2: &http.HTTP2Config{SendPingTimeout: fetchTimeout, PingTimeout: fetchTimeout},
-		},
-		// A node does not redirect; whoever does would get the credential.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return nil
+	client, err := dial.Client(c.CAFile, fetchTimeout)
+	c.Client = client
+	return err
 }
 
 // rehearsal is the transport of the test issuer, or nil.
