@@ -1,9 +1,11 @@
 package dev_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -54,13 +56,19 @@ func TestAdministration(t *testing.T) {
 		"AUTHFI_URL": strings.Join(urls, ","), "AUTHFI_TOKEN": c.OperatorToken(), "AUTHFI_CACERT": c.CA(),
 		"AUTHFI_ORG": p.org, "READER_TOKEN": p.verifierKey(t, ctx),
 	}
-	p.samples(t, ctx, env)
-	p.administer(t, ctx, env, func() error { return c.Kill(leader) })
+	js := installNode(t)
+	p.samples(t, ctx, env, map[string][]string{
+		"go":   goAdministerSample(t),
+		"node": {"node", filepath.Join(js, "sample", "administer.mjs")},
+	})
+	p.administer(t, ctx, env, func() error { return c.Kill(leader) }, map[string][]string{
+		"node": {"node", filepath.Join(js, "test", "administration.mjs")},
+	})
 }
 
 // samples are those that the documentation shows: each makes a user and names everybody.
-func (p *protected) samples(t *testing.T, ctx context.Context, env map[string]string) {
-	for name, args := range map[string][]string{"go": goAdministerSample(t)} {
+func (p *protected) samples(t *testing.T, ctx context.Context, env map[string]string, programs map[string][]string) {
+	for name, args := range programs {
 		email := "sample-" + name + "@x.example"
 		cmd := exec.CommandContext(ctx, args[0], append(args[1:], email)...)
 		cmd.Env, cmd.Stderr = environment(env), t.Output()
@@ -99,9 +107,14 @@ func (p *protected) verifierKey(t *testing.T, ctx context.Context) string {
 }
 
 // administer runs all of them and kills when each is ready.
-func (p *protected) administer(t *testing.T, ctx context.Context, env map[string]string, kill func() error) {
+func (p *protected) administer(t *testing.T, ctx context.Context, env map[string]string, kill func() error, programs map[string][]string) {
 	var all []administrator
 	all = append(all, administrator{"go", func(ctx context.Context, ready func() error) error { return goAdministrator(ctx, env, ready) }})
+	for name, args := range programs {
+		all = append(all, administrator{name, func(ctx context.Context, ready func() error) error {
+			return playProgram(ctx, args, env, ready, t.Output())
+		}})
+	}
 	killed := make(chan struct{})
 	var waiting, ending sync.WaitGroup
 	for _, a := range all {
@@ -125,6 +138,32 @@ func (p *protected) administer(t *testing.T, ctx context.Context, env map[string
 	}
 	close(killed)
 	ending.Wait()
+}
+
+// playProgram runs a program, which waits at its one line of output for one of input.
+func playProgram(ctx context.Context, args []string, env map[string]string, ready func() error, log io.Writer) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Env, cmd.Stderr = environment(env), log
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "ready" {
+		return errors.Join(fmt.Errorf("it said %q and not ready", lines.Text()), in.Close(), cmd.Wait())
+	}
+	err = ready()
+	if _, failed := fmt.Fprintln(in, "killed"); failed != nil {
+		err = errors.Join(err, failed)
+	}
+	return errors.Join(err, cmd.Wait())
 }
 
 // walked are the users that are made to be found on several pages.

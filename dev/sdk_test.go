@@ -146,15 +146,20 @@ func goSample(t *testing.T) [][]string {
 	return [][]string{{binary}}
 }
 
-// nodeSample installs the package as its users do, beside Express.
+// nodeSample is the service that uses Express.
 func nodeSample(t *testing.T) [][]string {
+	return [][]string{{"node", filepath.Join(installNode(t), "sample", "server.mjs")}}
+}
+
+// installNode installs the package as its users do, beside Express.
+func installNode(t *testing.T) (source string) {
 	dir := filepath.Join(t.TempDir(), "js")
 	if err := os.CopyFS(dir, os.DirFS("../sdk/js")); err != nil {
 		t.Error(err)
 	}
 	sample := filepath.Join(dir, "sample")
 	command(t, sample, "npm", "ci", "--omit=dev", "--no-audit", "--no-fund", "--silent")
-	return [][]string{{"node", filepath.Join(sample, "server.mjs")}}
+	return dir
 }
 
 // pythonSamples are the services that use Flask and FastAPI.

@@ -1,5 +1,5 @@
 // Command admin writes the SDKs' administration: a method for every operation of the
-// served document. The document says what there is and how
+// served document, in Go and JavaScript. The document says what there is and how
 // it is asked; the messages say which fields a request has. With -check it writes nothing
 // and fails when what is there is not what it would write.
 package main
@@ -27,7 +27,7 @@ func main() {
 }
 
 // folders hold what is written, and nothing else.
-var folders = []string{"sdk/go/admin"}
+var folders = []string{"sdk/go/admin", "sdk/js/admin"}
 
 func run(root string, check bool) error {
 	files, err := generate()
@@ -63,6 +63,7 @@ func generate() (map[string][]byte, error) {
 	if err := writeGo(api, files); err != nil {
 		return nil, err
 	}
+	writeJavaScript(api, files)
 	return files, nil
 }
 

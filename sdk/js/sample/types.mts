@@ -5,6 +5,7 @@ import fastify from "fastify";
 import { Hono } from "hono";
 import type { NextRequest } from "next/server.js";
 import authfi, { Auth, Refusal, type User } from "@authfi/node";
+import { Admin, Problem, type User as Person } from "@authfi/node/admin";
 import { authfi as fastifyAuthfi, type Protected } from "@authfi/node/fastify";
 import { authfi as honoAuthfi, type Variables } from "@authfi/node/hono";
 import { authfi as nextAuthfi, type Protected as InNext } from "@authfi/node/next";
@@ -57,3 +58,19 @@ honoAuth.require("read:patient");
 issuer.signIn({ permissions: ["read:patient"] });
 // @ts-expect-error: a service's issuer is not chosen there
 issuer.options({ issuer: "https://auth.example/o/clinic" });
+
+// Administration.
+const admin = new Admin({ nodes: ["https://n1.example"], token: "afk_1", patience: 5_000 });
+const person: Person = await admin.createUser({ org_id: "org-1", email: "a@x.example" }, { idempotencyKey: "a" });
+for await (const role of admin.allRoles({ org_id: "org-1" }, { newest: true })) console.log(role.permissions.length, person.created);
+try {
+  await admin.updateUser({ id: person.id, title: "Dr." }, { ifVersion: person.version });
+} catch (error) {
+  if (error instanceof Problem && error.kind === "changed") console.log(error.detail);
+}
+// @ts-expect-error: whom?
+await admin.updateUser({ title: "Dr." });
+// @ts-expect-error: there is no such field
+await admin.createUser({ organization: "org-1" });
+// @ts-expect-error: a list has no version
+await admin.listUsers({ org_id: "org-1" }, { ifVersion: 1 });
