@@ -57,5 +57,7 @@
 //   - digest: a checksum of the state at an index; equal on all nodes.
 //   - feature level: what the log and the state may hold, as all nodes can read it;
 //     an operator raises it when no node will go back to an older build.
+//   - rotation: of the CA that signs the certificates of nodes; both CAs are trusted
+//     while clients learn of the next one.
 //   - node: one machine's process with its copy of the state.
 package directory

@@ -59,6 +59,7 @@ const (
 	ClientDeleted       EventType = "client.deleted"
 	RecoveryKeySet      EventType = "recovery_key.set"
 	LevelRaised         EventType = "feature_level.raised"
+	AuthorityRotated    EventType = "authority.rotated"
 )
 
 // Event is an entry of an organization's audit log: a fact that followed from an

@@ -95,7 +95,7 @@ func authorizeNode(c Command) error {
 	switch c.Kind() {
 	case KindRefreshSession, KindEndSession, KindExpireSessions, KindRedeemJoinToken, KindExpireGrants,
 		KindAcknowledgeEvents, KindRedeemCode, KindAnnounceKey, KindMoveKey,
-		KindSpendProofs, KindAskDevice, KindDecideDevice, KindToldLogout:
+		KindSpendProofs, KindAskDevice, KindDecideDevice, KindToldLogout, KindStartRotation, KindMoveRotation:
 		return nil
 	}
 	if start, ok := c.(*StartSession); ok && !start.Client.IsZero() {

@@ -347,5 +347,16 @@ func newKeyCommand(kind Kind) Command {
 	case KindRaiseLevel:
 		return new(RaiseLevel)
 	}
+	return newRotation(kind)
+}
+
+// newRotation continues New with the rotation of the CA.
+func newRotation(kind Kind) Command {
+	switch kind {
+	case KindStartRotation:
+		return new(StartRotation)
+	case KindMoveRotation:
+		return new(MoveRotation)
+	}
 	return nil
 }

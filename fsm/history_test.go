@@ -470,6 +470,10 @@ func (h *history) instance(kind fsm.Kind) fsm.Command {
 		return &fsm.SetRecoveryKey{Key: [2]directory.RecoveryKey{key, {Name: key.Name}}[h.rng.Intn(2)]}
 	case fsm.KindRaiseLevel:
 		return &fsm.RaiseLevel{Level: directory.Level(h.rng.Intn(int(directory.LevelMax) + 1))}
+	case fsm.KindStartRotation:
+		return rotation(h.name("ca"), h.name("ca"))
+	case fsm.KindMoveRotation:
+		return &fsm.MoveRotation{ID: h.name("ca"), To: directory.RotationPhase(1 + h.rng.Intn(4)), Early: h.rng.Intn(2) > 0}
 	case fsm.KindCreateJoinToken:
 		return &fsm.CreateJoinToken{Token: directory.JoinToken{ID: join, Secret: h.hash(), Expires: h.soon() + 1_000_000}}
 	case fsm.KindRedeemJoinToken:

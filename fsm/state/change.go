@@ -296,6 +296,8 @@ func rowName(key string) string {
 		return "token secret"
 	case tableRecoveryKey:
 		return "recovery key"
+	case tableRotation:
+		return "rotation"
 	case tableLevel:
 		return "feature level"
 	}

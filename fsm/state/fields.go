@@ -230,6 +230,11 @@ func (f *fields) instance(record any) {
 		f.text("node", r.Node)
 	case *directory.RecoveryKey:
 		f.text("name", r.Name)
+	case *directory.Rotation:
+		f.text("id", r.ID)
+		f.text("replaces", r.Replaces)
+		f.text("phase", r.Phase.String())
+		f.number("keep_seconds", int64(r.Keep.Seconds()))
 	case *directory.FeatureLevel:
 		f.number("level", int64(r.Level))
 	case *directory.TokenSecret:

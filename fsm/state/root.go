@@ -86,7 +86,7 @@ func (r *rows) eachEdgeRow(group string, row func(key, value []byte) error) (err
 	return err
 }
 
-func stored(table byte) bool { return table >= 'a' && table <= 'z' }
+func stored(table byte) bool { return table >= 'a' && table <= 'z' || table >= '1' && table <= '9' }
 
 // Writer owns the working copies and makes roots. One goroutine uses it.
 type Writer struct {

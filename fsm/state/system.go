@@ -52,6 +52,11 @@ func (r *rows) Level() directory.Level {
 	return l.Level
 }
 
+// Rotation is the last rotation of the CA, if there was one.
+func (r *rows) Rotation() (*directory.Rotation, bool) {
+	return get[directory.Rotation](r, string(rune(tableRotation)))
+}
+
 // OrganizationBySlug resolves the one instance-wide name.
 func (r *rows) OrganizationBySlug(slug string) (directory.OrgID, bool) {
 	id, ok := r.tree.Get(textKey(derivedSlug, slug))
@@ -84,6 +89,10 @@ func (tx *SystemTx) PutRecoveryKey(k *directory.RecoveryKey) {
 
 func (tx *SystemTx) PutLevel(l *directory.FeatureLevel) {
 	tx.put(string(rune(tableLevel)), l)
+}
+
+func (tx *SystemTx) PutRotation(r *directory.Rotation) {
+	tx.put(string(rune(tableRotation)), r)
 }
 
 // HasOrganization reports whether the organization exists.

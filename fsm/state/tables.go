@@ -37,6 +37,7 @@ const (
 	tableTokenSecret  = 't' // instance: → TokenSecret, one row
 	tableRecoveryKey  = 'b' // instance: → RecoveryKey, at most one row
 	tableLevel        = 'w' // instance: → FeatureLevel, at most one row
+	tableRotation     = '7' // instance: → Rotation, at most one row
 
 	derivedUserName      = 'U' // folded user name → UserID
 	derivedUserExtern    = 'X' // external id, UserID → nothing
@@ -173,6 +174,8 @@ func decodeRow(key string, value []byte) (any, error) {
 		return into(new(directory.RecoveryKey))
 	case tableLevel:
 		return into(new(directory.FeatureLevel))
+	case tableRotation:
+		return into(new(directory.Rotation))
 	}
 	return nil, fmt.Errorf("unknown table %q", key[0])
 }
