@@ -27,7 +27,7 @@ const frameSize = 256 << 10
 // Header says what a file is. It stands in clear, so that a file can be told from
 // others without the key, and it is part of what the proof covers.
 type Header struct {
-	Cluster string    `json:"cluster"` // of the cluster that made it: SHA-256 of its CA's key, hexadecimal
+	Cluster string    `json:"cluster"` // that made it, as of then: SHA-256 of the key of the CA that signed, hexadecimal
 	Index   uint64    `json:"index"`   // of the state
 	Term    uint64    `json:"term"`    // of the entry at the index
 	Time    time.Time `json:"time"`

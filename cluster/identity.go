@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,38 +28,29 @@ const (
 	clockSkewMax = time.Hour
 )
 
-// Identity is a node's certificate, which is renewed, and the cluster CA that signed it.
+// Identity is a node's certificate, which is renewed, and the cluster's CAs: the one that
+// signs, and while it is being replaced the other one that is trusted.
 type Identity struct {
-	NodeID string
-	cert   atomic.Pointer[tls.Certificate]
-	ca     *x509.Certificate
-	caKey  *ecdsa.PrivateKey
-	dir    string // of the files; empty until they are saved or if they were not
+	NodeID      string
+	cert        atomic.Pointer[tls.Certificate]
+	authorities atomic.Pointer[authorities]
+	dir         string     // of the files; empty until they are saved or if they were not
+	mu          sync.Mutex // whoever replaces certificate or authorities
 }
 
-func identity(nodeID string, cert *tls.Certificate, ca *x509.Certificate, caKey *ecdsa.PrivateKey) *Identity {
-	id := &Identity{NodeID: nodeID, ca: ca, caKey: caKey}
-	id.cert.Store(cert)
+func identity(nodeID string, a *authorities) *Identity {
+	id := &Identity{NodeID: nodeID}
+	id.authorities.Store(a)
 	return id
 }
 
 // InitIdentity makes a cluster CA and this node's certificate under dir/pki.
 func InitIdentity(dir, nodeID string, hosts []string) (*Identity, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, key, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
-	t := template("authfi cluster CA", caLifetime)
-	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, t, t, key.Public(), key)
-	if err != nil {
-		return nil, fmt.Errorf("making the cluster CA: %w", err)
-	}
-	ca, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, err
-	}
-	return (&Identity{ca: ca, caKey: key}).issueTo(dir, nodeID, hosts)
+	return identity(nodeID, newAuthorities(ca, key, nil, nil)).issueTo(dir, nodeID, hosts)
 }
 
 // issueTo signs a certificate for another node and stores it under dir/pki.
@@ -68,40 +60,41 @@ func (id *Identity) issueTo(dir, nodeID string, hosts []string) (*Identity, erro
 	if err != nil {
 		return nil, err
 	}
-	node := identity(nodeID, cert, id.ca, id.caKey)
+	node := identity(nodeID, id.authorities.Load())
+	node.cert.Store(cert)
 	return node, node.save(filepath.Join(dir, "pki"))
 }
 
-// CA is the certificate of the cluster's CA as PEM.
-func (id *Identity) CA() []byte { return pemBlock("CERTIFICATE", id.ca.Raw) }
+// CA are the certificates of the CAs that are trusted as PEM, the one that signs first.
+func (id *Identity) CA() []byte { return id.authorities.Load().pem() }
 
-// CASPKI is the DER-encoded public key of the CA, which join tokens pin.
-func (id *Identity) CASPKI() []byte { return id.ca.RawSubjectPublicKeyInfo }
+// CASPKI is the DER-encoded public key of the CA that signs, which join tokens pin.
+func (id *Identity) CASPKI() []byte { return id.authorities.Load().ca.RawSubjectPublicKeyInfo }
 
 func (id *Identity) issue(name string, hosts []string, usage ...x509.ExtKeyUsage) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	der, err := id.sign(name, hosts, key.Public(), usage...)
+	now := id.authorities.Load()
+	der, err := now.sign(name, hosts, key.Public(), usage...)
 	if err != nil {
 		return nil, err
 	}
-	return id.chain(der, key)
+	return now.chain(der, key)
 }
 
-// chain is a certificate that this CA has signed. The CA goes along: a joining node
-// pins it before it knows it.
-func (id *Identity) chain(der []byte, key *ecdsa.PrivateKey) (*tls.Certificate, error) {
+// chain is a certificate that one of these CAs has signed, with what goes along.
+func (a *authorities) chain(der []byte, key *ecdsa.PrivateKey) (*tls.Certificate, error) {
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Certificate{Certificate: [][]byte{der, id.ca.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return &tls.Certificate{Certificate: append([][]byte{der}, a.above(leaf)...), PrivateKey: key, Leaf: leaf}, nil
 }
 
 // sign makes a certificate for a public key whose private half may be elsewhere.
-func (id *Identity) sign(name string, hosts []string, public any, usage ...x509.ExtKeyUsage) ([]byte, error) {
+func (a *authorities) sign(name string, hosts []string, public any, usage ...x509.ExtKeyUsage) ([]byte, error) {
 	t := template(name, leafLifetime)
 	t.KeyUsage = x509.KeyUsageDigitalSignature
 	t.ExtKeyUsage = usage
@@ -112,7 +105,7 @@ func (id *Identity) sign(name string, hosts []string, public any, usage ...x509.
 			t.DNSNames = append(t.DNSNames, h)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, id.ca, public, id.caKey)
+	der, err := x509.CreateCertificate(rand.Reader, t, a.ca, public, a.key)
 	if err != nil {
 		return nil, fmt.Errorf("signing the certificate of %s: %w", name, err)
 	}
@@ -131,18 +124,11 @@ func pemBlock(kind string, der []byte) []byte {
 }
 
 func (id *Identity) save(dir string) error {
-	caKey, err := x509.MarshalPKCS8PrivateKey(id.caKey)
-	if err != nil {
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	id.dir = dir
-	return errors.Join(
-		writeFile(filepath.Join(dir, "ca.pem"), id.CA()),
-		writeFile(filepath.Join(dir, "ca.key"), pemBlock("PRIVATE KEY", caKey)),
-		id.saveNode(id.cert.Load()))
+	return errors.Join(saveNew(dir, id.authorities.Load()), id.saveNode(id.cert.Load()))
 }
 
 // saveNode stores a certificate and its key in one file: a pair of files could be
@@ -182,7 +168,7 @@ func LoadIdentity(dir string) (*Identity, error) {
 // ReadIdentity is LoadIdentity that changes nothing.
 func ReadIdentity(dir string) (*Identity, error) {
 	dir = filepath.Join(dir, "pki")
-	ca, err := tls.LoadX509KeyPair(filepath.Join(dir, "ca.pem"), filepath.Join(dir, "ca.key"))
+	now, err := readAuthorities(dir)
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster CA: %w", err)
 	}
@@ -192,20 +178,17 @@ func ReadIdentity(dir string) (*Identity, error) {
 			return nil, fmt.Errorf("reading the node certificate: %w", err)
 		}
 	}
-	caKey, ok := ca.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, errors.New("cluster: the CA key is not ECDSA")
-	}
-	cert.Certificate = append(cert.Certificate, ca.Certificate[0])
-	id := identity(cert.Leaf.Subject.CommonName, &cert, ca.Leaf, caKey)
+	cert.Certificate = append(cert.Certificate, now.above(cert.Leaf)...)
+	id := identity(cert.Leaf.Subject.CommonName, now)
+	id.cert.Store(&cert)
 	id.dir = dir
 	return id, nil
 }
 
-// peerTLS requires both sides to hold a certificate of the cluster CA.
+// peerTLS requires both sides to hold a certificate of a CA that is trusted now. It is
+// asked for anew for each connection.
 func (id *Identity) peerTLS(protocols ...string) *tls.Config {
-	pool := x509.NewCertPool()
-	pool.AddCert(id.ca)
+	pool := id.authorities.Load().pool
 	return &tls.Config{MinVersion: tls.VersionTLS13,
 		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.cert.Load(), nil },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.cert.Load(), nil },

@@ -61,7 +61,7 @@ func TestIdentitySurvivesItsFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	loaded, err := LoadIdentity(dir)
-	if err != nil || loaded.NodeID != "node-1" || !loaded.ca.Equal(made.ca) {
+	if err != nil || loaded.NodeID != "node-1" || !loaded.authorities.Load().ca.Equal(made.authorities.Load().ca) {
 		t.Fatalf("loaded %v, %v", loaded, err)
 	}
 	if _, err := loaded.ServerCertificate([]string{"127.0.0.1"}); err != nil {

@@ -39,6 +39,8 @@ type joinAnswer struct {
 	Cert    []byte `json:"cert,omitempty"`
 	CA      []byte `json:"ca,omitempty"`
 	CAKey   []byte `json:"ca_key,omitempty"`
+	Other   []byte `json:"other,omitempty"` // CA that is trusted too, while one takes the place of the other
+	Cross   []byte `json:"cross,omitempty"` // key of the CA, signed by the other
 	Secrets []byte `json:"secrets,omitempty"`
 }
 
@@ -118,7 +120,8 @@ func askJoin(ctx context.Context, network Network, address string, t JoinToken, 
 	return answer, nil
 }
 
-// verify demands a chain that ends in the pinned CA.
+// verify demands a chain that ends in the pinned key. While the CA is being replaced the
+// key may be that of either, and the next one's is in a certificate by the one before.
 func (t JoinToken) verify(state tls.ConnectionState) error {
 	for _, cert := range state.PeerCertificates[1:] {
 		sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
@@ -127,7 +130,7 @@ func (t JoinToken) verify(state tls.ConnectionState) error {
 		}
 		pool := x509.NewCertPool()
 		pool.AddCert(cert)
-		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: pool})
+		_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: pool, Intermediates: intermediates(state)})
 		return err
 	}
 	return errors.New("the server does not belong to the cluster that made the token")
@@ -138,16 +141,21 @@ func (a joinAnswer) identity(nodeID string, key *ecdsa.PrivateKey) (*Identity, e
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(a.CAKey)
+	caKey, err := parseAuthorityKey(a.CAKey, ca)
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
-	caKey, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !caKey.PublicKey.Equal(ca.PublicKey) {
-		return nil, errors.New("join: the CA's key does not fit its certificate")
+	var more [2]*x509.Certificate
+	for i, der := range [][]byte{a.Other, a.Cross} {
+		if len(der) == 0 {
+			continue
+		}
+		if more[i], err = x509.ParseCertificate(der); err != nil {
+			return nil, fmt.Errorf("join: %w", err)
+		}
 	}
-	id := identity(nodeID, nil, ca, caKey)
-	cert, err := id.chain(a.Cert, key)
+	id := identity(nodeID, newAuthorities(ca, caKey, more[0], more[1]))
+	cert, err := id.authorities.Load().chain(a.Cert, key)
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
@@ -193,19 +201,26 @@ func (c *Cluster) admitNode(raw []byte) (joinAnswer, error) {
 	if err != nil {
 		return joinAnswer{}, errors.New("malformed key")
 	}
-	cert, err := c.cfg.Identity.sign(r.NodeID, append([]string{r.NodeID}, r.Hosts...), public,
+	now := c.cfg.Identity.authorities.Load()
+	cert, err := now.sign(r.NodeID, append([]string{r.NodeID}, r.Hosts...), public,
 		x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return joinAnswer{}, err
 	}
-	caKey, err := x509.MarshalPKCS8PrivateKey(c.cfg.Identity.caKey)
+	caKey, err := x509.MarshalPKCS8PrivateKey(now.key)
 	if err != nil {
 		return joinAnswer{}, err
 	}
 	if err := c.addServerSoon(ctx, r.NodeID, r.Address); err != nil {
 		return joinAnswer{}, err
 	}
-	answer := joinAnswer{Cert: cert, CA: c.cfg.Identity.ca.Raw, CAKey: caKey}
+	answer := joinAnswer{Cert: cert, CA: now.ca.Raw, CAKey: caKey}
+	if now.other != nil {
+		answer.Other = now.other.Raw
+	}
+	if now.cross != nil {
+		answer.Cross = now.cross.Raw
+	}
 	if c.cfg.Secrets != nil {
 		answer.Secrets = c.cfg.Secrets()
 	}

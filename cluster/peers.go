@@ -80,8 +80,11 @@ func listen(cfg Config, log *slog.Logger) (*peers, error) {
 
 // serve accepts until the port is closed.
 func (p *peers) serve() {
-	config := p.identity.peerTLS(protocolRaft, protocolRPC, protocolState, protocolJoin)
-	config.ClientAuth = tls.VerifyClientCertIfGiven // join has none; the others are checked below
+	config := &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		config := p.identity.peerTLS(protocolRaft, protocolRPC, protocolState, protocolJoin)
+		config.ClientAuth = tls.VerifyClientCertIfGiven // join has none; the others are checked below
+		return config, nil
+	}}
 	for {
 		conn, err := p.listener.Accept()
 		if err != nil {
@@ -235,14 +238,53 @@ func dialTLS(network Network, address string, timeout time.Duration, config *tls
 
 // verifyNode accepts any node of this cluster, and nobody else.
 func (p *peers) verifyNode(state tls.ConnectionState) error {
-	pool := x509.NewCertPool()
-	pool.AddCert(p.identity.ca)
 	leaf := state.PeerCertificates[0]
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: p.identity.authorities.Load().pool, Intermediates: intermediates(state),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
 	if err == nil && !usableBy(leaf, x509.ExtKeyUsageClientAuth) {
 		err = errors.New("the certificate is not a node's")
 	}
 	return err
+}
+
+// intermediates are what came along with a certificate: a node that does not know the next
+// CA yet finds the way from it to its own.
+func intermediates(state tls.ConnectionState) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, cert := range state.PeerCertificates[1:] {
+		pool.AddCert(cert)
+	}
+	return pool
+}
+
+// dropDistrusted closes the connections of peers whose certificates are of a CA that is
+// trusted no more. Those of nodes are taken up anew, with the certificates of now.
+func (p *peers) dropDistrusted() (dropped int) {
+	p.mu.Lock()
+	open := make([]net.Conn, 0, len(p.open))
+	for conn := range p.open {
+		open = append(open, conn)
+	}
+	p.mu.Unlock()
+	pool := p.identity.authorities.Load().pool
+	for _, conn := range open {
+		secured, ok := conn.(*tls.Conn)
+		if !ok {
+			continue
+		}
+		state := secured.ConnectionState()
+		if len(state.VerifiedChains) == 0 { // a join, which is short
+			continue
+		}
+		options := x509.VerifyOptions{Roots: pool, Intermediates: intermediates(state), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+		if _, err := state.PeerCertificates[0].Verify(options); err != nil {
+			conn.Close()
+			dropped++
+		}
+	}
+	return dropped
 }
 
 // stream is the part of the peer port that raft uses.

@@ -22,10 +22,18 @@ func due(leaf *x509.Certificate, now time.Time) bool {
 	return now.Before(leaf.NotBefore) || !now.Before(leaf.NotBefore.Add(life/3*2))
 }
 
-// Renew replaces the node's certificate if it is due. Connections that are open stay.
+// Renew replaces the node's certificate if it is due, or of the CA before. Connections
+// that are open stay.
 func (id *Identity) Renew(now time.Time) (renewed bool, err error) {
+	id.mu.Lock()
+	defer id.mu.Unlock()
+	return id.renew(now)
+}
+
+// renew is Renew under the lock.
+func (id *Identity) renew(now time.Time) (renewed bool, err error) {
 	leaf := id.cert.Load().Leaf
-	if !due(leaf, now) {
+	if !due(leaf, now) && id.authorities.Load().signed(leaf) {
 		return false, nil
 	}
 	cert, err := id.issue(id.NodeID, names(leaf), x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
@@ -41,7 +49,7 @@ func (id *Identity) Renew(now time.Time) (renewed bool, err error) {
 
 // Expires is when the node's certificate ends, and the CA's.
 func (id *Identity) Expires() (node, ca time.Time) {
-	return id.cert.Load().Leaf.NotAfter, id.ca.NotAfter
+	return id.cert.Load().Leaf.NotAfter, id.authorities.Load().ca.NotAfter
 }
 
 func names(leaf *x509.Certificate) []string {
@@ -57,7 +65,13 @@ func names(leaf *x509.Certificate) []string {
 type ServerCertificate struct {
 	id    *Identity
 	hosts []string
-	cert  atomic.Pointer[tls.Certificate]
+	cert  atomic.Pointer[serverPair]
+}
+
+// serverPair is a certificate with the CAs of the moment at which it was made.
+type serverPair struct {
+	*tls.Certificate
+	under *authorities
 }
 
 // ServerCertificate signs a certificate for names and addresses of this node.
@@ -67,27 +81,31 @@ func (id *Identity) ServerCertificate(hosts []string) (*ServerCertificate, error
 }
 
 func (s *ServerCertificate) issue() error {
+	under := s.id.authorities.Load() // should they change meanwhile, it is renewed once more
 	cert, err := s.id.issue("authfi api", s.hosts, x509.ExtKeyUsageServerAuth)
 	if err != nil {
 		return err
 	}
-	s.cert.Store(cert)
+	s.cert.Store(&serverPair{cert, under})
 	return nil
 }
 
 // Get is the certificate to show, for a tls.Config.
 func (s *ServerCertificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return s.cert.Load(), nil
+	return s.cert.Load().Certificate, nil
 }
 
-// Renew replaces the certificate if it is due.
+// Renew replaces the certificate if it is due, or if the CAs have changed.
 func (s *ServerCertificate) Renew(now time.Time) (renewed bool, err error) {
-	if !due(s.cert.Load().Leaf, now) {
+	if pair := s.cert.Load(); !due(pair.Leaf, now) && pair.under == s.id.authorities.Load() {
 		return false, nil
 	}
 	err = s.issue()
 	return err == nil, err
 }
+
+// Authority names the CA that has signed the certificate.
+func (s *ServerCertificate) Authority() string { return authorityID(s.cert.Load().under.ca) }
 
 // Expires is when the certificate ends.
 func (s *ServerCertificate) Expires() time.Time { return s.cert.Load().Leaf.NotAfter }
