@@ -25,7 +25,7 @@ var shelves = []struct{ id, title, names string }{
 	{"history", "What happened:", "log sync-log events event-streams audit"},
 	{"many", "Many changes at once:", "export import bulk"},
 	{"code", "For those who write programs:", "types"},
-	{NodesGroup, "The nodes:", "status members operators token backup recovery-key upgrade leave"},
+	{NodesGroup, "The nodes:", "status members operators token backup recovery-key ca upgrade leave"},
 }
 
 // Root is the program with the commands of the API. Failed ones return an error

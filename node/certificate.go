@@ -35,13 +35,12 @@ func (n *Node) openCertificates(background context.Context) (get func(*tls.Clien
 		n.expires["api"] = func() time.Time { return own.cert.Load().Leaf.NotAfter }
 		return own.get, nil
 	}
-	signed, err := n.identity.ServerCertificate(hosts(n.cfg))
-	if err != nil {
+	if n.signed, err = n.identity.ServerCertificate(hosts(n.cfg)); err != nil {
 		return nil, err
 	}
-	keep(cluster.RenewEvery, "api", signed)
-	n.expires["api"] = signed.Expires
-	return signed.Get, nil
+	keep(cluster.RenewEvery, "api", n.signed)
+	n.expires["api"] = n.signed.Expires
+	return n.signed.Get, nil
 }
 
 // ownCertificateEvery is how often the files of an own certificate are looked at.

@@ -97,13 +97,13 @@ func (n *Node) admitJoin(ctx context.Context, tokenID string, secret []byte, nod
 
 // sweep is the node's timer: it lets go of what lists in progress have pinned, and
 // the leader proposes to forget sessions that are dead, to end what has expired and to
-// turn signing keys.
+// turn signing keys and the CA.
 func (n *Node) sweep(ctx context.Context) {
 	sessions, grants := time.NewTicker(sweepEvery), time.NewTicker(expireEvery)
 	defer sessions.Stop()
 	defer grants.Stop()
 	for {
-		due := []func(context.Context){n.expireGrants, n.turnKeys}
+		due := []func(context.Context){n.expireGrants, n.turnKeys, n.turnAuthority}
 		select {
 		case <-sessions.C:
 			n.gate.ForgetPins()

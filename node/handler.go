@@ -24,6 +24,7 @@ func (n *Node) handler() (http.Handler, error) {
 		Status:   n.status, Enforcement: n.enforcement, JoinToken: n.createJoinToken, Latency: n.latencies,
 		Journals: n.journals, CheckIssuer: n.issuers.Check,
 		Backup: n.backup, RemoveMember: n.removeMember, Leave: n.leave, Builds: n.builds,
+		Authority: n.authority, Authorities: n.authorities, NextAuthority: n.nextAuthority,
 		Beside: []rest.Service{n.watcher.Service()},
 	})
 	if err != nil {

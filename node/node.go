@@ -52,8 +52,10 @@ type Node struct {
 	journal  *journal.Journal
 	issuers  *issuer.Issuers
 	streams  *eventstream.Streams
-	expires  expiries   // of certificates
-	ended    chan error // holds one: why the node ends by itself
+	expires  expiries                   // of certificates
+	signed   *cluster.ServerCertificate // of the API; nil: it has one of another making
+	unshown  bool                       // a change of the CAs; of whoever follows rotations: Open, then one goroutine
+	ended    chan error                 // holds one: why the node ends by itself
 	server   *http.Server
 	listener net.Listener
 	figures  http.Handler // of Prometheus
@@ -95,6 +97,9 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	if err = n.openMachine(); err != nil {
 		return n, err
 	}
+	if err = n.followRotation(); err != nil { // before peers see this node
+		return n, err
+	}
 	// 3. The enforcer, before anything can be applied that it must follow.
 	n.feed, n.timing = feed.New(n.machine.Applied()), feed.NewTiming()
 	n.timing.Applied(n.machine.Applied(), time.Now())
@@ -119,6 +124,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	if err = n.openServer(background); err != nil {
 		return n, err
 	}
+	n.background.Go(func() { n.followRotations(background) })
 	n.background.Go(func() { n.streams.Run(background, n.cluster.IsLeader) })
 	n.openSupport()
 	return n, nil
@@ -167,6 +173,7 @@ func (n *Node) openGate() {
 	n.cluster.Handle(methodApplied, n.serveApplied)
 	n.cluster.Handle(methodEnforcement, n.serveEnforcement)
 	n.cluster.Handle(methodBuild, n.serveBuild)
+	n.cluster.Handle(methodAuthority, n.serveAuthority)
 	n.journal = journal.New(n.cfg.NodeID, n.ring.Derive, time.Now())
 	n.cluster.Handle(methodJournal, n.serveJournal)
 }
@@ -178,7 +185,7 @@ func (n *Node) openServer(background context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(n.cfg.Dir, "ca.pem"), n.identity.CA(), 0o644); err != nil {
+	if err := n.writeTrust(); err != nil {
 		return err
 	}
 	handler, err := n.handler()

@@ -234,6 +234,9 @@ func (p *SystemPass) RecoveryKey() (*directory.RecoveryKey, bool) {
 	return p.gate.root().System().RecoveryKey()
 }
 
+// Rotation is the last rotation of the CA, after what this pass has proposed.
+func (p *SystemPass) Rotation() (*directory.Rotation, bool) { return p.gate.root().System().Rotation() }
+
 // Level is the feature level of the newest state, and when it was reached.
 func (p *SystemPass) Level() directory.Level { return p.gate.root().System().Level() }
 

@@ -54,6 +54,9 @@ var rules = map[Operation]Rule{
 	"members.leave":    {Scope: Instance, Operator: true},
 	"upgrade.status":   {Scope: Instance, Operator: true},
 	"upgrade.finalize": {Scope: Instance, Operator: true},
+	"authority.get":    {Scope: Instance, Operator: true},
+	"authority.rotate": {Scope: Instance, Operator: true},
+	"authority.retire": {Scope: Instance, Operator: true},
 
 	"users.list":       {Scope: Organization, Operator: true, Permission: directory.ReadDirectory},
 	"users.get":        {Scope: Organization, Operator: true, Permission: directory.ReadDirectory, Self: true},

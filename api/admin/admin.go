@@ -13,6 +13,7 @@ import (
 	"github.com/authfi/authfi/api/login"
 	"github.com/authfi/authfi/api/rest"
 	"github.com/authfi/authfi/api/scim/journal"
+	"github.com/authfi/authfi/directory"
 	"github.com/authfi/authfi/keyring"
 	"github.com/authfi/authfi/proto/gen/authfi/v1/authfiv1connect"
 )
@@ -49,6 +50,11 @@ type Config struct {
 	Leave        func(ctx context.Context, force bool) (rest Rest, removed bool, err error)
 	// Builds asks every member which build it runs, for as long as the context allows.
 	Builds func(context.Context) []Build
+	// Authority is the CA of this node; Authorities asks every member for its own.
+	Authority   func() Authority
+	Authorities func(context.Context) []NodeAuthority
+	// NextAuthority makes a CA that is to take the place of the one that signs.
+	NextAuthority func() (directory.Rotation, error)
 }
 
 func (c Config) check() error {
@@ -60,6 +66,9 @@ func (c Config) check() error {
 	}
 	if c.Backup == nil || c.RemoveMember == nil || c.Leave == nil || c.Builds == nil {
 		return errors.New("admin: backup, removal of members, leave and builds are required")
+	}
+	if c.Authority == nil || c.Authorities == nil || c.NextAuthority == nil {
+		return errors.New("admin: authority, authorities and next authority are required")
 	}
 	return nil
 }
@@ -113,6 +122,7 @@ func (a *api) services() (all []rest.Service) {
 	add(authfiv1connect.NewRecoveryKeyServiceHandler(a, options...))
 	add(authfiv1connect.NewMemberServiceHandler(a, options...))
 	add(authfiv1connect.NewUpgradeServiceHandler(a, options...))
+	add(authfiv1connect.NewAuthorityServiceHandler(a, options...))
 	bulk, handler := authfiv1connect.NewBulkServiceHandler(a, append(rest.BulkOptions(), answer)...)
 	return append(all, rest.Service{Path: bulk, Handler: handler, Bulk: []string{bulkPath}})
 }

@@ -148,6 +148,14 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 		Builds: func(context.Context) []admin.Build {
 			return []admin.Build{{NodeID: "node-1", Version: "v1", LevelMin: directory.LevelMin, LevelMax: directory.LevelMax}}
 		},
+		Authority: func() admin.Authority { return admin.Authority{ID: "1"} },
+		Authorities: func(context.Context) []admin.NodeAuthority {
+			return []admin.NodeAuthority{{NodeID: "node-1", Signs: "1", Shows: "1"}}
+		},
+		NextAuthority: func() (directory.Rotation, error) {
+			part := []byte{1}
+			return directory.Rotation{ID: "2", Replaces: "1", Previous: part, Next: part, Cross: part, Sealed: part}, nil
+		},
 		Leave: func(context.Context, bool) (admin.Rest, bool, error) { return admin.Rest{Members: 2}, true, nil },
 		Latency: func(_ context.Context, moments []admin.Moment) []admin.Latency {
 			latencies := make([]admin.Latency, len(moments))

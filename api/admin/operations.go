@@ -138,6 +138,9 @@ var operations = map[string]access.Operation{
 	authfiv1connect.MemberServiceLeaveProcedure:               "members.leave",
 	authfiv1connect.UpgradeServiceGetUpgradeProcedure:         "upgrade.status",
 	authfiv1connect.UpgradeServiceFinalizeUpgradeProcedure:    "upgrade.finalize",
+	authfiv1connect.AuthorityServiceGetAuthorityProcedure:     "authority.get",
+	authfiv1connect.AuthorityServiceRotateAuthorityProcedure:  "authority.rotate",
+	authfiv1connect.AuthorityServiceRetireAuthorityProcedure:  "authority.retire",
 }
 
 // withoutCaller is the one procedure that takes no bearer token: the refresh

@@ -89,7 +89,7 @@ func start(t testing.TB, first func(node.Config) (token string, err error), chan
 	c.token, err = first(c.members[0].cfg)
 	c.must(err)
 	c.Launch(0)
-	c.trust()
+	c.Trust()
 	c.Ready(0)
 	for i := 1; i < Size; i++ {
 		var made struct{ Token string }
@@ -210,7 +210,8 @@ func (c *Cluster) Ended(i int) error {
 // Config is what node i was told.
 func (c *Cluster) Config(i int) node.Config { return c.members[i].cfg }
 
-func (c *Cluster) trust() {
+// Trust takes the trust file of node 0 as it is now.
+func (c *Cluster) Trust() {
 	c.t.Helper()
 	pem, err := os.ReadFile(filepath.Join(c.members[0].cfg.Dir, "ca.pem"))
 	c.must(err)
