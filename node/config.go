@@ -48,6 +48,9 @@ type Config struct {
 
 	Dir string `json:"-" yaml:"dir"`
 
+	// Credentials is the directory in which systemd gives the node its secrets; empty: it
+	// gives none.
+	Credentials string `json:"-" yaml:"-"`
 	// Version is the build, as the nodes tell it to each other.
 	Version string `json:"-" yaml:"-"`
 }

@@ -16,7 +16,6 @@ import (
 
 	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/cluster"
-	"github.com/authfi/authfi/keyring"
 )
 
 // Finding is what Doctor found out about one thing.
@@ -61,12 +60,7 @@ func Doctor(ctx context.Context, dir, settings string) []Finding {
 	found = append(found, Finding{Check: "settings", State: StateOK, Detail: "node " + c.NodeID + " of " + c.Issuer})
 	found = append(found, modeFinding(c), spaceFinding(c), syncFinding(ctx, c))
 	found = append(found, certificateFindings(c)...)
-	if _, err := keyring.Load(filepath.Join(c.Dir, keyringFile)); err != nil {
-		found = append(found, failed("keyring", err, "without it nothing that is sealed opens: take the node out and let it join anew"))
-	} else {
-		found = append(found, Finding{Check: "keyring", State: StateOK, Detail: "it opens"})
-	}
-	return append(found, addressFinding("peer address", c.Peer), apiFinding(ctx, c))
+	return append(found, keyringFinding(c.Dir, SealedKeyring), addressFinding("peer address", c.Peer), apiFinding(ctx, c))
 }
 
 func failed(check string, err error, advice string) Finding {

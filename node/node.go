@@ -84,7 +84,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 	if n.identity, err = cluster.LoadIdentity(cfg.Dir); err != nil {
 		return n, err
 	}
-	if n.ring, err = keyring.Load(filepath.Join(cfg.Dir, keyringFile)); err != nil {
+	if n.ring, err = openKeyring(cfg, log); err != nil {
 		return n, err
 	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))

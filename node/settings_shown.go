@@ -11,7 +11,7 @@ import (
 // that one that comes to hold a secret is hidden until somebody puts it here. * stands
 // for the names of a map.
 var shownSettings = []string{
-	"node_id", "api", "peer", "issuer",
+	"node_id", "api", "peer", "issuer", "drain",
 	"enforce.mode", "enforce.listen", "enforce.cgroup", "enforce.pin_dir", "enforce.upstreams.*",
 	"enforce.services.*.upstream", "enforce.services.*.cert_file", "enforce.services.*.key_file", "enforce.services.*.h2c",
 	"enforce.services.*.backend.http2", "enforce.services.*.backend.tls", "enforce.services.*.backend.ca_file",

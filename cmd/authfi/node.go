@@ -197,7 +197,7 @@ func serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c.Version = version
+		c.Version, c.Credentials = version, os.Getenv("CREDENTIALS_DIRECTORY")
 		log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", c.NodeID)
 		n, err := node.Open(cmd.Context(), c, log)
 		if err != nil {
