@@ -140,6 +140,22 @@ type AuditEntry struct {
 	Chain string `json:"chain,omitzero"`
 }
 
+// AuthorityRotation is how far the CA is replaced.
+type AuthorityRotation struct {
+	// of the next CA, made of its key
+	AuthorityID string `json:"authority_id,omitzero"`
+	// of the one before
+	Replaces string `json:"replaces,omitzero"`
+	// announced, trusted, signing or done
+	Phase string `json:"phase,omitzero"`
+	// when it came to its phase
+	Since time.Time `json:"since,omitzero"`
+	// from when on the one before may be let go of; set while signing
+	Retires time.Time `json:"retires,omitzero"`
+	// why it does not go on now; empty when it is done
+	WaitsFor string `json:"waits_for,omitzero"`
+}
+
 // Branding is how the organization's own pages look.
 type Branding struct {
 	// https, at most 2,048 bytes
@@ -800,6 +816,21 @@ type GetAPIKeyRequest struct {
 	ID string `json:"id,omitzero"`
 }
 
+type GetAuthorityRequest struct {
+}
+
+type GetAuthorityResponse struct {
+	// of the CA that signs at the node that answers
+	AuthorityID string `json:"authority_id,omitzero"`
+	// its end
+	Expires time.Time `json:"expires,omitzero"`
+	// the last one; not set if there was none
+	Rotation *AuthorityRotation `json:"rotation,omitzero"`
+	Nodes    []NodeAuthority    `json:"nodes,omitzero"`
+	// PEM: certificates of all CAs that are trusted now
+	TrustFile string `json:"trust_file,omitzero"`
+}
+
 type GetClientRequest struct {
 	OrgID string `json:"org_id,omitzero"`
 	ID    string `json:"id,omitzero"`
@@ -1421,6 +1452,21 @@ type NestGroupRequest struct {
 	GroupID string `json:"group_id,omitzero"`
 }
 
+// NodeAuthority is which CA a node goes by.
+type NodeAuthority struct {
+	NodeID string `json:"node_id,omitzero"`
+	// false: what follows is not known
+	Reachable bool `json:"reachable,omitzero"`
+	// the CA by which the node issues certificates
+	Signs string `json:"signs,omitzero"`
+	// another one whose certificates it accepts
+	AlsoTrusts string `json:"also_trusts,omitzero"`
+	// the CA that signed its certificate for peers
+	Shows string `json:"shows,omitzero"`
+	// and that for the API; empty when it has a certificate of its own
+	API string `json:"api,omitzero"`
+}
+
 // NodeConnectionState is what one node has added. A node that does not answer is in the list
 // with reachable false and nothing else.
 type NodeConnectionState struct {
@@ -1641,6 +1687,13 @@ type Retention struct {
 	Chain string `json:"chain,omitzero"`
 }
 
+type RetireAuthorityRequest struct {
+}
+
+type RetireAuthorityResponse struct {
+	Rotation *AuthorityRotation `json:"rotation,omitzero"`
+}
+
 type RevokeAPIKeyRequest struct {
 	ID string `json:"id,omitzero"`
 }
@@ -1673,6 +1726,16 @@ type Role struct {
 	Version uint64 `json:"version,omitzero"`
 	// the product's own: cannot be changed or deleted
 	Builtin bool `json:"builtin,omitzero"`
+}
+
+type RotateAuthorityRequest struct {
+	// For how long clients may go on with the trust file of before once the next CA signs; 0: 30
+	// days. At most 400 days.
+	KeepSeconds int64 `json:"keep_seconds,omitzero"`
+}
+
+type RotateAuthorityResponse struct {
+	Rotation *AuthorityRotation `json:"rotation,omitzero"`
 }
 
 type RotateClientSecretRequest struct {

@@ -262,6 +262,13 @@ func (a *API) GetAPIKey(ctx context.Context, in GetAPIKeyRequest, options ...Opt
 	return rest.Ask[APIKey](ctx, a.cluster, &operationGetAPIKey, in, options)
 }
 
+var operationGetAuthority = rest.Operation{Name: "GetAuthority", Method: "GET", Path: "/api/v1/authority", Read: true}
+
+// GetAuthority asks every node which CA it goes by, and gives the trust file of now.
+func (a *API) GetAuthority(ctx context.Context, in GetAuthorityRequest, options ...Option) (*GetAuthorityResponse, error) {
+	return rest.Ask[GetAuthorityResponse](ctx, a.cluster, &operationGetAuthority, in, options)
+}
+
 var operationGetClient = rest.Operation{Name: "GetClient", Method: "GET", Path: "/api/v1/organizations/{org_id}/clients/{id}", Read: true}
 
 // GetClient is GET /api/v1/organizations/{org_id}/clients/{id}.
@@ -917,6 +924,14 @@ func (a *API) RemoveMember(ctx context.Context, in RemoveMemberRequest, options 
 	return rest.Ask[RemoveMemberResponse](ctx, a.cluster, &operationRemoveMember, in, options)
 }
 
+var operationRetireAuthority = rest.Operation{Name: "RetireAuthority", Method: "POST", Path: "/api/v1/authority/retire", Body: "*"}
+
+// RetireAuthority lets go of the CA before without waiting for clients that have only its
+// certificate in their trust file.
+func (a *API) RetireAuthority(ctx context.Context, in RetireAuthorityRequest, options ...Option) (*RetireAuthorityResponse, error) {
+	return rest.Ask[RetireAuthorityResponse](ctx, a.cluster, &operationRetireAuthority, in, options)
+}
+
 var operationRevokeAPIKey = rest.Operation{Name: "RevokeAPIKey", Method: "DELETE", Path: "/api/v1/api-keys/{id}"}
 
 // RevokeAPIKey ends the key on every node.
@@ -937,6 +952,13 @@ var operationRevokeSigningKey = rest.Operation{Name: "RevokeSigningKey", Method:
 // every token that it signed is refused, on every node.
 func (a *API) RevokeSigningKey(ctx context.Context, in RevokeSigningKeyRequest, options ...Option) error {
 	return rest.Do(ctx, a.cluster, &operationRevokeSigningKey, in, options)
+}
+
+var operationRotateAuthority = rest.Operation{Name: "RotateAuthority", Method: "POST", Path: "/api/v1/authority/rotate", Body: "*"}
+
+// RotateAuthority makes the next CA and announces it.
+func (a *API) RotateAuthority(ctx context.Context, in RotateAuthorityRequest, options ...Option) (*RotateAuthorityResponse, error) {
+	return rest.Ask[RotateAuthorityResponse](ctx, a.cluster, &operationRotateAuthority, in, options)
 }
 
 var operationRotateClientSecret = rest.Operation{Name: "RotateClientSecret", Method: "POST", Path: "/api/v1/organizations/{org_id}/clients/{id}/secret"}

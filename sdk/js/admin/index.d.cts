@@ -166,6 +166,22 @@ export interface AuditEntry {
   chain: string;
 }
 
+/** AuthorityRotation is how far the CA is replaced. */
+export interface AuthorityRotation {
+  /** of the next CA, made of its key */
+  authority_id: string;
+  /** of the one before */
+  replaces: string;
+  /** announced, trusted, signing or done */
+  phase: string;
+  /** when it came to its phase */
+  since: string | null;
+  /** from when on the one before may be let go of; set while signing */
+  retires: string | null;
+  /** why it does not go on now; empty when it is done */
+  waits_for: string;
+}
+
 /** Branding is how the organization's own pages look. */
 export interface Branding {
   /** https, at most 2,048 bytes */
@@ -863,6 +879,21 @@ export interface GetApiKeyRequest {
   id: string;
 }
 
+export interface GetAuthorityRequest {
+}
+
+export interface GetAuthorityResponse {
+  /** of the CA that signs at the node that answers */
+  authority_id: string;
+  /** its end */
+  expires: string | null;
+  /** the last one; not set if there was none */
+  rotation: AuthorityRotation | null;
+  nodes: NodeAuthority[];
+  /** PEM: certificates of all CAs that are trusted now */
+  trust_file: string;
+}
+
 export interface GetClientRequest {
   org_id: string;
   id: string;
@@ -1494,6 +1525,21 @@ export interface NestGroupRequest {
   group_id?: string;
 }
 
+/** NodeAuthority is which CA a node goes by. */
+export interface NodeAuthority {
+  node_id: string;
+  /** false: what follows is not known */
+  reachable: boolean;
+  /** the CA by which the node issues certificates */
+  signs: string;
+  /** another one whose certificates it accepts */
+  also_trusts: string;
+  /** the CA that signed its certificate for peers */
+  shows: string;
+  /** and that for the API; empty when it has a certificate of its own */
+  api: string;
+}
+
 /**
  * NodeConnectionState is what one node has added. A node that does not answer is in the list with reachable
  * false and nothing else.
@@ -1720,6 +1766,13 @@ export interface Retention {
   chain: string;
 }
 
+export interface RetireAuthorityRequest {
+}
+
+export interface RetireAuthorityResponse {
+  rotation: AuthorityRotation | null;
+}
+
 export interface RevokeApiKeyRequest {
   id: string;
 }
@@ -1752,6 +1805,18 @@ export interface Role {
   version: number;
   /** the product's own: cannot be changed or deleted */
   builtin: boolean;
+}
+
+export interface RotateAuthorityRequest {
+  /**
+   * For how long clients may go on with the trust file of before once the next CA signs; 0: 30 days. At most 400
+   * days.
+   */
+  keep_seconds?: number;
+}
+
+export interface RotateAuthorityResponse {
+  rotation: AuthorityRotation | null;
 }
 
 export interface RotateClientSecretRequest {
@@ -2376,6 +2441,8 @@ export class Admin extends Cluster {
   /** Raises the feature level to the highest that every node understands. */
   finalizeUpgrade(input?: FinalizeUpgradeRequest, wishes?: Wishes.Change): Promise<FinalizeUpgradeResponse>;
   getApiKey(input: GetApiKeyRequest, wishes?: Wishes.Read): Promise<ApiKey>;
+  /** Asks every node which CA it goes by, and gives the trust file of now. */
+  getAuthority(input?: GetAuthorityRequest, wishes?: Wishes.Read): Promise<GetAuthorityResponse>;
   getClient(input: GetClientRequest, wishes?: Wishes.Read): Promise<Client>;
   getConnection(input: GetConnectionRequest, wishes?: Wishes.Read): Promise<Connection>;
   /** Puts together what the nodes know of one connection. */
@@ -2494,6 +2561,8 @@ export class Admin extends Cluster {
   removeGroupMember(input: RemoveGroupMemberRequest, wishes?: Wishes.Conditional): Promise<Group>;
   /** Takes a dead node out of the cluster for good: it must not come back with its data. */
   removeMember(input: RemoveMemberRequest, wishes?: Wishes.Change): Promise<RemoveMemberResponse>;
+  /** Lets go of the CA before without waiting for clients that have only its certificate in their trust file. */
+  retireAuthority(input?: RetireAuthorityRequest, wishes?: Wishes.Change): Promise<RetireAuthorityResponse>;
   /** Ends the key on every node. */
   revokeApiKey(input: RevokeApiKeyRequest, wishes?: Wishes.Change): Promise<void>;
   /** Makes one token worthless at once, the last one, too. */
@@ -2503,6 +2572,8 @@ export class Admin extends Cluster {
    * on every node.
    */
   revokeSigningKey(input: RevokeSigningKeyRequest, wishes?: Wishes.Change): Promise<void>;
+  /** Makes the next CA and announces it. */
+  rotateAuthority(input?: RotateAuthorityRequest, wishes?: Wishes.Change): Promise<RotateAuthorityResponse>;
   /** Makes a new secret, and the old one or the keys worthless at once. */
   rotateClientSecret(input: RotateClientSecretRequest, wishes?: Wishes.Change): Promise<RotateClientSecretResponse>;
   /** Makes a second token; the first stays good until it is revoked. */
