@@ -20,9 +20,29 @@ type api struct {
 	messages   []*message  // by name, those of operations and what these hold
 }
 
+// parts are the operations and the written messages by the noun of their files.
+func (a api) parts() map[string]api {
+	parts := map[string]api{}
+	for _, o := range a.operations {
+		part := parts[o.noun]
+		part.operations = append(part.operations, o)
+		parts[o.noun] = part
+	}
+	for _, m := range a.messages {
+		if m.unwritten() {
+			continue
+		}
+		part := parts[m.noun]
+		part.messages = append(part.messages, m)
+		parts[m.noun] = part
+	}
+	return parts
+}
+
 // operation is one procedure as REST has it.
 type operation struct {
 	name        string // ListUsers
+	noun        string // of the file that defines it
 	says        string
 	method      string
 	path        string
@@ -105,7 +125,7 @@ func (m messages) operation(service, name, path, method string, d described) (o 
 	if !ok {
 		return o, errors.New("is no procedure")
 	}
-	o = operation{name: name, says: d.Summary, method: method, path: path, read: true, anonymous: d.Security != nil, local: slices.Contains(locals, name)}
+	o = operation{name: name, noun: nounOf(procedure), says: d.Summary, method: method, path: path, read: true, anonymous: d.Security != nil, local: slices.Contains(locals, name)}
 	o.in, o.out = m.of(procedure.Input()), m.of(procedure.Output())
 	for _, p := range d.Parameters {
 		switch {

@@ -29,8 +29,8 @@ func TestCompare(t *testing.T) {
 		t.Errorf("a moment later: %v", err)
 	}
 	left := filepath.Join(root, folders[0], "left.go")
-	differs := filepath.Join(root, folders[0], "operation.go")
-	missing := filepath.Join(root, folders[0], "message.go")
+	differs := filepath.Join(root, folders[0], "user.go")
+	missing := filepath.Join(root, folders[0], "group.go")
 	if err := os.WriteFile(left, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path"
 	"strings"
 
 	"github.com/authfi/authfi/proto"
@@ -41,6 +42,7 @@ const (
 
 type message struct {
 	name   string
+	noun   string // of the file that defines it
 	says   string
 	fields []field
 	bare   bool // written as the list that it holds
@@ -98,12 +100,17 @@ func (all messages) of(d protoreflect.MessageDescriptor) *message {
 		return m
 	}
 	bare, _ := protobuf.GetExtension(d.Options(), authfiv1.E_BareList).(bool)
-	m := &message{name: name, says: proto.Comments()[name], bare: bare}
+	m := &message{name: name, noun: nounOf(d), says: proto.Comments()[name], bare: bare}
 	all[name] = m
 	for i := range d.Fields().Len() {
 		m.fields = append(m.fields, all.field(d.Fields().Get(i)))
 	}
 	return m
+}
+
+// nounOf is the name of the file that defines something: authfi/v1/user.proto is user.
+func nounOf(d protoreflect.Descriptor) string {
+	return strings.TrimSuffix(path.Base(d.ParentFile().Path()), ".proto")
 }
 
 func (all messages) field(d protoreflect.FieldDescriptor) field {
