@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -162,6 +163,11 @@ func (w *world) serve(watcher *Watcher, adjust func(*http.Server)) *httptest.Ser
 		RemoveMember: func(context.Context, string) (admin.Rest, error) { return admin.Rest{}, nil },
 		Leave:        func(context.Context, bool) (admin.Rest, bool, error) { return admin.Rest{}, false, nil },
 		Builds:       func(context.Context) []admin.Build { return nil },
+		Authority:    func() admin.Authority { return admin.Authority{} },
+		Authorities:  func(context.Context) []admin.NodeAuthority { return nil },
+		NextAuthority: func() (directory.Rotation, error) {
+			return directory.Rotation{}, errors.New("not in these tests")
+		},
 	})
 	must(w.t, err)
 	handler := api.New(api.Handlers{
