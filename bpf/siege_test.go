@@ -218,6 +218,9 @@ func TestSiegeOfAPolicyThatDoesNotFit(t *testing.T) {
 	other.Enforcer, other.numbers = r.Enforcer, r.numbers
 	huge := &policy.Program{Rows: make([]policy.Row, rowsMax+1), Accepts: make([]policy.Accept, 1)}
 	for _, rig := range []*rig{r, other} {
+		if err := rig.SetService(rig.address, huge); err == nil { // before it, the other one has no guard
+			t.Fatal("it fits")
+		}
 		rig.besieged(t, "does not fit", func() {
 			for range 20 {
 				if err := rig.SetService(rig.address, huge); err == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"testing"
 	"time"
 
@@ -86,6 +87,9 @@ func TestReviewLeavesIdleConnections(t *testing.T) {
 	c.send(request("HEAD", "/data/a", "", ""))
 	if answer, err := http.ReadResponse(c.reader, &http.Request{Method: "HEAD"}); err != nil || answer.StatusCode != 200 {
 		t.Fatal(answer, err)
+	}
+	for c.gate.UnderWay() > 0 {
+		runtime.Gosched()
 	}
 	c.revoked.Store(true)
 	c.gate.ReviewAll()
