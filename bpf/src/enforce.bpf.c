@@ -34,6 +34,7 @@ static INLINE u64 secret_k1(void);
 #include "verdict.h"
 #include "siphash.h"
 #include "http.h"
+#include "body.h"
 #include "maps.h"
 #include "decide.h"
 #include "packet.h"

@@ -8,6 +8,8 @@
  * byte) and secret_k0() and secret_k1(). */
 #pragma once
 
+#include "octets.h"
+
 #define CHUNK 1024 /* bytes handed to one run of steps; a power of two */
 #define HEADER_MAX (32 * 1024)
 #define LENGTH_DIGITS_MAX 15 /* of Content-Length */
@@ -54,29 +56,6 @@ struct chunk {
 	u8 b[CHUNK + 8];
 };
 
-#define PACK(a, b, c, d, e, f, g, h) \
-	((u64)(a) | (u64)(b) << 8 | (u64)(c) << 16 | (u64)(d) << 24 | \
-	 (u64)(e) << 32 | (u64)(f) << 40 | (u64)(g) << 48 | (u64)(h) << 56)
-
-/* Eight bytes at a time: is there one below n, or equal to n? Exact for words
- * without a byte of 0x80 and above; callers that allow those test them too. */
-#define EVERY 0x0101010101010101ULL
-#define HIGH 0x8080808080808080ULL
-#define ANY_BELOW(w, n) (((w) - EVERY * (n)) & ~(w) & HIGH)
-#define ANY_IS(w, n) ((((w) ^ (EVERY * (n))) - EVERY) & ~((w) ^ (EVERY * (n))) & HIGH)
-/* Where the lowest of the bytes is that these found, which is always a true one. */
-#define FIRST_OF(found) ((u32)((((((found) & -(found)) >> 7) - 1) & EVERY) * EVERY >> 56))
-
-/* The bytes of a word that end what is skipped, or need a look. */
-#define ENDS_VALUE(w) (ANY_BELOW(w, 0x20) | ANY_IS(w, 0x7f))
-#define ENDS_QUERY(w) (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, '#') | ((w) & HIGH))
-#define ENDS_TOKEN(w) (ANY_BELOW(w, 0x21) | ANY_IS(w, 0x7f) | ANY_IS(w, ',') | ((w) & HIGH))
-
-/* Whether four words are all of bytes that a token may have: with the high bits
- * clear, an addition carries into that of its own byte only. */
-#define LOW_OF(w) ((w) | ((w) + EVERY))                                           /* high: 0x7f and above */
-#define FIT_OF(w) (((w) + EVERY * (0x80 - 0x21)) & (((w) ^ EVERY * ',') + EVERY * 0x7f)) /* high: fits */
-
 #define BYTE_AT(i) ({ u32 at_ = (i); BOUND(at_); (u32)in->b[at_]; })
 /* One load at any address, which the kernels that run this do cheaply; a memcpy
  * of eight bytes becomes eight loads here, a tenth of a verdict. */
@@ -91,43 +70,6 @@ static INLINE void http_reset(struct http *h)
 	h->path = h->start;
 	h->state = AT_METHOD;
 	h->method = h->count = h->header = h->flags = h->dots = h->step = h->percent = h->error = 0;
-}
-
-static INLINE int is_alnum(u32 c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-#define BIT(c) (1ULL << (c))
-
-/* RFC 9110 tchar in lower case, with '_' as '-'; 0 is none */
-static const u8 name_bytes[256] = {
-	['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
-	['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '-', ['`'] = '`', ['|'] = '|', ['~'] = '~',
-	['0'] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
-	['A'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
-	'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
-	['a'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm',
-	'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
-};
-
-/* RFC 3986 pchar without ';', which Java servers take for a path parameter */
-static INLINE int is_pchar(u32 c)
-{
-	if (is_alnum(c))
-		return 1;
-	if (c < 64)
-		return (BIT(c) & (BIT('!') | BIT('$') | BIT('&') | BIT('\'') | BIT('(') | BIT(')') | BIT('*') |
-				  BIT('+') | BIT(',') | BIT('-') | BIT('.') | BIT(':') | BIT('='))) != 0;
-	return c == '@' || c == '_' || c == '~';
-}
-
-static INLINE int hex_value(u32 c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? (int)(c - 'a' + 10) : -1;
 }
 
 #define NAME_IS(n, a, b, c) (h->count == (n) && h->name[0] == (a) && h->name[1] == (b) && h->name[2] == (c))
@@ -633,34 +575,4 @@ STEP u32 http_step(struct http *h, const struct chunk *in, u32 i, u32 n)
 		return i;
 	}
 	FAIL(INTERNAL);
-}
-
-/* After an allowed header block. */
-static INLINE void http_begin_body(struct http *h)
-{
-	h->step = STEP_MORE;
-	if (h->flags & HAS_CODING) {
-		h->state = IN_CHUNK_SIZE;
-		h->count = 0;
-		h->body = 0;
-	} else if ((h->flags & HAS_LENGTH) && h->body) {
-		h->state = IN_BODY;
-	} else {
-		http_reset(h);
-	}
-}
-
-/* Takes up to available bytes of a body or chunk; returns how many. */
-static INLINE u32 http_skip(struct http *h, u32 available)
-{
-	u32 n = h->body < available ? (u32)h->body : available;
-
-	h->body -= n;
-	if (h->body == 0) {
-		if (h->state == IN_BODY)
-			http_reset(h);
-		else
-			h->state = AT_CHUNK_CR;
-	}
-	return n;
 }
