@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/authfi/authfi/audit"
+	"github.com/authfi/authfi/durable"
 	"github.com/spf13/cobra"
 )
 
@@ -93,7 +94,7 @@ func (o *options) auditExportCommand() *cobra.Command {
 			if name == "-" {
 				return o.exportAudit(cmd.Context(), cmd.OutOrStdout())
 			}
-			return writeFile(name, func(w io.Writer) error { return o.exportAudit(cmd.Context(), w) })
+			return durable.Replace(name, durable.OwnerOnly, func(w io.Writer) error { return o.exportAudit(cmd.Context(), w) })
 		},
 	}
 	cmd.Flags().StringVarP(&name, "output", "o", "-", "file to write; - is stdout")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/authfi/authfi/backup"
+	"github.com/authfi/authfi/durable"
 	"github.com/spf13/cobra"
 )
 
@@ -103,7 +104,7 @@ func (f *fetched) save(ctx context.Context, name string) (err error) {
 		return err
 	}
 	f.name = name
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 func notThere(name string) error {
@@ -114,14 +115,6 @@ func notThere(name string) error {
 		return usage("%s is there already, and a backup replaces none", name)
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // fetch copies the stream and demands the sum that comes behind it.

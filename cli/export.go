@@ -2,10 +2,8 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 
+	"github.com/authfi/authfi/durable"
 	"github.com/spf13/cobra"
 )
 
@@ -37,30 +35,9 @@ func (o *options) exportCommand() *cobra.Command {
 			if name == "-" {
 				return now.file.Write(cmd.OutOrStdout())
 			}
-			return writeFile(name, now.file.Write)
+			return durable.Replace(name, durable.OwnerOnly, now.file.Write) // it holds people's names and addresses
 		},
 	}
 	cmd.Flags().StringVarP(&name, "output", "o", "-", "file to write; - is stdout")
 	return cmd
-}
-
-// writeFile puts the file there whole or not at all, for its owner alone: it
-// holds people's names and addresses.
-func writeFile(name string, write func(w io.Writer) error) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(name), ".authfi-export-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	err = write(file)
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), name)
 }

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/authfi/authfi/durable"
 )
 
 const (
@@ -143,15 +145,7 @@ func (id *Identity) saveNode(cert *tls.Certificate) error {
 
 // writeFile replaces a file as a whole.
 func writeFile(name string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return os.Rename(f.Name(), name)
+	return durable.Replace(name, durable.OwnerOnly, durable.Content(content))
 }
 
 // LoadIdentity reads what InitIdentity wrote. A certificate that ended while the node

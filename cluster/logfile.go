@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/authfi/authfi/durable"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
@@ -137,25 +138,12 @@ func makeLog(dir string, want, from LogFormat) error {
 		return err
 	}
 	if err := os.Rename(path+newSuffix, path); err != nil || want == LogBolt {
-		return errors.Join(err, syncDir(dir))
+		return errors.Join(err, durable.SyncDir(dir))
 	}
-	note := filepath.Join(dir, LogBolt.name())
-	if err := errors.Join(writeSynced(note+newSuffix, walNote), syncDir(dir)); err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return err
 	}
-	return errors.Join(os.Rename(note+newSuffix, note), syncDir(dir))
-}
-
-func writeSynced(path, text string) (err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if _, err := file.WriteString(text); err != nil {
-		return err
-	}
-	return file.Sync()
+	return durable.Replace(filepath.Join(dir, LogBolt.name()), durable.OwnerOnly, durable.Content(walNote))
 }
 
 func copyLog(to LogStore, dir string, has LogFormat) (err error) {
@@ -308,13 +296,4 @@ func follows(log raft.LogStore, snapshot, applied uint64) error {
 		return log.DeleteRange(first, last)
 	}
 	return nil
-}
-
-func syncDir(dir string) (err error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return f.Sync()
 }

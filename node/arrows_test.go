@@ -28,7 +28,9 @@ var arrows = map[string][]string{
 	"fsm/wire":              {"directory", "fsm", "fsm/codec"},
 	"fsm/disk":              {"fsm/codec", "fsm/state"},
 
-	"cluster":             {},
+	// durable is how the rest writes files that must be whole.
+	"durable":             {},
+	"cluster":             {"durable"},
 	"cluster/clustertest": {"cluster"},
 	"keyring":             {},
 	"backup":              {},
@@ -80,7 +82,7 @@ var arrows = map[string][]string{
 	"node/feed":    {"directory"},
 	"node/enforce": {"directory", "fsm/state", "bpf", "bpf/gate", "bpf/policy"},
 	"node": {
-		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "backup", "cluster", "keyring",
+		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "backup", "cluster", "durable", "keyring",
 		"api", "api/access", "api/admin", "api/authzen", "api/eventstream", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
 		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed", "node/logbook",
 	},
@@ -89,14 +91,14 @@ var arrows = map[string][]string{
 
 	// The development cluster talks to nodes as processes, over the public API.
 	"dev":        {"proto/gen/*"},
-	"cmd/authfi": {"backup", "node", "dev", "cli"}, // init makes the recovery key that it prints
+	"cmd/authfi": {"backup", "durable", "node", "dev", "cli"}, // init makes the recovery key that it prints
 	// The command line knows the API by its messages and their comments alone; an
 	// exported audit log and an organization's file are checked without a cluster,
 	// by the rules that the directory has for names.
 	// A recovery key is made where it is shown, so that it never travels.
 	// Examples of requests are tried where they are written, by the gates' own verdict
 	// (bpf/policy).
-	"cli": {"archive", "audit", "backup", "bpf/policy", "directory", "proto", "proto/gen/*"},
+	"cli": {"archive", "audit", "backup", "bpf/policy", "directory", "durable", "proto", "proto/gen/*"},
 	// A file's route policies are compiled before anything of it is applied.
 	"archive": {"bpf/policy", "directory"},
 	"proto":   {},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/durable"
 	"github.com/authfi/authfi/fsm"
 )
 
@@ -105,15 +105,7 @@ func (n *Node) show() error {
 
 // writeTrust replaces the trust file as a whole: clients read it at any time.
 func (n *Node) writeTrust() error {
-	f, err := os.CreateTemp(n.cfg.Dir, trustFile+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(n.identity.CA())
-	if err = errors.Join(err, f.Chmod(trustFileMode), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return os.Rename(f.Name(), filepath.Join(n.cfg.Dir, trustFile))
+	return durable.Replace(filepath.Join(n.cfg.Dir, trustFile), trustFileMode, durable.Content(n.identity.CA()))
 }
 
 // authority is what an operator sees of this node's CA.

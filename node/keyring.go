@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"github.com/authfi/authfi/durable"
 	"github.com/authfi/authfi/keyring"
 )
 
@@ -97,13 +98,17 @@ func SealKeyring(ctx context.Context, o SealOptions) error {
 	if !bytes.Equal(opened, ring.Secret()) {
 		return errors.New("the sealed keyring opens as another one")
 	}
-	if err := replaceFile(o.To, sealed); err != nil {
+	err = os.MkdirAll(filepath.Dir(o.To), sealedDirMode)
+	if err == nil {
+		err = durable.Replace(o.To, durable.OwnerOnly, durable.Content(sealed))
+	}
+	if err != nil {
 		return fmt.Errorf("store the sealed keyring: %w", err)
 	}
 	if !o.RemoveFile {
 		return nil
 	}
-	return errors.Join(os.Remove(file), syncDir(o.Dir))
+	return errors.Join(os.Remove(file), durable.SyncDir(o.Dir))
 }
 
 // systemdCreds passes secrets by pipes: arguments are for everybody to see.
@@ -117,23 +122,6 @@ func systemdCreds(ctx context.Context, in []byte, args ...string) ([]byte, error
 		return nil, fmt.Errorf("systemd-creds %s: %w: %s", args[0], err, bytes.TrimSpace(said.Bytes()))
 	}
 	return out, nil
-}
-
-// replaceFile is durable when it returns, and leaves the old content or the new one.
-func replaceFile(name string, content []byte) error {
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, sealedDirMode); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return errors.Join(os.Rename(f.Name(), name), syncDir(dir))
 }
 
 // keyringFinding is of a node that the doctor does not run as: of a sealed keyring it sees

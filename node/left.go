@@ -13,6 +13,7 @@ import (
 	"github.com/authfi/authfi/api/admin"
 	"github.com/authfi/authfi/cluster"
 	"github.com/authfi/authfi/directory"
+	"github.com/authfi/authfi/durable"
 )
 
 // leftFile marks a data directory whose node is no member any more. A node that
@@ -66,26 +67,11 @@ func (n *Node) markLeft(why string) (left, error) {
 	if err != nil {
 		return l, err
 	}
-	f, err := os.OpenFile(filepath.Join(n.cfg.Dir, leftFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return l, nil
-	}
-	if err != nil {
+	err = durable.New(filepath.Join(n.cfg.Dir, leftFile), durable.OwnerOnly, durable.Content(append(b, '\n')))
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return l, fmt.Errorf("mark the data directory: %w", err)
 	}
-	_, err = f.Write(append(b, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return l, fmt.Errorf("mark the data directory: %w", err)
-	}
-	return l, syncDir(n.cfg.Dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return l, nil
 }
 
 // removeMember takes another, dead node out of the cluster.

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/authfi/authfi/backup"
+	"github.com/authfi/authfi/durable"
 )
 
 // SettingsFile is where an installed node has its settings.
@@ -195,13 +196,5 @@ func recoveryKeyAt(file string) (backup.Key, error) {
 
 // keepSecret writes a secret for its owner's eyes.
 func keepSecret(file, secret string) error {
-	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(secret + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return os.Rename(f.Name(), file)
+	return durable.Replace(file, durable.OwnerOnly, durable.Content(secret+"\n"))
 }

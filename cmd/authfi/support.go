@@ -1,14 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/authfi/authfi/cli"
+	"github.com/authfi/authfi/durable"
 	"github.com/authfi/authfi/node"
 	"github.com/spf13/cobra"
 )
@@ -66,24 +64,11 @@ func bundleCommand() *cobra.Command {
 		if out == "" {
 			out = "authfi-support-" + time.Now().UTC().Format("20060102T150405Z") + ".tar.gz"
 		}
-		if err := newFile(out, write); err != nil {
+		if err := durable.New(out, durable.OwnerOnly, write); err != nil {
 			return err
 		}
 		fmt.Fprintln(cmd.OutOrStdout(), out)
 		return nil
 	}
 	return cmd
-}
-
-// newFile writes a file as a whole or not at all, for its owner's eyes, and replaces none.
-func newFile(name string, write func(io.Writer) error) error {
-	file, err := os.CreateTemp(filepath.Dir(name), ".authfi-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	if err := errors.Join(write(file), file.Close()); err != nil {
-		return err
-	}
-	return os.Link(file.Name(), name) // unlike a rename, replaces nothing
 }
