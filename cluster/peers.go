@@ -128,7 +128,7 @@ func (p *peers) admit(conn *tls.Conn) {
 		p.forget(conn)
 	case state.NegotiatedProtocol != protocolRPC && !p.name(conn, from):
 	case state.NegotiatedProtocol == protocolRaft:
-		p.stream.offer(&watched{Conn: conn, peers: p, from: from})
+		p.stream.offer(&watched{dialed: dialed{conn, p}, from: from})
 	case state.NegotiatedProtocol == protocolRPC:
 		p.rpc(from, conn)
 		p.forget(conn)
@@ -330,7 +330,14 @@ func (s *stream) Addr() net.Addr { return s.address }
 
 // Dial implements raft.StreamLayer.
 func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return s.peers.dial(string(address), "", protocolRaft, timeout)
+	conn, err := s.peers.dial(string(address), "", protocolRaft, timeout)
+	if err != nil {
+		return nil, err
+	}
+	if !s.peers.track(conn) {
+		return nil, ErrClosed
+	}
+	return dialed{conn, s.peers}, nil
 }
 
 var _ raft.StreamLayer = (*stream)(nil)

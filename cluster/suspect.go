@@ -25,12 +25,11 @@ const (
 	turn = 150 * time.Millisecond
 )
 
-// watched is a connection of raft, which tells when the other side ends it.
+// watched is a connection of raft that was accepted: it tells when the other side ends it.
 type watched struct {
-	net.Conn
-	peers *peers
-	from  string
-	once  sync.Once
+	dialed
+	from string
+	once sync.Once
 }
 
 func (w *watched) Read(p []byte) (int, error) {
@@ -41,8 +40,15 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (w *watched) Close() error {
-	w.peers.forget(w.Conn)
+// dialed is a connection of raft that ends with the peer port: the library closes those
+// that it holds idle, not those on which it waits for an answer.
+type dialed struct {
+	net.Conn
+	peers *peers
+}
+
+func (d dialed) Close() error {
+	d.peers.forget(d.Conn)
 	return nil
 }
 
