@@ -109,7 +109,11 @@ func TestKilledDaemonLeavesTheDoorShut(t *testing.T) {
 		t.Fatalf("with a daemon: %s", got)
 	}
 	kill()
-	ask := func(token string) string { return exchange(t, r.dial(t), get("/api/patients/7", token)) }
+	ask := func(token string) string {
+		c := r.dial(t)
+		defer c.Close() // a fast machine asks more often than it has files
+		return exchange(t, c, get("/api/patients/7", token))
+	}
 	if got := ask(""); got != "401 no_token" {
 		t.Errorf("killed, without a token: %s", got)
 	}
