@@ -40,6 +40,7 @@ type Enforcer struct {
 	objects obj.EnforceObjects
 	links   []link.Link
 	netns   uint64
+	mark    uint32 // of the probes of the self-test
 
 	services map[obj.EnforceServiceKey]*service // guarded by mu
 	// crowded are the addresses for which there was no slot: they are shut. The value
@@ -106,7 +107,7 @@ func (e *Enforcer) open() error {
 	if err != nil {
 		return err
 	}
-	if err := e.writeResponses(); err != nil {
+	if err := errors.Join(e.writeResponses(), e.markProbes()); err != nil {
 		return err
 	}
 	if err := e.Reset(); err != nil {

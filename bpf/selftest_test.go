@@ -2,12 +2,15 @@ package bpf
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,18 +81,20 @@ func relay(t *testing.T, l net.Listener, upstream string) {
 			if err != nil {
 				return
 			}
-			go func() {
-				defer client.Close()
-				server, err := net.Dial("tcp", upstream)
-				if err != nil {
-					return
-				}
-				defer server.Close()
-				go io.Copy(client, server) // TCPConn to TCPConn is a splice
-				io.Copy(server, client)
-			}()
+			go splice(client, upstream)
 		}
 	}()
+}
+
+func splice(client net.Conn, upstream string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", upstream)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go io.Copy(client, server) // TCPConn to TCPConn is a splice
+	io.Copy(server, client)
 }
 
 // A relay that splices reads what came before it had accepted, and the gate sees
@@ -134,6 +139,116 @@ func TestSplicingRelayIsFoundAndShut(t *testing.T) {
 	if got := exchange(t, r.dial(t), get("/health", "")); got != "200 GET /health 0" {
 		t.Errorf("another application on the address: %s", got)
 	}
+}
+
+// A relay that is always there already has accepted before a request can arrive, unless
+// the request comes with what makes the connection. A client may send it so, and then
+// the relay reads around the gate as well as a slow one.
+func TestSplicingRelayIsFoundHoweverFastItAccepts(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r := newRig(t, "127.0.0.1:0")
+	behind := serve(t, "127.0.0.1:0")
+	l := listenPlain(t, "127.0.0.1:0")
+	relayAtOnce(t, l, behind.address.String())
+	r.address = netip.MustParseAddrPort(l.Addr().String())
+	r.fill(t)
+	for range 10 {
+		if got := r.inspect(t); !strings.Contains(got, "splice") {
+			t.Fatalf("found %q", got)
+		}
+	}
+}
+
+// A client may send its request so too, with a mark of its own. It is not let in until the
+// connection stands, which its machine is told anew after a second, and judged as any.
+func TestRequestWithTheHandshakeWaitsForTheGate(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r := newRig(t, "127.0.0.1:0")
+	for _, mark := range []uint32{0, 1, r.mark ^ 2} {
+		before := r.count(t, "guard_dropped")
+		dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) (err error) {
+			failed := raw.Control(func(fd uintptr) {
+				err = errors.Join(
+					unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(mark)),
+					unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0),
+				)
+			})
+			return errors.Join(failed, err)
+		}}
+		c, err := dialer.Dial("tcp", r.address.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		if got := exchange(t, c, get("/api/patients/7", "")); got != "401 no_token" {
+			t.Errorf("mark %d: %s", mark, got)
+		}
+		if r.count(t, "guard_dropped") == before {
+			t.Errorf("mark %d: nothing was kept from the listener", mark)
+		}
+	}
+	if n := r.served.Load(); n != 0 {
+		t.Errorf("%d requests were served", n)
+	}
+}
+
+func (r *rig) count(t *testing.T, what string) uint64 {
+	t.Helper()
+	stats, err := r.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stats.Counts[what]
+}
+
+// relayAtOnce is relay with an acceptor that never sleeps.
+func relayAtOnce(t *testing.T, l net.Listener, upstream string) {
+	t.Helper()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listener int
+	if err := raw.Control(func(fd uintptr) { listener = int(fd) }); err != nil { // open for as long as l is
+		t.Fatal(err)
+	}
+	accepted, done, ended := make(chan int, 10*ProbesMax), make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() {
+		close(done)
+		<-ended
+		l.Close()
+	})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		for {
+			select {
+			case <-done:
+				close(accepted)
+				return
+			default:
+			}
+			if fd, _, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC); err == nil {
+				accepted <- fd
+			}
+		}
+	}()
+	go func() {
+		for fd := range accepted {
+			file := os.NewFile(uintptr(fd), "client")
+			client, err := net.FileConn(file)
+			file.Close()
+			if err != nil {
+				continue
+			}
+			go splice(client, upstream)
+		}
+	}()
 }
 
 func listenPlain(t *testing.T, listen string) net.Listener {

@@ -187,6 +187,7 @@ const (
 	EnforceMapHits        = "hits"
 	EnforceMapProbeConn   = "probe_conn"
 	EnforceMapProbeResult = "probe_result"
+	EnforceMapProbing     = "probing"
 	EnforceMapReasons     = "reasons"
 	EnforceMapRefusals    = "refusals"
 	EnforceMapResponses   = "responses"
@@ -268,6 +269,7 @@ type EnforceMapSpecs struct {
 	Hits        *ebpf.MapSpec `ebpf:"hits"`
 	ProbeConn   *ebpf.MapSpec `ebpf:"probe_conn"`
 	ProbeResult *ebpf.MapSpec `ebpf:"probe_result"`
+	Probing     *ebpf.MapSpec `ebpf:"probing"`
 	Reasons     *ebpf.MapSpec `ebpf:"reasons"`
 	Refusals    *ebpf.MapSpec `ebpf:"refusals"`
 	Responses   *ebpf.MapSpec `ebpf:"responses"`
@@ -317,6 +319,7 @@ type EnforceMaps struct {
 	Hits        *ebpf.Map `ebpf:"hits"`
 	ProbeConn   *ebpf.Map `ebpf:"probe_conn"`
 	ProbeResult *ebpf.Map `ebpf:"probe_result"`
+	Probing     *ebpf.Map `ebpf:"probing"`
 	Reasons     *ebpf.Map `ebpf:"reasons"`
 	Refusals    *ebpf.Map `ebpf:"refusals"`
 	Responses   *ebpf.Map `ebpf:"responses"`
@@ -341,6 +344,7 @@ func (m *EnforceMaps) Close() error {
 		m.Hits,
 		m.ProbeConn,
 		m.ProbeResult,
+		m.Probing,
 		m.Reasons,
 		m.Refusals,
 		m.Responses,

@@ -155,6 +155,7 @@ enum count {
 	} name SEC(".maps")
 
 TABLE(controls, ARRAY, 1, u32, struct control);
+TABLE(probing, ARRAY, 1, u32, u32);                    /* the mark of the self-test's packets, 0: none */
 TABLE(serials, ARRAY, 1, u32, u64);                    /* the last one given out; the daemon's */
 HASH(services, ADDRESSES_MAX, struct service_key, u64); /* → place */
 TABLE(slots, ARRAY, SERVICES_MAX, u32, struct slot);

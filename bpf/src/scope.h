@@ -3,7 +3,10 @@
  * says of itself. */
 #pragma once
 
-enum { AF_INET_ = 2 };
+enum {
+	AF_INET_ = 2,
+	LISTENING = 10, /* TCP_LISTEN */
+};
 
 static INLINE u64 *find(struct service_key *key)
 {
