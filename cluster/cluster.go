@@ -88,7 +88,7 @@ type Cluster struct {
 	log  *slog.Logger
 	raft *raft.Raft
 	// transport is raft's own way to the others.
-	transport raft.Transport
+	transport guardedTransport
 	adapter   *adapter
 	store     LogStore
 	peers     *peers
@@ -137,6 +137,7 @@ func Open(cfg Config) (*Cluster, error) {
 	if err := c.openRaft(); err != nil {
 		if c.standing != nil {
 			close(c.standing.done)
+			err = errors.Join(err, c.transport.Close())
 		}
 		if c.store != nil {
 			err = errors.Join(err, c.store.Close())

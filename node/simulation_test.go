@@ -362,6 +362,10 @@ func (s *simulation) start(n *simNode) {
 		AdmitJoin: func(context.Context, string, []byte, string) error { return nil },
 		Network:   n.host, Log: n.log, Trailing: simTrailing,
 	})
+	if err != nil && s.made.forgetful { // the node has seen that its log ends before its state
+		s.violated("%s does not start: %w", n.id, errors.Join(err, machine.Close()))
+		return
+	}
 	s.must(err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -492,6 +496,9 @@ func (s *simulation) settle() {
 	s.net.Heal()
 	deadline := time.Now().Add(simSettle)
 	for _, n := range s.nodes {
+		if _, _, _, up := n.now(); !up {
+			return // and why is noted
+		}
 		for !s.read(n, simClients, history.Call{Kind: history.Read, Key: "title-0"}) {
 			if time.Now().After(deadline) {
 				s.violated("%s does not come back", n.id)
