@@ -290,7 +290,7 @@ func simulate(t *testing.T, seed uint64, made mistakes) (operations int, found e
 	for _, n := range s.nodes {
 		s.stop(n)
 	}
-	time.Sleep(simLinger)
+	s.pass(simLinger)
 	return operations, s.found
 }
 
