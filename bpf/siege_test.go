@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand"
@@ -187,10 +188,37 @@ func TestSiegeOfFullTables(t *testing.T) {
 	if stats, err := r.Stats(); err != nil || stats.Counts["enrol_failed"] == 0 {
 		t.Errorf("no enrolment has failed: %v, %v", stats.Counts, err)
 	}
+	r.besieged(t, "no room for users", func() {
+		var err error
+		for i := 0; err == nil; i++ {
+			err = r.PutSubject(policy.Subject{0: 1, 1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, policy.SubjectEntry{Org: theOrg})
+		}
+		stranger := policy.Subject{15: 3}
+		if again := r.PutSubject(stranger, policy.SubjectEntry{Org: theOrg}); !errors.Is(err, ErrNoRoom) || !errors.Is(again, ErrNoRoom) {
+			t.Errorf("a table that is full says %v, and %v", err, again)
+		}
+		if err := r.token("stranger", func(e *policy.TokenEntry) { e.Subject = stranger }); err != nil {
+			t.Fatal(err)
+		}
+		if got := exchange(t, r.dial(t), get("/api/patients/7", "stranger")); got != "401 user_inactive" {
+			t.Errorf("a user without room: %s", got)
+		}
+		if err := r.PutSubject(nurse, policy.SubjectEntry{Org: theOrg, Disabled: 1}); err != nil {
+			t.Errorf("a row that is there cannot be written: %v", err)
+		}
+		for token, want := range map[string]string{tokenDoctor: "200 GET /api/patients/7 0", tokenNurse: "401 user_inactive"} {
+			if got := exchange(t, r.dial(t), get("/api/patients/7", token)); got != want {
+				t.Errorf("one that has room, %s: %s", token, got)
+			}
+		}
+	})
 	r.besieged(t, "no room for tokens", func() {
 		var err error
 		for i := 0; err == nil; i++ {
 			err = r.PutToken(policy.TokenKey{H0: uint64(i), H1: 1}, policy.TokenEntry{Length: 1})
+		}
+		if !errors.Is(err, ErrNoRoom) {
+			t.Errorf("a table that is full says %v", err)
 		}
 		if got := exchange(t, r.dial(t), get("/api/patients/7", "another.token")); got != "401 unknown_token" {
 			t.Errorf("a token without room: %s", got)
@@ -214,8 +242,8 @@ func (r *rig) fillConns(t *testing.T, cookies []uint64) []uint64 {
 	}
 }
 
-// The room for policies ends: the address keeps its policy, one that has none is
-// guarded without one, and what was refused stays so.
+// The room for policies ends: an address whose policy does not fit is guarded without
+// one, also where it had another, which is not what was decided last.
 func TestSiegeOfAPolicyThatDoesNotFit(t *testing.T) {
 	if !kernelOrNothing(t) {
 		return
@@ -225,22 +253,74 @@ func TestSiegeOfAPolicyThatDoesNotFit(t *testing.T) {
 	other.Enforcer, other.numbers = r.Enforcer, r.numbers
 	huge := &policy.Program{Rows: make([]policy.Row, rowsMax+1), Accepts: make([]policy.Accept, 1)}
 	for _, rig := range []*rig{r, other} {
-		if err := rig.SetService(rig.address, huge); err == nil { // before it, the other one has no guard
-			t.Fatal("it fits")
+		if err := rig.SetService(rig.address, huge); !errors.Is(err, ErrNoRoom) { // before it, the other one has no guard
+			t.Fatalf("it fits: %v", err)
 		}
 		rig.besieged(t, "does not fit", func() {
 			for range 20 {
-				if err := rig.SetService(rig.address, huge); err == nil {
-					t.Fatal("it fits")
+				if err := rig.SetService(rig.address, huge); !errors.Is(err, ErrNoRoom) {
+					t.Fatalf("it fits: %v", err)
 				}
 			}
 		})
+		if err := rig.Settle(); err != nil {
+			t.Fatal(err)
+		}
+		for _, request := range []string{get("/health", ""), get("/api/patients/7", tokenDoctor)} {
+			if got := exchange(t, rig.dial(t), request); got != "503 enforcement_unavailable" {
+				t.Errorf("without a policy: %s", got)
+			}
+		}
 	}
+	r.fill(t)
 	if got := exchange(t, r.dial(t), get("/api/patients/7", tokenDoctor)); got != "200 GET /api/patients/7 0" {
-		t.Errorf("the address with a policy: %s", got)
+		t.Errorf("with a policy again: %s", got)
 	}
-	if got := exchange(t, other.dial(t), get("/health", "")); got != "503 enforcement_unavailable" {
-		t.Errorf("the address without one: %s", got)
+}
+
+// A policy that does not fit beside the one before it takes its room.
+func TestPolicyTakesTheRoomOfTheOneBefore(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	r := newRig(t, "127.0.0.1:0")
+	const states = rowsMax * 2 / 3
+	big := &policy.Program{Rows: make([]policy.Row, states), Accepts: make([]policy.Accept, 1)}
+	r.besieged(t, "swapped in its own room", func() {
+		for range 3 {
+			if err := r.SetService(r.address, big); err != nil {
+				t.Fatal(err)
+			}
+			if got := exchange(t, r.dial(t), get("/health", "")); got != "403 no_route" {
+				t.Errorf("a policy without routes: %s", got)
+			}
+		}
+	})
+	r.fill(t)
+	if got := exchange(t, r.dial(t), get("/health", "")); got != "200 GET /health 0" {
+		t.Errorf("with the small one again: %s", got)
+	}
+}
+
+// Room that was given back in pieces is one again.
+func TestFreedSpansJoin(t *testing.T) {
+	free := spans{{1, 99}}
+	var taken []span
+	for range 3 {
+		s, ok := free.take(33)
+		if !ok {
+			t.Fatal(free)
+		}
+		taken = append(taken, s)
+	}
+	for _, i := range []int{0, 2, 1} {
+		if _, ok := free.take(99); ok {
+			t.Fatal(free)
+		}
+		free.give(taken[i])
+	}
+	if s, ok := free.take(99); !ok || s != (span{1, 99}) {
+		t.Errorf("taken %v, left %v", s, free)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/authfi/authfi/bpf/obj"
 	"github.com/authfi/authfi/bpf/policy"
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // Sizes of the kernel's tables, as in src/maps.h.
@@ -82,9 +83,11 @@ func (e *Enforcer) spelling(key obj.EnforceServiceKey) netip.AddrPort {
 }
 
 // SetService starts to enforce an address, or swaps its program. The address is
-// guarded before the program is in place; the swap is one write. When it fails,
-// an address that was guarded keeps its program, and another one is open as before
-// or guarded without a program. One for which there is no slot is shut: ErrCrowded.
+// guarded before the program is in place; the swap is one write. One for which there
+// is no slot is shut: ErrCrowded. One whose program does not fit is guarded without
+// any, and everything is refused: ErrNoRoom. When it fails otherwise, an address that
+// was guarded keeps its program, and another one is open as before or guarded without
+// a program.
 func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -105,19 +108,24 @@ func (e *Enforcer) SetService(listen netip.AddrPort, program *policy.Program) er
 			return fmt.Errorf("guard %s: %w", listen, err)
 		}
 	}
+	s.listen = listen // also without its program: it is not let go
+	var errs []error
 	if err := e.write(s, program); err != nil {
-		return fmt.Errorf("program of %s: %w", listen, err)
+		errs = append(errs, fmt.Errorf("program of %s: %w", listen, err))
 	}
-	s.listen = listen
-	if known {
-		return nil
+	if !known {
+		errs = append(errs, e.endStale(map[uint16]bool{key.Port: true}))
 	}
-	return e.endStale(map[uint16]bool{key.Port: true})
+	return errors.Join(errs...)
 }
 
 // ErrCrowded is the refusal to set an address for which there is no slot left. It is
 // shut, and may be set again when another one is removed.
 var ErrCrowded = fmt.Errorf("more than %d addresses on this node", servicesMax)
+
+// ErrNoRoom is the refusal of a row, or of a program, for which a table is full. What
+// has no row is refused.
+var ErrNoRoom = errors.New("the kernel's tables are full")
 
 // crowd shuts an address without a slot.
 func (e *Enforcer) crowd(key obj.EnforceServiceKey, listen netip.AddrPort) error {
@@ -237,18 +245,19 @@ func (e *Enforcer) serial() (uint64, error) {
 	return last, e.objects.Serials.Put(uint32(0), last)
 }
 
-// write puts a program into free rows and then points the slot at them. On a
-// failure the slot keeps its old program. The old rows are given back when no
-// slot points at them any more.
+// write puts a program into free rows and then points the slot at them. The old rows
+// are given back when no slot points at them any more. Where both programs do not fit,
+// the old one goes first: requests are refused until the new one is there. When that
+// does not fit either, the slot has none; on another failure it keeps the old one.
 func (e *Enforcer) write(s *service, program *policy.Program) error {
-	rows, ok := e.free.rows.take(uint32(len(program.Rows) - 1))
+	rows, accepts, ok := e.free.room(program)
 	if !ok {
-		return fmt.Errorf("%d path states do not fit", len(program.Rows))
-	}
-	accepts, ok := e.free.accepts.take(uint32(len(program.Accepts) - 1))
-	if !ok {
-		e.free.rows.give(rows)
-		return fmt.Errorf("%d rule sets do not fit", len(program.Accepts))
+		if err := e.unload(s); err != nil {
+			return err
+		}
+		if rows, accepts, ok = e.free.room(program); !ok {
+			return fmt.Errorf("%w: %d path states and %d rule sets do not fit", ErrNoRoom, len(program.Rows)-1, len(program.Accepts)-1)
+		}
 	}
 	hits, _ := e.free.hits.take(uint32(program.Routes())) // without room they are not counted
 	if err := e.point(s, program, rows.from, accepts.from, hits); err != nil {
@@ -261,6 +270,19 @@ func (e *Enforcer) write(s *service, program *policy.Program) error {
 	e.free.accepts.give(s.accepts)
 	e.free.hits.give(s.hits)
 	s.rows, s.accepts, s.hits = rows, accepts, hits
+	return nil
+}
+
+// unload takes the program out of a slot and then gives its rows back.
+func (e *Enforcer) unload(s *service) error {
+	if err := e.objects.Slots.Put(s.slot(), &obj.EnforceSlot{Place: s.place}); err != nil {
+		return err
+	}
+	e.free.rows.give(s.rows)
+	e.free.accepts.give(s.accepts)
+	e.free.hits.give(s.hits)
+	s.word, s.program = 0, nil
+	s.rows, s.accepts, s.hits = span{}, span{}, span{}
 	return nil
 }
 
@@ -367,12 +389,21 @@ func (e *Enforcer) Settle() error {
 	return e.endStale(e.ports())
 }
 
-// PutToken and its siblings write one row.
+// PutToken and its siblings write one row. A new one for which the table is full is
+// refused with ErrNoRoom; one that is there can always be written anew.
 func (e *Enforcer) PutToken(key policy.TokenKey, entry policy.TokenEntry) error {
-	return e.objects.Tokens.Put(&key, &obj.EnforceToken{
+	return noRoom(e.objects.Tokens.Put(&key, &obj.EnforceToken{
 		Own: key.H0, Expires: entry.ExpiresNs, NotBefore: entry.NotBeforeNs, Subject: subjectKey(entry.Subject),
 		Org: entry.Org, Length: entry.Length, Mfa: entry.MFA, Revoked: entry.Revoked,
-	})
+	}))
+}
+
+// noRoom names the refusal of a row by a hash that is full.
+func noRoom(err error) error {
+	if errors.Is(err, unix.E2BIG) {
+		return fmt.Errorf("%w: %w", ErrNoRoom, err)
+	}
+	return err
 }
 
 func (e *Enforcer) DeleteToken(key policy.TokenKey) error {
@@ -381,10 +412,10 @@ func (e *Enforcer) DeleteToken(key policy.TokenKey) error {
 
 func (e *Enforcer) PutSubject(subject policy.Subject, entry policy.SubjectEntry) error {
 	key := subjectKey(subject)
-	return e.objects.Subjects.Put(&key, &obj.EnforceSubject{
+	return noRoom(e.objects.Subjects.Put(&key, &obj.EnforceSubject{
 		Own: key, Disabled: entry.Disabled, Org: entry.Org,
 		Rights: entry.Rights.Mask, Numbering: entry.Rights.Numbering,
-	})
+	}))
 }
 
 func (e *Enforcer) DeleteSubject(subject policy.Subject) error {
@@ -408,6 +439,18 @@ func ignoreMissing(err error) error {
 // may be given out again once no slot points at it: a request that was read with
 // the old rows has another program than its slot and is refused.
 type allocator struct{ rows, accepts, hits spans }
+
+// room takes what a program needs, or nothing.
+func (a *allocator) room(program *policy.Program) (rows, accepts span, ok bool) {
+	if rows, ok = a.rows.take(uint32(len(program.Rows) - 1)); !ok {
+		return span{}, span{}, false
+	}
+	if accepts, ok = a.accepts.take(uint32(len(program.Accepts) - 1)); !ok {
+		a.rows.give(rows)
+		return span{}, span{}, false
+	}
+	return rows, accepts, true
+}
 
 func newAllocator() allocator {
 	return allocator{rows: spans{{1, rowsMax - 1}}, accepts: spans{{1, acceptsMax - 1}}, hits: spans{{1, hitsMax - 1}}}
@@ -433,21 +476,21 @@ func (s *spans) take(size uint32) (span, bool) {
 	return span{}, false
 }
 
-// give returns a span and joins neighbours.
+// give returns a span and joins its neighbours to it.
 func (s *spans) give(back span) {
 	if back.size == 0 {
 		return
 	}
-	for i := range *s {
-		free := &(*s)[i]
+	apart := (*s)[:0]
+	for _, free := range *s {
 		switch {
 		case free.from+free.size == back.from:
-			free.size += back.size
-			return
+			back = span{free.from, free.size + back.size}
 		case back.from+back.size == free.from:
-			free.from, free.size = back.from, free.size+back.size
-			return
+			back.size += free.size
+		case free.size > 0:
+			apart = append(apart, free)
 		}
 	}
-	*s = append(*s, back)
+	*s = append(apart, back)
 }
