@@ -45,6 +45,7 @@ type Prover interface {
 type Enforcer struct {
 	gate  Gate
 	clock Clock
+	set   uint64 // farAhead on the boot clock when this was made: before any time was converted
 	root  func() *state.Root
 	make  func() *projection
 	log   *slog.Logger
@@ -68,7 +69,7 @@ type Enforcer struct {
 // New wires an enforcer; it starts with a rebuild.
 func New(gate Gate, clock Clock, root func() *state.Root, listen func(string) bool, secret func(*state.System) (uint64, uint64, error), log *slog.Logger) *Enforcer {
 	e := &Enforcer{
-		gate: gate, clock: clock, root: root, log: log, reset: true,
+		gate: gate, clock: clock, set: clock.BootAt(farAhead), root: root, log: log, reset: true,
 		moved: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	e.make = func() *projection {
@@ -258,7 +259,7 @@ const (
 // tables are current: at the time of asking the log had come to an index, and
 // the tables have reached it. It returns when the context ends.
 func (e *Enforcer) Lease(ctx context.Context, log Prover, life, every time.Duration) {
-	set := e.clock.BootAt(farAhead)
+	set := e.set
 	for {
 		if now := e.clock.BootAt(farAhead); max(now, set)-min(now, set) > uint64(clockJump) {
 			e.log.Warn("the wall clock was set: the times of all tokens are converted anew", "by", time.Duration(set-now))

@@ -25,12 +25,14 @@ type world struct {
 	t          *testing.T
 	gate       *UserSpace
 	listen     string
+	settings   Settings
 	service    *httptest.Server
 	reached    atomic.Int64 // requests with a right
 	unrightful atomic.Int64 // requests without
 	refused    atomic.Int64
 	allowed    atomic.Int64
-	over       atomic.Bool // the good token is good no longer
+	turned     atomic.Int64 // calls without an answer: the address is shut, or full
+	over       atomic.Bool  // the good token is good no longer
 	stop       func()
 }
 
@@ -46,7 +48,7 @@ var (
 )
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t}
+	w := &world{t: t, settings: Settings{H2C: true}}
 	w.service = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Claims") == "good" {
 			w.reached.Add(1)
@@ -55,7 +57,9 @@ func newWorld(t *testing.T) *world {
 		}
 	}))
 	t.Cleanup(w.service.Close)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	// Callers have another IP address: one that dialled its own port while nobody
+	// listens there would take it.
+	free, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +73,7 @@ func newWorld(t *testing.T) *world {
 // open starts a gate, also in the place of one that has ended: without a lease.
 func (w *world) open() {
 	w.t.Helper()
-	w.gate = NewUserSpace(map[string]Settings{w.listen: {H2C: true}}, slog.New(slog.DiscardHandler))
+	w.gate = NewUserSpace(map[string]Settings{w.listen: w.settings}, slog.New(slog.DiscardHandler))
 	w.fill()
 }
 
@@ -144,7 +148,8 @@ func (w *world) call(ctx context.Context, client *http.Client, kind int) {
 	}
 	answer, err := client.Do(r)
 	if err != nil {
-		return // the address is shut
+		w.turned.Add(1)
+		return
 	}
 	io.Copy(io.Discard, answer.Body)
 	answer.Body.Close()
@@ -184,6 +189,18 @@ func (w *world) check() {
 		w.t.Errorf("%d let through, %d refused: the traffic proves nothing", w.reached.Load(), w.refused.Load())
 	}
 	w.t.Logf("%d let through, %d refused, %d unauthorised reached the service", w.reached.Load(), w.refused.Load(), w.unrightful.Load())
+}
+
+// crowded has eight callers and room for five. Two of them have the token: the others
+// have room, too.
+func crowded(_ *testing.T, w *world) {
+	w.gate.Close()
+	w.settings.Limits.Connections = 5
+	w.open()
+	w.lease(time.Minute)
+	w.await("calls without room", &w.turned, 100)
+	w.await("calls with room", &w.reached, 50)
+	w.await("refusals", &w.refused, 100)
 }
 
 func TestNeverOpen(t *testing.T) {
@@ -235,6 +252,7 @@ func TestNeverOpen(t *testing.T) {
 				t.Error("somebody listens on an address that was let go")
 			}
 		},
+		"more connections than there is room for": crowded,
 		"gate restarts": func(t *testing.T, w *world) {
 			for range 5 {
 				w.gate.Close()

@@ -45,15 +45,16 @@ const (
 	ownToken, clientToken = "token.of.the.account", "token.of.the.client."
 )
 
-// site is a real service behind the kernel gate of a node with one organization:
-// an account whose token may do everything, and a client's that may only read.
+// site is a real service behind a gate of a node with one organization: an account
+// whose token may do everything, and a client's that may only read.
 type site struct {
 	*organizations
 	org      directory.OrgID
-	kernel   *Kernel
+	kernel   *Kernel // nil behind the user-space gate
 	enforcer *Enforcer
 	current  atomic.Pointer[fsm.Machine] // whose state the enforcer follows
 	clock    *shifted
+	jump     time.Duration // by which the wall clock is set between the first filling and the first lease
 	pins     string
 	address  string
 	upstream string
@@ -89,10 +90,35 @@ func (l *lines) String() string {
 
 var theOrg = directory.OrgID{15: 1}
 
-// newSite listens and fills the state; open puts the gate before it.
+// onBothGates has the same happen to a site behind either gate.
+func onBothGates(t *testing.T, event func(*site)) {
+	t.Run("user space", func(t *testing.T) { event(newSpaceSite(t)) })
+	if kernelOrNothing(t) {
+		t.Run("kernel", func(t *testing.T) { event(newSite(t)) })
+	}
+}
+
+func emptySite(t *testing.T) *site {
+	return &site{organizations: newOrganizations(t, theOrg), org: theOrg, clock: &shifted{}, log: &lines{}}
+}
+
+// newSpaceSite is of the user-space gate, which has the address; the service is its
+// upstream. Callers have another IP address: one that dialled its own port while nobody
+// listens there would take it.
+func newSpaceSite(t *testing.T) *site {
+	t.Helper()
+	s := emptySite(t)
+	s.upstream = s.serve(plain(t, "127.0.0.1:0"))
+	free := plain(t, "127.0.0.2:0")
+	s.address = free.Addr().String()
+	free.Close()
+	return s
+}
+
+// newSite listens; open puts the kernel gate before it.
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{organizations: newOrganizations(t, theOrg), org: theOrg, clock: &shifted{}, log: &lines{}}
+	s := emptySite(t)
 	s.address = s.serve(plain(t, "127.0.0.1:0"))
 	s.pins = filepath.Join("/sys/fs/bpf", "authfi-test-site-"+strings.ReplaceAll(t.Name(), "/", "-"))
 	detach := func() {
@@ -152,14 +178,15 @@ func (s *site) populate() {
 		ID: robot, Name: "robot", Secret: [32]byte{1}, Grants: []directory.GrantType{directory.GrantClientCredentials},
 		Permissions: []directory.Permission{readPatients}, Account: account,
 	}})
-	now := directory.TimeOf(time.Now())
-	token := func(text string) directory.AccessToken {
-		return directory.AccessToken{Key: keyOf(text), Length: uint32(len(text)), NotBefore: now.Add(-time.Minute), Expires: now.Add(time.Hour)}
-	}
-	s.apply(s.org, &fsm.StartSession{ID: ofAccount, User: account, Refresh: [32]byte{1}, Token: token(ownToken)})
+	s.apply(s.org, &fsm.StartSession{ID: ofAccount, User: account, Refresh: [32]byte{1}, Token: accessToken(ownToken)})
 	s.applyAs(s.org, directory.Actor{Kind: directory.ActorNode}, &fsm.StartSession{
-		ID: ofClient, User: account, Client: robot, Bounded: true, Permissions: []directory.Permission{readPatients}, Token: token(clientToken),
+		ID: ofClient, User: account, Client: robot, Bounded: true, Permissions: []directory.Permission{readPatients}, Token: accessToken(clientToken),
 	})
+}
+
+func accessToken(text string) directory.AccessToken {
+	now := directory.TimeOf(time.Now())
+	return directory.AccessToken{Key: keyOf(text), Length: uint32(len(text)), NotBefore: now.Add(-time.Minute), Expires: now.Add(time.Hour)}
 }
 
 func keyOf(token string) (key [16]byte) {
@@ -175,23 +202,23 @@ func keyOf(token string) (key [16]byte) {
 func (s *site) open(log Prover, life, every time.Duration) (close func()) {
 	s.t.Helper()
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
-	kernel, err := OpenKernel(bpf.Config{PinDir: s.pins, Logger: logger}, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.kernel = kernel
+	gate := s.gate(logger)
 	s.current.Store(s.machine)
 	anywhere := func(string) bool { return true }
 	secret := func(*state.System) (uint64, uint64, error) { return secretOne, secretTwo, nil }
-	s.enforcer = New(withSecret{kernel}, s.clock, func() *state.Root { return s.current.Load().Root() }, anywhere, secret, logger)
+	s.enforcer = New(withSecret{gate}, s.clock, func() *state.Root { return s.current.Load().Root() }, anywhere, secret, logger)
 	ctx, stop := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { s.enforcer.Run(ctx) })
+	if s.jump != 0 {
+		s.enforced()
+		s.clock.by.Store(int64(s.jump))
+	}
 	all.Go(func() { s.enforcer.Lease(ctx, log, life, every) })
 	close = sync.OnceFunc(func() {
 		stop()
 		all.Wait()
-		if err := kernel.Close(); err != nil {
+		if err := gate.Close(); err != nil {
 			s.t.Error(err)
 		}
 	})
@@ -199,12 +226,29 @@ func (s *site) open(log Prover, life, every time.Duration) (close func()) {
 	return close
 }
 
+type closer interface {
+	Gate
+	Close() error
+}
+
+func (s *site) gate(logger *slog.Logger) closer {
+	if s.pins == "" {
+		return NewUserSpace(nil, logger)
+	}
+	kernel, err := OpenKernel(bpf.Config{PinDir: s.pins, Logger: logger}, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.kernel = kernel
+	return kernel
+}
+
 // withSecret sets the secret of the token keys with every filling: the state of
 // these tests has none.
-type withSecret struct{ *Kernel }
+type withSecret struct{ Gate }
 
 func (w withSecret) Reset() error {
-	return errors.Join(w.Kernel.Reset(), w.SetKey(secretOne, secretTwo))
+	return errors.Join(w.Gate.Reset(), w.SetKey(secretOne, secretTwo))
 }
 
 // changed tells the enforcer what an entry has changed.
@@ -223,14 +267,16 @@ func (s *site) enforced() {
 }
 
 // ask is one request over a connection of its own: the status and the verdict.
-func (s *site) ask(path, token string) string {
-	c, err := net.Dial("tcp", s.address)
+func (s *site) ask(path, token string) string { return send(s.address, requestFor(path, token, "")) }
+
+func send(address, request string) string {
+	c, err := net.Dial("tcp", address)
 	if err != nil {
 		return err.Error()
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(2 * time.Second))
-	io.WriteString(c, requestFor(path, token, ""))
+	io.WriteString(c, request)
 	return answered(c)
 }
 
