@@ -24,8 +24,9 @@ type nodeReport struct {
 	Lease         struct {
 		Held bool `json:"held"`
 	} `json:"lease"`
-	Latency  *float64        `json:"latency_p50_us"`
-	Services []serviceReport `json:"services"`
+	Latency  *float64          `json:"latency_p50_us"`
+	Counters map[string]uint64 `json:"counters"`
+	Services []serviceReport   `json:"services"`
 }
 
 type serviceReport struct {
@@ -62,8 +63,9 @@ func (o *options) enforcementStatusCommand() *cobra.Command {
 	return &cobra.Command{
 		Short: "Show what each node enforces, service by service, and what it refused",
 		Long: "Show what each node enforces, service by service, and what it refused since it started.\n" +
-			"A dry run, in which nothing is refused, is said first. It fails when a node does not\n" +
-			"answer, or cannot prove that it enforces what was decided last.",
+			"A dry run, in which nothing is refused, is said first, and what a node refuses because its\n" +
+			"kernel has no room for it. It fails when a node does not answer, or cannot prove that it\n" +
+			"enforces what was decided last.",
 		Example: "  authfi enforcement status", Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := o.printer(cmd)
@@ -104,6 +106,17 @@ func doubts(nodes []nodeReport) error {
 	return fmt.Errorf("%s", strings.Join(all, "; "))
 }
 
+// withoutRoom is what a node refuses for want of room.
+func (n *nodeReport) withoutRoom() string {
+	var all []string
+	for _, kind := range []string{"users", "tokens", "addresses"} {
+		if count := n.Counters[kind+"_without_room"]; count > 0 {
+			all = append(all, fmt.Sprintf("%d %s", count, kind))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
 func (p *printer) enforcement(nodes []nodeReport) error {
 	for _, n := range nodes {
 		for _, s := range n.Services {
@@ -112,6 +125,11 @@ func (p *printer) enforcement(nodes []nodeReport) error {
 					n.NodeID, printable(s.Name), strings.Join(s.Listen, ", "), s.WouldRefuse)); err != nil {
 					return err
 				}
+			}
+		}
+		if lacking := n.withoutRoom(); lacking != "" {
+			if err := p.line("NO ROOM: " + n.NodeID + " refuses " + lacking + ", for which its kernel has none"); err != nil {
+				return err
 			}
 		}
 	}

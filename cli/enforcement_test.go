@@ -48,6 +48,17 @@ func TestTraceShowsEachRefusalOnce(t *testing.T) {
 	}
 }
 
+func TestWantOfRoomIsSaidFirst(t *testing.T) {
+	nodes := []nodeReport{{NodeID: "node-1", Reachable: true, Counters: map[string]uint64{"users_without_room": 2, "addresses_without_room": 1, "allowed": 9}}, {NodeID: "node-2"}}
+	var out bytes.Buffer
+	if err := (&printer{w: &out}).enforcement(nodes); err != nil {
+		t.Fatal(err)
+	}
+	if first, rest, _ := strings.Cut(out.String(), "\n"); first != "NO ROOM: node-1 refuses 2 users, 1 addresses, for which its kernel has none" || strings.Contains(rest, "NO ROOM") {
+		t.Errorf("it says %s", out.String())
+	}
+}
+
 func TestDryRunIsSaidFirst(t *testing.T) {
 	nodes := []nodeReport{{NodeID: "node-1", Reachable: true, Mode: "gate", Services: []serviceReport{{
 		Name: "charts", Listen: []string{"127.0.0.1:80"}, Mode: modeDryRun, WouldRefuse: 3, Verdicts: map[string]uint64{"no_token": 1, "no_route": 2, "allowed": 9},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ type gate interface {
 	// Report is verdicts by reason, the median time of one in nanoseconds (0
 	// when unknown) and the lease on the boot clock.
 	Report() (counters map[string]uint64, p50ns, leaseNs uint64, err error)
+	// Lacking says in one line what the gate has no room for, and refuses.
+	Lacking() string
 	Close() error
 }
 
@@ -168,7 +171,7 @@ func (n *Node) report() admin.NodeEnforcement {
 		EnforcedIndex: n.enforcer.Enforced(), AppliedIndex: n.machine.Applied(),
 		Services: n.enforcer.services(), Refusals: n.enforcer.refusals(),
 	}
-	r.Detail = dryRunLine(r.Services)
+	r.Detail = joined(dryRunLine(r.Services), n.enforcer.gate.Lacking())
 	counters, p50, lease, err := n.enforcer.gate.Report()
 	if err != nil {
 		r.Detail = "the gate's counters cannot be read"
@@ -180,6 +183,11 @@ func (n *Node) report() admin.NodeEnforcement {
 		r.LeaseHeld, r.LeaseLeft = true, time.Duration(lease-now)
 	}
 	return r
+}
+
+// joined makes one line of those that say something.
+func joined(lines ...string) string {
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return l == "" }), "; ")
 }
 
 func (n *Node) serveEnforcement(context.Context, string, []byte) ([]byte, error) {

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -17,12 +18,7 @@ func (p *projection) compile(root *state.Root, view *state.Org) error {
 	if err := p.place(view); err != nil {
 		return err
 	}
-	for len(p.gone) > 0 {
-		if err := p.handOver(root); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.handOverAll(root)
 }
 
 // place writes the programs of an organization. The numbers of roles and
@@ -35,6 +31,7 @@ func (p *projection) place(view *state.Org) error {
 	o.numbers = policy.NewNumbering(allRoutes(services))
 	delete(p.waiting, view.ID())
 	wanted := map[string]bool{}
+	var failed []error
 	for _, s := range services {
 		program, closed, err := compiled(s, o.ordinal, o.numbers)
 		if err != nil {
@@ -50,10 +47,14 @@ func (p *projection) place(view *state.Org) error {
 			}
 			wanted[address] = true
 			if err := p.table.SetService(address, s.Upstream, o.ordinal, program); err != nil {
-				return err
+				failed = append(failed, err)
+				continue
 			}
 			p.followed.set(followed(view.ID(), s, address, closed))
 		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
 	}
 	p.retire(view.ID(), wanted)
 	return p.everybody(view)
@@ -98,6 +99,16 @@ func (p *projection) retire(org directory.OrgID, wanted map[string]bool) {
 			p.letGo(address)
 		}
 	}
+}
+
+// handOverAll goes on while those that had their turn let others go.
+func (p *projection) handOverAll(root *state.Root) error {
+	for len(p.gone) > 0 {
+		if err := p.handOver(root); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // handOver ends the enforcement of addresses that no service has, once those that
@@ -155,12 +166,7 @@ func (p *projection) drop(root *state.Root, id directory.OrgID) error {
 	delete(p.orgs, id)
 	delete(p.waiting, id)
 	p.retire(id, nil)
-	for len(p.gone) > 0 {
-		if err := p.handOver(root); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.handOverAll(root)
 }
 
 // overlap reports whether a connection can reach both addresses: they have one

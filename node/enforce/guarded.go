@@ -26,7 +26,7 @@ type guarded struct {
 	refused map[uint64]bool // listeners for which the address is shut
 	why     string          // it is shut, or relayed
 	relayed bool            // by the user-space gate
-	crowded bool            // the kernel has no place left for it, and it is shut
+	crowded bool            // the kernel has no place left for it, or no room for its program, and nothing is let through
 	apart   bool            // it has settings of that gate, and the kernel never guards it
 	unread  int             // tests in a row of which nobody read a probe, or tries to take the address
 	turns   int             // Reaps since the last of them
@@ -84,15 +84,18 @@ func (k *Kernel) SetService(listen, upstream string, org uint32, program *policy
 	return nil // Reap asks for the rows
 }
 
-// setInKernel sets an address in the kernel, which shuts one for which it has no place.
-// An address that another service has under another spelling is forgotten.
+// setInKernel sets an address in the kernel, which shuts one for which it has no place
+// and refuses everything where a program does not fit. Reap tries again. An address that
+// another service has under another spelling is forgotten.
 func (k *Kernel) setInKernel(listen string, s *guarded) error {
 	err := k.Enforcer.SetService(s.address, s.program)
 	switch {
-	case errors.Is(err, bpf.ErrCrowded):
+	case errors.Is(err, bpf.ErrCrowded), errors.Is(err, bpf.ErrNoRoom):
 		if !s.crowded {
-			s.crowded, s.why = true, err.Error()
-			k.log.Error("a service is shut", "listen", listen, "because", s.why, "mend", "remove other addresses, or let it listen on its upstream and not here: the user-space gate takes the address then")
+			if s.crowded = true; len(s.refused) == 0 {
+				s.why = err.Error()
+			}
+			k.log.Error("a service is shut", "listen", listen, "because", err, "mend", "remove other addresses or shorten policies, or let it listen on its upstream and not here: the user-space gate takes the address then")
 		}
 		return nil
 	case err != nil:
@@ -103,7 +106,10 @@ func (k *Kernel) setInKernel(listen string, s *guarded) error {
 	if !s.crowded {
 		return nil
 	}
-	s.crowded, s.why = false, ""
+	if s.crowded = false; len(s.refused) > 0 {
+		return nil // still shut for who listens there
+	}
+	s.why = ""
 	return k.Shut(s.address, false)
 }
 
@@ -187,6 +193,9 @@ func (k *Kernel) attend(listen string, s *guarded) error {
 	here := slices.DeleteFunc(slices.Clone(all), func(l bpf.Listener) bool { return !l.Serves(s.address) })
 	if len(here) == 0 && s.listensUpstream(all) {
 		return k.relay(listen, s, "nobody listens there, and its upstream "+s.upstream+" does")
+	}
+	if s.crowded && !s.confirmed {
+		return nil // its program may be one of before
 	}
 	if s.crowded {
 		if err := k.setInKernel(listen, s); err != nil || s.crowded {

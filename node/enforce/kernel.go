@@ -20,6 +20,8 @@ type Kernel struct {
 	settings map[string]Settings
 	sweeps   sweeper
 	space    atomic.Pointer[UserSpace] // nil until a service needs it
+	tokens   rowsOf[policy.TokenKey, policy.TokenEntry]
+	subjects rowsOf[policy.Subject, policy.SubjectEntry]
 
 	mu       sync.Mutex
 	services map[string]*guarded // by listen address; guarded by mu
@@ -38,6 +40,8 @@ func OpenKernel(cfg bpf.Config, settings map[string]Settings) (*Kernel, error) {
 	}
 	k := &Kernel{Enforcer: e, log: cfg.Logger, settings: settings, services: map[string]*guarded{}}
 	k.sweeps.sweep = k.sweepNow
+	k.tokens = rowsOf[policy.TokenKey, policy.TokenEntry]{kind: "tokens", write: e.PutToken, remove: e.DeleteToken, log: k.log}
+	k.subjects = rowsOf[policy.Subject, policy.SubjectEntry]{kind: "users", write: e.PutSubject, remove: e.DeleteSubject, log: k.log}
 	if err := k.watch(); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -65,19 +69,19 @@ func (k *Kernel) SetKey(k0, k1 uint64) error {
 }
 
 func (k *Kernel) PutSubject(s policy.Subject, e policy.SubjectEntry) error {
-	return k.mirror(k.Enforcer.PutSubject(s, e), func(u *UserSpace) error { return u.PutSubject(s, e) })
+	return k.mirror(k.subjects.put(s, e), func(u *UserSpace) error { return u.PutSubject(s, e) })
 }
 
 func (k *Kernel) DeleteSubject(s policy.Subject) error {
-	return k.mirror(k.Enforcer.DeleteSubject(s), func(u *UserSpace) error { return u.DeleteSubject(s) })
+	return k.mirror(k.subjects.delete(s), func(u *UserSpace) error { return u.DeleteSubject(s) })
 }
 
 func (k *Kernel) PutToken(t policy.TokenKey, e policy.TokenEntry) error {
-	return k.mirror(k.Enforcer.PutToken(t, e), func(u *UserSpace) error { return u.PutToken(t, e) })
+	return k.mirror(k.tokens.put(t, e), func(u *UserSpace) error { return u.PutToken(t, e) })
 }
 
 func (k *Kernel) DeleteToken(t policy.TokenKey) error {
-	return k.mirror(k.Enforcer.DeleteToken(t), func(u *UserSpace) error { return u.DeleteToken(t) })
+	return k.mirror(k.tokens.delete(t), func(u *UserSpace) error { return u.DeleteToken(t) })
 }
 
 // Sweep implements Table. The subject's row already refuses whatever comes next.
@@ -106,7 +110,10 @@ func (k *Kernel) Reset() error {
 		s.confirmed = false
 	}
 	k.mu.Unlock()
-	return k.mirror(k.Enforcer.Reset(), (*UserSpace).Reset)
+	err := k.Enforcer.Reset()
+	k.tokens.forget()
+	k.subjects.forget()
+	return k.mirror(err, (*UserSpace).Reset)
 }
 
 // Settled implements Gate.
@@ -151,6 +158,8 @@ func (k *Kernel) Report() (counters map[string]uint64, p50ns, leaseNs uint64, er
 	for reason, n := range stats.Reasons {
 		counters[reason.String()] = n
 	}
+	counters["tokens_without_room"], counters["users_without_room"] = k.tokens.without(), k.subjects.without()
+	counters["addresses_without_room"] = uint64(len(k.crowded()))
 	measured, err := k.Histogram()
 	if err != nil {
 		return nil, 0, 0, err

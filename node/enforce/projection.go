@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,18 +95,27 @@ func newProjection(table Table, clock Clock, listen func(string) bool, secret fu
 	}
 }
 
-// rebuild makes the table equal to a root from nothing.
+// rebuild makes the table equal to a root from nothing. All addresses come before all
+// tokens, and one that fails keeps no other waiting: an address that no earlier process
+// guarded is open until then.
 func (p *projection) rebuild(root *state.Root) error {
 	if err := p.key(root.System()); err != nil {
 		return err
 	}
-	var err error
+	var failed []error
 	root.EachOrg(directory.OrgID{}, func(view *state.Org) bool {
-		if err = p.compile(root, view); err != nil {
-			return false
-		}
+		failed = append(failed, p.place(view))
+		return true
+	})
+	err := errors.Join(failed...)
+	if err == nil {
+		err = p.handOverAll(root)
+	}
+	root.EachOrg(directory.OrgID{}, func(view *state.Org) bool {
 		view.EachSession(func(s *directory.Session) bool {
-			err = p.session(view, s.ID)
+			if err == nil {
+				err = p.session(view, s.ID)
+			}
 			return err == nil
 		})
 		return err == nil

@@ -118,20 +118,25 @@ func joining(s *site) {
 // Policies that name more roles than there are numbers do not compile; each was
 // written when there was room.
 func TestSiegeOfAPolicyThatDoesNotCompile(t *testing.T) {
-	many := directory.Service{ID: directory.ServiceID{15: 2}, Name: "many", Listen: []string{"127.0.0.1:1"}}
-	for i := range 30 {
-		route := directory.RoutePolicy{Path: fmt.Sprint("/", i)}
-		for k := range 10 {
-			route.Roles = append(route.Roles, fmt.Sprintf("a-role-%d", 10*i+k))
-		}
-		many.Policies = append(many.Policies, route)
-	}
 	onBothGates(t, func(s *site) {
 		s.opened()
+		many := s.another()
+		for i := range 30 {
+			route := directory.RoutePolicy{Path: fmt.Sprint("/", i)}
+			for k := range 10 {
+				route.Roles = append(route.Roles, fmt.Sprintf("a-role-%d", 10*i+k))
+			}
+			many.Policies = append(many.Policies, route)
+		}
 		s.besieged("does not compile", func() {
 			s.apply(s.org, &fsm.CreateService{Service: many})
 			s.changed(directory.Row{Kind: directory.RowService, ID: many.ID})
 			s.enforced()
+			for range siegeMin {
+				if got := send(many.Listen[0], requestFor("/0", ownToken, hostileMark)); got != "403 no_route" {
+					s.t.Errorf("a policy that does not compile: %s", got)
+				}
+			}
 			s.becomes("/open", "", "200")
 			s.apply(s.org, &fsm.DeleteService{ID: many.ID})
 			s.changed(directory.Row{Kind: directory.RowService, ID: many.ID})
@@ -139,6 +144,17 @@ func TestSiegeOfAPolicyThatDoesNotCompile(t *testing.T) {
 			s.becomes("/read", ownToken, "200")
 		})
 	})
+}
+
+// another is one more service, without policies yet.
+func (s *site) another() directory.Service {
+	service := directory.Service{ID: directory.ServiceID{15: 2}, Name: "another", Listen: []string{s.serve(plain(s.t, "127.0.0.1:0"))}}
+	if s.kernel == nil {
+		free := plain(s.t, "127.0.0.2:0")
+		service.Upstream, service.Listen[0] = service.Listen[0], free.Addr().String()
+		free.Close()
+	}
+	return service
 }
 
 // The times of tokens stood as they were converted at first, and when the wall
