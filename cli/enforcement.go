@@ -111,10 +111,10 @@ func (n *nodeReport) withoutRoom() string {
 	var all []string
 	for _, kind := range []string{"users", "tokens", "addresses"} {
 		if count := n.Counters[kind+"_without_room"]; count > 0 {
-			all = append(all, fmt.Sprintf("%d %s", count, kind))
+			all = append(all, fmt.Sprintf("%s=%d", kind, count))
 		}
 	}
-	return strings.Join(all, ", ")
+	return strings.Join(all, " ")
 }
 
 func (p *printer) enforcement(nodes []nodeReport) error {
@@ -128,7 +128,7 @@ func (p *printer) enforcement(nodes []nodeReport) error {
 			}
 		}
 		if lacking := n.withoutRoom(); lacking != "" {
-			if err := p.line("NO ROOM: " + n.NodeID + " refuses " + lacking + ", for which its kernel has none"); err != nil {
+			if err := p.line("NO ROOM: " + n.NodeID + " refuses those for which its kernel has none: " + lacking); err != nil {
 				return err
 			}
 		}

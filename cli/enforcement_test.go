@@ -54,7 +54,7 @@ func TestWantOfRoomIsSaidFirst(t *testing.T) {
 	if err := (&printer{w: &out}).enforcement(nodes); err != nil {
 		t.Fatal(err)
 	}
-	if first, rest, _ := strings.Cut(out.String(), "\n"); first != "NO ROOM: node-1 refuses 2 users, 1 addresses, for which its kernel has none" || strings.Contains(rest, "NO ROOM") {
+	if first, rest, _ := strings.Cut(out.String(), "\n"); first != "NO ROOM: node-1 refuses those for which its kernel has none: users=2 addresses=1" || strings.Contains(rest, "NO ROOM") {
 		t.Errorf("it says %s", out.String())
 	}
 }
