@@ -136,6 +136,21 @@ func (e *Enforcer) crowd(key obj.EnforceServiceKey, listen netip.AddrPort) error
 	return nil
 }
 
+// Guard keeps everything from an address that is not enforced yet: it is refused until
+// SetService. Its connections are ended.
+func (e *Enforcer) Guard(listen netip.AddrPort) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := e.key(listen)
+	if _, shut := e.crowded[key]; shut || e.services[key] != nil {
+		return nil
+	}
+	if err := e.guard(key, false); err != nil {
+		return fmt.Errorf("guard %s: %w", listen, err)
+	}
+	return e.endStale(map[uint16]bool{key.Port: true})
+}
+
 // guard takes over an address from an earlier process or another build.
 func (e *Enforcer) guard(key obj.EnforceServiceKey, shut bool) error {
 	_, err := e.occupy(key, shut)

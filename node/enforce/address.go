@@ -30,8 +30,9 @@ func (p *projection) place(view *state.Org) error {
 	view.EachService(func(s *directory.Service) bool { services = append(services, s); return true })
 	o.numbers = policy.NewNumbering(allRoutes(services))
 	delete(p.waiting, view.ID())
+	p.claimAll(view)
+	failed := []error{p.guardAll(view)}
 	wanted := map[string]bool{}
-	var failed []error
 	for _, s := range services {
 		program, closed, err := compiled(s, o.ordinal, o.numbers)
 		if err != nil {
@@ -58,6 +59,33 @@ func (p *projection) place(view *state.Org) error {
 	}
 	p.retire(view.ID(), wanted)
 	return p.everybody(view)
+}
+
+// claimAll claims the addresses of an organization's services.
+func (p *projection) claimAll(view *state.Org) {
+	view.EachService(func(s *directory.Service) bool {
+		for _, address := range s.Listen {
+			if p.listen(address) {
+				p.claim(view, address, owner{view.ID(), s.ID})
+			}
+		}
+		return true
+	})
+}
+
+// guardAll guards the addresses that an organization's services have, but for dry runs,
+// which refuse nothing.
+func (p *projection) guardAll(view *state.Org) error {
+	var failed []error
+	view.EachService(func(s *directory.Service) bool {
+		for _, address := range s.Listen {
+			if !s.DryRun && p.services[address] == (owner{view.ID(), s.ID}) {
+				failed = append(failed, p.table.Guard(address))
+			}
+		}
+		return true
+	})
+	return errors.Join(failed...)
 }
 
 // claim gives an address to a service unless an older one has it, or one that it

@@ -26,6 +26,8 @@ func newMemory() *memory {
 
 func (m *memory) SetKey(uint64, uint64) error { return nil }
 
+func (m *memory) Guard(string) error { return nil }
+
 func (m *memory) SetService(listen, _ string, _ uint32, program *policy.Program) error {
 	m.programs[listen] = program
 	return nil

@@ -2,7 +2,9 @@ package enforce
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -66,6 +68,20 @@ func (k *Kernel) mirror(err error, do func(*UserSpace) error) error {
 // SetKey and its siblings implement Table.
 func (k *Kernel) SetKey(k0, k1 uint64) error {
 	return k.mirror(k.Enforcer.SetKey(k0, k1), func(u *UserSpace) error { return u.SetKey(k0, k1) })
+}
+
+// Guard implements Table. What the user-space gate has, or shall have, is its own.
+func (k *Kernel) Guard(listen string) error {
+	address, err := netip.ParseAddrPort(listen)
+	if err != nil {
+		return fmt.Errorf("address of a service: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.services[listen]; s != nil && s.relayed || k.settings[listen].Apart() {
+		return nil
+	}
+	return k.Enforcer.Guard(address)
 }
 
 func (k *Kernel) PutSubject(s policy.Subject, e policy.SubjectEntry) error {

@@ -14,6 +14,8 @@ import (
 // Table is where a projection's rows go: the kernel's maps or the gate's.
 type Table interface {
 	SetKey(k0, k1 uint64) error
+	// Guard refuses everything at an address that is open, until SetService.
+	Guard(listen string) error
 	// SetService starts or replaces the enforcement of one address.
 	SetService(listen string, upstream string, org uint32, program *policy.Program) error
 	RemoveService(listen string) error
@@ -95,14 +97,23 @@ func newProjection(table Table, clock Clock, listen func(string) bool, secret fu
 	}
 }
 
-// rebuild makes the table equal to a root from nothing. All addresses come before all
-// tokens, and one that fails keeps no other waiting: an address that no earlier process
-// guarded is open until then.
+// rebuild makes the table equal to a root from nothing. All addresses are guarded before
+// the first program is written, whose application may have to be tested, and set before
+// the first token; one that fails keeps no other waiting. An address that no earlier
+// process guarded is open until then.
 func (p *projection) rebuild(root *state.Root) error {
 	if err := p.key(root.System()); err != nil {
 		return err
 	}
 	var failed []error
+	root.EachOrg(directory.OrgID{}, func(view *state.Org) bool {
+		p.claimAll(view)
+		return true
+	})
+	root.EachOrg(directory.OrgID{}, func(view *state.Org) bool {
+		failed = append(failed, p.guardAll(view))
+		return true
+	})
 	root.EachOrg(directory.OrgID{}, func(view *state.Org) bool {
 		failed = append(failed, p.place(view))
 		return true

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authfi/authfi/bpf"
 	"github.com/authfi/authfi/bpf/policy"
@@ -242,4 +243,29 @@ func TestAddressesAreGuardedWhateverElseFails(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Each application is tested before the next address was set, and the last one was open
+// for as long as all tests took.
+func TestAddressesAreGuardedBeforeTheFirstTest(t *testing.T) {
+	if !kernelOrNothing(t) {
+		return
+	}
+	s := newSite(t)
+	s.populate()
+	last := s.address
+	for i := range 12 {
+		last = s.serve(plain(t, "127.0.0.1:0"))
+		s.apply(s.org, &fsm.CreateService{Service: directory.Service{ID: directory.ServiceID{14: 1, 15: byte(i)}, Name: fmt.Sprint("service ", i), Listen: []string{last}}})
+	}
+	open := send(last, requestFor("/anything", "", ""))
+	s.open(s.quorum(), siegeLease, siegeEvery)
+	for !strings.Contains(s.log.String(), "a service is guarded by the kernel") { // the first was tested
+		pause(t.Context(), time.Millisecond)
+	}
+	if got := send(last, requestFor("/anything", "", hostileMark)); open != "200" || s.hostile.Load() != 0 {
+		t.Errorf("the last address answered %s before the gate, and %s when the first was tested", open, got)
+	}
+	s.enforced()
+	s.becomes("/read", ownToken, "200")
 }

@@ -136,6 +136,9 @@ func (u *UserSpace) SetKey(k0, k1 uint64) error {
 	return nil
 }
 
+// Guard implements Table: nobody listens there yet.
+func (u *UserSpace) Guard(string) error { return nil }
+
 // SetService implements Table.
 func (u *UserSpace) SetService(listen, upstream string, _ uint32, program *policy.Program) error {
 	if _, err := netip.ParseAddrPort(listen); err != nil {
