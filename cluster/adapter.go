@@ -22,6 +22,7 @@ type adapter struct {
 	// remember of each configuration of the cluster. Both may be nil.
 	moved    func(applied uint64, members bool)
 	remember func(raft.Configuration)
+	pulse    *Pulse // of what the machine does
 
 	mu      sync.Mutex
 	waiters map[proposalID]chan outcome // guarded by mu; each channel holds one
@@ -30,7 +31,7 @@ type adapter struct {
 var _ raft.BatchingFSM = (*adapter)(nil)
 
 func newAdapter(m StateMachine) *adapter {
-	return &adapter{machine: m, waiters: make(map[proposalID]chan outcome)}
+	return &adapter{machine: m, pulse: new(Pulse), waiters: make(map[proposalID]chan outcome)}
 }
 
 // await registers a waiter. It precedes the proposal, so no result is missed.
@@ -52,6 +53,7 @@ func (a *adapter) Apply(log *raft.Log) any { return a.ApplyBatch([]*raft.Log{log
 
 // ApplyBatch skips what the machine made durable before a restart.
 func (a *adapter) ApplyBatch(logs []*raft.Log) []any {
+	defer a.pulse.work()()
 	applied := a.machine.Applied()
 	var batches []Batch
 	var entries [][]proposal
@@ -117,7 +119,8 @@ func (a *adapter) Snapshot() (raft.FSMSnapshot, error) {
 
 func (a *adapter) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	if err := a.machine.Restore(r); err != nil {
+	defer a.pulse.work()()
+	if err := a.machine.Restore(counted{r, &a.pulse.applied}); err != nil {
 		return fmt.Errorf("restoring the machine: %w", err)
 	}
 	a.announce(false) // the configuration follows the state, and is looked at when somebody comes

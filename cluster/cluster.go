@@ -62,6 +62,8 @@ type Config struct {
 	// Secrets are bytes of the layer above that a joining node receives.
 	Secrets func() []byte
 
+	// Pulse counts the steps of a start and of the work after it; nil: nobody looks.
+	Pulse *Pulse
 	// Network carries what nodes say to each other; nil is TCP.
 	Network Network
 	// Log keeps the log; nil is one in Dir, in the format that follows.
@@ -91,6 +93,7 @@ type Cluster struct {
 	transport guardedTransport
 	adapter   *adapter
 	store     LogStore
+	guard     *stallGuard
 	peers     *peers
 	proposer  *proposer
 	reader    *reader
@@ -115,6 +118,9 @@ func Open(cfg Config) (*Cluster, error) {
 	if cfg.Network == nil {
 		cfg.Network = TCP{}
 	}
+	if cfg.Pulse == nil {
+		cfg.Pulse = new(Pulse)
+	}
 	if cfg.Trailing == 0 {
 		cfg.Trailing = trailingLogs
 	}
@@ -126,6 +132,7 @@ func Open(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{cfg: cfg, log: cfg.Logger, closing: make(chan struct{})}
 	c.adapter = newAdapter(cfg.Machine)
+	c.adapter.pulse = cfg.Pulse
 	c.applied = newPosition(cfg.Machine.Applied())
 	c.adapter.moved = func(applied uint64, _ bool) { c.applied.set(applied) }
 	c.adapter.remember = c.rememberMembers
@@ -175,15 +182,17 @@ func (c *Cluster) openRaft() error {
 	c.store = store
 	checked := checkedLog{store}
 	stalled := newStallGuard(boundedLog{checked, c.cfg.LogAllowed})
+	c.guard = stalled
 	cached, err := raft.NewLogCache(logCache, stalled)
 	if err != nil {
 		return err
 	}
 	hl := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: logWriter{c.log}})
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(c.cfg.Dir, "raft"), snapshotsKept, hl)
+	files, err := raft.NewFileSnapshotStoreWithLogger(filepath.Join(c.cfg.Dir, "raft"), snapshotsKept, hl)
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)
 	}
+	snapshots := countedSnapshots{files, &c.cfg.Pulse.received}
 	inner := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  c.peers.stream,
 		MaxPool:                 3,

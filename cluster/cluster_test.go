@@ -186,6 +186,7 @@ func testConfigs(t testing.TB, ids ...string) (configs []Config) {
 
 func (n *testNode) open(t testing.TB) {
 	t.Helper()
+	n.cfg.Pulse = new(Pulse)
 	c, err := Open(n.cfg)
 	if err != nil {
 		t.Fatal(err)
