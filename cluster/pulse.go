@@ -13,13 +13,16 @@ import (
 // taking over a state. Whoever opens a cluster may hold it before, since a start is
 // counted from its first step.
 type Pulse struct {
-	applied  atomic.Uint64 // begins and ends of batches, and pieces of a state that is taken over
+	applied  atomic.Uint64 // begins and ends of batches, pieces of a state that is taken over, the machine's own steps
 	received atomic.Uint64 // pieces of a snapshot that is written
 	applying atomic.Bool   // the machine is at work; of the one goroutine that applies
 }
 
 // Steps is how many there were so far.
 func (p *Pulse) Steps() uint64 { return p.applied.Load() + p.received.Load() }
+
+// Step is one of the machine's own, as it loads a large state.
+func (p *Pulse) Step() { p.applied.Add(1) }
 
 // work is around what the machine does.
 func (p *Pulse) work() (done func()) {

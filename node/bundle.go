@@ -166,7 +166,7 @@ func (b *bundle) ask(ctx context.Context, path string) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, supportTimeout)
 	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: b.dial}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dialSupport(b.Dir)}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://node"+path, nil)
 	if err != nil {
 		return nil, err
@@ -183,14 +183,16 @@ func (b *bundle) ask(ctx context.Context, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(answer.Body, bundlePartMax+1))
 }
 
-func (b *bundle) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	dir, err := os.Open(b.Dir)
-	if err != nil {
-		return nil, err
+func dialSupport(dir string) func(ctx context.Context, _, _ string) (net.Conn, error) {
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		d, err := os.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		address := supportAddress(d)
+		return new(net.Dialer).DialContext(ctx, address.Net, address.Name)
 	}
-	defer dir.Close()
-	address := supportAddress(dir)
-	return new(net.Dialer).DialContext(ctx, address.Net, address.Name)
 }
 
 func (b *bundle) version(context.Context) (any, error) {

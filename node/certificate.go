@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,7 @@ func (n *Node) openCertificates(background context.Context) (get func(*tls.Clien
 		if err != nil {
 			return nil, err
 		}
+		n.settled.own = own
 		keep(ownCertificateEvery, "api", own)
 		n.expires["api"] = func() time.Time { return own.cert.Load().Leaf.NotAfter }
 		return own.get, nil
@@ -48,15 +50,16 @@ const ownCertificateEvery = time.Minute
 
 // ownCertificate is one that the administrator's tools renew.
 type ownCertificate struct {
-	cfg  CertificateConfig
 	cert atomic.Pointer[tls.Certificate]
-	seen time.Time // when the newer of the files was written; of one goroutine
+
+	mu   sync.Mutex
+	cfg  CertificateConfig // guarded by mu
+	seen time.Time         // guarded by mu: when the newer of the files was written
 }
 
 func openOwnCertificate(cfg CertificateConfig) (*ownCertificate, error) {
-	o := &ownCertificate{cfg: cfg}
-	_, err := o.Renew(time.Now())
-	return o, err
+	o := &ownCertificate{}
+	return o, o.take(cfg, time.Now())
 }
 
 func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -66,29 +69,56 @@ func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // Renew reads the files again if one was written since. Of a pair that does not fit,
 // as while a tool replaces one file after the other, the old one stays.
 func (o *ownCertificate) Renew(now time.Time) (renewed bool, err error) {
-	var newest time.Time
-	for _, name := range []string{o.cfg.CertFile, o.cfg.KeyFile} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	newest, err := o.cfg.written()
+	if err != nil || newest.Equal(o.seen) {
+		return false, err
+	}
+	if err := o.read(o.cfg, newest, now); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// take reads files, whenever they were written, and goes by them from now on; with an
+// error it goes by those before.
+func (o *ownCertificate) take(cfg CertificateConfig, now time.Time) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	newest, err := cfg.written()
+	if err != nil {
+		return err
+	}
+	return o.read(cfg, newest, now)
+}
+
+// read is called with the lock held.
+func (o *ownCertificate) read(cfg CertificateConfig, written, now time.Time) error {
+	cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
+	if err == nil {
+		err = usableNow(cert.Leaf, now)
+	}
+	if err != nil {
+		return fmt.Errorf("certificate of the HTTPS server, %s and %s: %w", cfg.CertFile, cfg.KeyFile, err)
+	}
+	o.cert.Store(&cert)
+	o.cfg, o.seen = cfg, written
+	return nil
+}
+
+// written is when the newer of the files was.
+func (c CertificateConfig) written() (newest time.Time, err error) {
+	for _, name := range []string{c.CertFile, c.KeyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return false, fmt.Errorf("certificate of the HTTPS server: %w", err)
+			return time.Time{}, fmt.Errorf("certificate of the HTTPS server: %w", err)
 		}
 		if info.ModTime().After(newest) {
 			newest = info.ModTime()
 		}
 	}
-	if newest.Equal(o.seen) {
-		return false, nil
-	}
-	cert, err := tls.LoadX509KeyPair(o.cfg.CertFile, o.cfg.KeyFile)
-	if err == nil {
-		err = usableNow(cert.Leaf, now)
-	}
-	if err != nil {
-		return false, fmt.Errorf("certificate of the HTTPS server, %s and %s: %w", o.cfg.CertFile, o.cfg.KeyFile, err)
-	}
-	o.cert.Store(&cert)
-	o.seen = newest
-	return true, nil
+	return newest, nil
 }
 
 func usableNow(leaf *x509.Certificate, now time.Time) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
@@ -37,6 +38,8 @@ type Config struct {
 	// Drain is how long this node goes on to serve after it was told to stop, while
 	// /readyz already sends its clients away.
 	Drain userspace.Duration `json:"drain,omitempty"`
+	// LogLevel is from which level on this node writes lines.
+	LogLevel LogLevel `json:"log_level,omitempty"`
 	// LogFormat is how this node keeps the log of the cluster on its disk.
 	LogFormat cluster.LogFormat `json:"log_format,omitempty"`
 	// DevelopmentSignIn lets anybody sign in as anybody at the issuers of the
@@ -53,6 +56,14 @@ type Config struct {
 	Credentials string `json:"-" yaml:"-"`
 	// Version is the build, as the nodes tell it to each other.
 	Version string `json:"-" yaml:"-"`
+	// Verbosity is what LogLevel sets; nil: the log has a level of its own.
+	Verbosity *slog.LevelVar `json:"-" yaml:"-"`
+	// Reread gives the configuration as its files say it now; nil: it is from none.
+	Reread func() (Config, error) `json:"-" yaml:"-"`
+	// Listener is taken instead of listening on API; nil: the node listens.
+	Listener net.Listener `json:"-" yaml:"-"`
+	// Supervisor waits for this node to go on; nil: nobody does.
+	Supervisor Supervisor `json:"-" yaml:"-"`
 }
 
 // EnforceConfig limits enforcement on this node.
@@ -205,7 +216,7 @@ func (c Config) check() error {
 	if drain := time.Duration(c.Drain); drain < 0 || drain > drainMax {
 		return fmt.Errorf("drain of %s is not 0 to %s", drain, drainMax)
 	}
-	return errors.Join(c.LogFormat.Check(), c.Enforce.check())
+	return errors.Join(c.LogLevel.check(), c.LogFormat.Check(), c.Enforce.check())
 }
 
 // onThisMachine reports whether all that the node listens on, and the name by which

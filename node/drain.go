@@ -14,10 +14,11 @@ const handOverWait = 2 * time.Second
 // is answered. A leader hands over first, while there is time for the others to notice.
 func (n *Node) drain() {
 	n.draining.Store(true)
-	if n.cfg.Drain == 0 {
+	drain := time.Duration(n.settled.drain.Load())
+	if drain == 0 {
 		return
 	}
-	over := time.NewTimer(time.Duration(n.cfg.Drain))
+	over := time.NewTimer(drain)
 	defer over.Stop()
 	if n.cluster.IsLeader() && len(n.cluster.Members()) > 1 {
 		ctx, cancel := context.WithTimeout(context.Background(), handOverWait)
@@ -26,6 +27,6 @@ func (n *Node) drain() {
 		}
 		cancel()
 	}
-	n.log.Info("draining", "for", time.Duration(n.cfg.Drain))
+	n.log.Info("draining", "for", drain)
 	<-over.C
 }

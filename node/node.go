@@ -60,6 +60,8 @@ type Node struct {
 	listener net.Listener
 	figures  http.Handler // of Prometheus
 	support  *supportDoor // nil: it could not be opened
+	pulse    cluster.Pulse
+	settled  settled
 
 	background sync.WaitGroup
 	stop       context.CancelFunc
@@ -77,6 +79,8 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (n *Node, err error
 			err = errors.Join(err, n.Close())
 		}
 	}()
+	defer n.watchStart()()
+	n.settle(cfg)
 	// 1. What this node is: certificates and keyring.
 	if err = checkLeft(cfg.Dir); err != nil {
 		return n, err
@@ -138,7 +142,7 @@ func (n *Node) openMachine() error {
 	if err != nil {
 		return err
 	}
-	if n.machine, err = fsm.Open(storage); err == nil {
+	if n.machine, err = fsm.Open(countedRows{storage, &n.pulse}); err == nil {
 		return nil
 	}
 	if !errors.Is(err, fsm.ErrDamaged) {
@@ -157,6 +161,7 @@ func (n *Node) openCluster() error {
 		WriteAllowed: n.mayPropose, LogAllowed: n.mayGrow,
 		AdmitJoin: n.admitJoin,
 		Secrets:   n.ring.Secret,
+		Pulse:     &n.pulse,
 	})
 	return err
 }
@@ -199,9 +204,11 @@ func (n *Node) openServer(background context.Context) error {
 		GetCertificate: certificate,
 		MinVersion:     tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
 	}
-	listener, err := net.Listen("tcp", n.cfg.API)
-	if err != nil {
-		return fmt.Errorf("listen for the API: %w", err)
+	listener := n.cfg.Listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", n.cfg.API); err != nil {
+			return fmt.Errorf("listen for the API: %w", err)
+		}
 	}
 	n.listener = api.Arrivals(listener)
 	return nil
@@ -221,16 +228,19 @@ func (n *Node) Run(ctx context.Context) error {
 			failed <- err
 		}
 	}()
-	n.log.Info("serving", "api", n.cfg.API, "peer", n.cfg.Peer, "applied", n.machine.Applied())
+	n.tell(Ready)
+	unwatched := n.beWatched()
+	n.log.Info("serving", "api", n.listener.Addr().String(), "peer", n.cfg.Peer, "applied", n.machine.Applied())
+	var err error
 	select {
 	case <-ctx.Done():
+		n.tell(Stopping)
 		n.drain()
-		return n.Close()
-	case err := <-failed:
-		return errors.Join(err, n.Close())
-	case err := <-n.ended:
-		return errors.Join(err, n.Close())
+	case err = <-failed:
+	case err = <-n.ended:
 	}
+	unwatched() // the unit bounds the rest of a stop
+	return errors.Join(err, n.Close())
 }
 
 // begin finishes what a first start leaves to the running cluster: the first

@@ -20,7 +20,7 @@ var shownSettings = []string{
 	"issuers.hosts", "issuers.ca_file",
 	"certificate.cert_file", "certificate.key_file",
 	"push.private", "push.ca_file",
-	"drain", "log_format",
+	"drain", "log_level", "log_format",
 	"development_sign_in",
 }
 

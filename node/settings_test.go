@@ -53,6 +53,7 @@ push:
   private: true
   ca_file: /etc/authfi/receivers.pem
 drain: 5s
+log_level: warn
 log_format: bolt
 start:
   first: true
@@ -82,7 +83,7 @@ func TestSettings(t *testing.T) {
 			},
 			Issuers: IssuersConfig{Hosts: []string{"idp.example"}, CAFile: "/etc/authfi/idp.pem"},
 			Push:    PushConfig{Private: true, CAFile: "/etc/authfi/receivers.pem"},
-			Drain:   userspace.Duration(5 * time.Second), LogFormat: cluster.LogBolt,
+			Drain:   userspace.Duration(5 * time.Second), LogLevel: LogWarn, LogFormat: cluster.LogBolt,
 		},
 		Start: StartSettings{First: true, OperatorTokenFile: "/run/authfi/operator.token", RecoveryKeyFile: "/run/authfi/recovery.key"},
 	}
@@ -186,7 +187,7 @@ func TestServedConfig(t *testing.T) {
 		t.Errorf("%+v, %v", served, err)
 	}
 	for text, word := range map[string]string{
-		"node_id: n2\n": "node_id", "enforce: {mode: off}\n": "mode", "certificate: {cert_file: x}\n": "belong together",
+		"node_id: n2\n": "node_id", "enforce: {mode: off}\n": "mode", "log_level: loud\n": "log_level", "certificate: {cert_file: x}\n": "belong together",
 	} {
 		if _, err := ServedConfig(made.Dir, settingsFile(t, text)); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q: %v", text, err)

@@ -24,7 +24,7 @@ import (
 // A node tells who is on its machine, as its own user or root, what is needed to find
 // out what is wrong with it: over a socket in its data directory, without a token,
 // and without a quorum, since that may be what is wrong. It tells nothing of what an
-// organization holds.
+// organization holds. They may also let it read its settings again.
 
 const supportSocket = "support.sock"
 
@@ -37,6 +37,7 @@ const (
 	askTallies    = "/tallies"
 	askGoroutines = "/goroutines"
 	askHeap       = "/heap"
+	askReload     = "/reload"
 )
 
 // supportTimeout bounds one answer, on a machine that is at its limits.
@@ -151,6 +152,7 @@ func (n *Node) supportHandler() http.Handler {
 	mux.HandleFunc("GET "+askTallies, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, n.supportTallies()) })
 	mux.Handle("GET "+askMetrics, n.figures)
 	mux.HandleFunc("GET "+askLog, n.serveLog)
+	mux.HandleFunc("POST "+askReload, n.serveReload)
 	// Stacks without the arguments of calls: a key may be among them, in hexadecimal.
 	mux.HandleFunc("GET "+askGoroutines, profileOf("goroutine", 1))
 	mux.HandleFunc("GET "+askHeap, profileOf("heap", 0))

@@ -41,8 +41,9 @@ type machines struct {
 
 type machine struct {
 	id, dir, api, peer string
-	config             string // settings file; empty: none
-	program            string // that is served; empty: this one
+	config             string   // settings file; empty: none
+	program            string   // that is served; empty: this one
+	unit               *systemd // that starts it; nil: nobody
 	process            *exec.Cmd
 	log                *bytes.Buffer
 	done               chan error
@@ -133,6 +134,9 @@ func (m *machines) serve(id string) *machine {
 	}
 	if n.process = program(m.t, args...); n.program != "" {
 		n.process = exec.Command(n.program, args...)
+	}
+	if n.unit != nil {
+		n.unit.given(n.process)
 	}
 	n.process.Stdout, n.process.Stderr = n.log, n.log
 	if err := n.process.Start(); err != nil {

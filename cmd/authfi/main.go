@@ -27,7 +27,7 @@ func main() {
 
 func root(api *cli.API) *cobra.Command {
 	cmd := api.Root(version)
-	for _, node := range []*cobra.Command{initCommand(), joinCommand(), serveCommand(), restoreCommand(api), doctorCommand(api), supportCommand(), keyringCommand(), recoverCommand(), detachCommand(), devCommand(), demoServiceCommand(), manCommand()} {
+	for _, node := range []*cobra.Command{initCommand(), joinCommand(), serveCommand(), reloadCommand(api), restoreCommand(api), doctorCommand(api), supportCommand(), keyringCommand(), recoverCommand(), detachCommand(), devCommand(), demoServiceCommand(), manCommand()} {
 		node.GroupID = cli.NodesGroup
 		cmd.AddCommand(node)
 	}

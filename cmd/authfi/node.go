@@ -3,14 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
 
 	"github.com/authfi/authfi/backup"
 	"github.com/authfi/authfi/cli"
 	"github.com/authfi/authfi/node"
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -165,50 +163,6 @@ func joinCommand() *cobra.Command {
 			return err
 		}
 		return node.Join(cmd.Context(), c, args[0], token)
-	}
-	return cmd
-}
-
-func serveCommand() *cobra.Command {
-	s := node.Settings{Config: defaults()}
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run the node of a data directory",
-		Long: "Run the node of a data directory, with what the settings file says. A directory that is no\n" +
-			"node's yet becomes one if the settings file has a section start.",
-		Args: exactly(0),
-	}
-	dir := cmd.Flags().String("dir", s.Dir, "data directory")
-	config := configFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		file := config()
-		if file != "" {
-			if err := s.Read(file); err != nil {
-				return fmt.Errorf("%w: %w", cli.ErrUsage, err)
-			}
-		}
-		if file == "" || cmd.Flags().Changed("dir") {
-			s.Dir = *dir
-		}
-		if err := s.Begin(cmd.Context()); err != nil {
-			return err
-		}
-		c, err := node.ServedConfig(s.Dir, file)
-		if err != nil {
-			return err
-		}
-		c.Version, c.Credentials = version, os.Getenv("CREDENTIALS_DIRECTORY")
-		log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("node", c.NodeID)
-		n, err := node.Open(cmd.Context(), c, log)
-		if err != nil {
-			return err
-		}
-		// The listener is there: what comes from now on is answered. Without systemd
-		// nobody is told.
-		if _, err := daemon.SdNotify(false, daemon.SdNotifyReady); err != nil {
-			log.Warn("systemd was not told that the node is ready", "error", err)
-		}
-		return n.Run(cmd.Context())
 	}
 	return cmd
 }
