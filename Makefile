@@ -3,7 +3,7 @@
 
 MODULE_BIN  := bin/authfi
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-GENERATED   := proto/gen bpf/obj sdk/go/admin sdk/js/admin
+GENERATED   := proto/gen bpf/obj sdk/go/admin sdk/js/admin sdk/python/authfi/admin
 TOOLS       := $(CURDIR)/.cache/tools
 STATICCHECK := $(TOOLS)/staticcheck-v0.8.2/staticcheck
 GOVULNCHECK := $(TOOLS)/govulncheck-v1.9.0/govulncheck

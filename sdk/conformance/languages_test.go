@@ -75,9 +75,9 @@ func TestPython(t *testing.T) {
 	run(t, dir, "python3", "-m", "venv", "venv")
 	run(t, dir, python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", filepath.Join("tests", "requirements.txt"))
 	out := run(t, dir, python, "-W", "ignore", "-m", "unittest", "discover", "--start-directory", "tests")
-	atLeast(t, out, `Ran ([0-9]+) tests`, 46)
+	atLeast(t, out, `Ran ([0-9]+) tests`, 52)
 	if regexp.MustCompile(`skipped=`).MatchString(out) {
 		t.Errorf("tests were skipped:\n%s", out)
 	}
-	run(t, dir, python, "-m", "mypy", "authfi", filepath.Join("tests", "typed.py"))
+	run(t, dir, python, "-m", "mypy", "authfi", filepath.Join("tests", "typed.py"), filepath.Join("tests", "administration.py"), filepath.Join("sample", "administer.py"))
 }

@@ -1,5 +1,5 @@
 // Command admin writes the SDKs' administration: a method for every operation of the
-// served document, in Go and JavaScript. The document says what there is and how
+// served document, in Go, JavaScript and Python. The document says what there is and how
 // it is asked; the messages say which fields a request has. With -check it writes nothing
 // and fails when what is there is not what it would write.
 package main
@@ -27,7 +27,7 @@ func main() {
 }
 
 // folders hold what is written, and nothing else.
-var folders = []string{"sdk/go/admin", "sdk/js/admin"}
+var folders = []string{"sdk/go/admin", "sdk/js/admin", "sdk/python/authfi/admin"}
 
 func run(root string, check bool) error {
 	files, err := generate()
@@ -64,6 +64,9 @@ func generate() (map[string][]byte, error) {
 		return nil, err
 	}
 	writeJavaScript(api, files)
+	if err := writePython(api, files); err != nil {
+		return nil, err
+	}
 	return files, nil
 }
 
@@ -81,6 +84,9 @@ func compare(root string, files map[string][]byte) error {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil {
 				return err
+			}
+			if entry.IsDir() && entry.Name() == "__pycache__" {
+				return filepath.SkipDir // what Python keeps of modules that were used
 			}
 			name, err := filepath.Rel(root, path)
 			if _, known := files[filepath.ToSlash(name)]; err == nil && !known && !entry.IsDir() {

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import authfi
+import authfi.admin
 import authfi.django
 import authfi.fastapi
 import authfi.flask
@@ -34,3 +35,11 @@ flask_auth.require("read:patient")  # type: ignore[arg-type]
 django_auth.require("read:patient")  # type: ignore[arg-type]
 fastapi_auth.require("read:patient")  # type: ignore[arg-type]
 authfi.AuthFI[Permission]().wsgi(plain, "read:patient")  # type: ignore[arg-type]
+
+
+async def administers(admin: authfi.admin.Admin, aside: authfi.admin.AsyncAdmin) -> list[str]:
+    admin.get_user()  # type: ignore[call-arg]
+    admin.list_users(mail="x")  # type: ignore[call-arg]
+    admin.list_users(if_version=1)  # type: ignore[call-arg]
+    user: authfi.admin.User = await aside.get_user(id="usr-1", newest=True)
+    return [user["email"]] + [found["email"] for found in admin.all_users(q="x")]
