@@ -57,12 +57,15 @@ func TestAdministration(t *testing.T) {
 		"AUTHFI_ORG": p.org, "READER_TOKEN": p.verifierKey(t, ctx),
 	}
 	js := installNode(t)
+	python, py := installPython(t)
 	p.samples(t, ctx, env, map[string][]string{
-		"go":   goAdministerSample(t),
-		"node": {"node", filepath.Join(js, "sample", "administer.mjs")},
+		"go":     goAdministerSample(t),
+		"node":   {"node", filepath.Join(js, "sample", "administer.mjs")},
+		"python": {python, filepath.Join(py, "sample", "administer.py")},
 	})
 	p.administer(t, ctx, env, func() error { return c.Kill(leader) }, map[string][]string{
-		"node": {"node", filepath.Join(js, "test", "administration.mjs")},
+		"node":   {"node", filepath.Join(js, "test", "administration.mjs")},
+		"python": {python, filepath.Join(py, "tests", "administration.py")},
 	})
 }
 
