@@ -84,10 +84,12 @@ var arrows = map[string][]string{
 	"node": {
 		"directory", "fsm", "fsm/disk", "fsm/state", "fsm/wire", "backup", "cluster", "durable", "keyring",
 		"api", "api/access", "api/admin", "api/authzen", "api/eventstream", "api/issuer", "api/login", "api/rest", "api/scim", "api/scim/journal", "api/watch",
-		"bpf", "bpf/gate", "bpf/policy", "node/enforce", "node/feed", "node/logbook",
+		"bpf", "bpf/gate", "bpf/policy", "node/acme", "node/enforce", "node/feed", "node/logbook",
 	},
-	"node/logbook":  {},
-	"node/nodetest": {"backup", "node"},
+	"node/acme":          {"durable"},
+	"node/acme/acmetest": {},
+	"node/logbook":       {},
+	"node/nodetest":      {"backup", "node"},
 
 	// The development cluster talks to nodes as processes, over the public API.
 	"dev":        {"proto/gen/*"},
@@ -148,6 +150,7 @@ var guests = map[string][]string{
 	"github.com/hashicorp/go-hclog":       {"cluster"},
 	"go.etcd.io/bbolt":                    {"cluster"},
 	"github.com/cilium/ebpf":              {"bpf", "bpf/obj"},
+	"golang.org/x/crypto":                 {"node/acme"},
 	"golang.org/x/sys":                    {"bench", "bpf", "bpf/gate", "cli"},
 	"github.com/lestrrat-go/jwx/v3":       {"api/issuer", "api/login"},
 	"github.com/elimity-com/scim":         {"api/scim"},
@@ -165,6 +168,9 @@ var guests = map[string][]string{
 	"github.com/itchyny/gojq":             {"cli"},
 	"github.com/hanwen/go-fuse/v2":        {"bench/chaos/volatile"},
 	"github.com/anishathalye/porcupine":   {"bench/history"},
+
+	"github.com/letsencrypt/challtestsrv": {"node/acme/acmetest"},
+	"github.com/letsencrypt/pebble/v2":    {"node/acme/acmetest"},
 
 	"github.com/santhosh-tekuri/jsonschema/v6": {"api/openapi/openapitest"},
 }
