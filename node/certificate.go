@@ -15,7 +15,7 @@ import (
 )
 
 // openCertificates keeps what this node shows to peers and clients renewed, and gives
-// the certificate of the HTTPS server.
+// the certificate of the HTTPS server, but for the one by ACME, which goes before it.
 func (n *Node) openCertificates(background context.Context) (get func(*tls.ClientHelloInfo) (*tls.Certificate, error), err error) {
 	n.expires = expiries{
 		"peers": func() time.Time { node, _ := n.identity.Expires(); return node },
@@ -37,7 +37,9 @@ func (n *Node) openCertificates(background context.Context) (get func(*tls.Clien
 		n.expires["api"] = func() time.Time { return own.cert.Load().Leaf.NotAfter }
 		return own.get, nil
 	}
-	if n.signed, err = n.identity.ServerCertificate(hosts(n.cfg)); err != nil {
+	n.openACME()
+	// That of the cluster has the names of the one by ACME too: it stands in for it.
+	if n.signed, err = n.identity.ServerCertificate(append(hosts(n.cfg), n.cfg.Certificate.ACME.Domains...)); err != nil {
 		return nil, err
 	}
 	keep(cluster.RenewEvery, "api", n.signed)

@@ -17,6 +17,7 @@ import (
 	"github.com/authfi/authfi/api/login"
 	userspace "github.com/authfi/authfi/bpf/gate"
 	"github.com/authfi/authfi/cluster"
+	"github.com/authfi/authfi/node/acme"
 	"github.com/authfi/authfi/node/enforce"
 )
 
@@ -31,7 +32,7 @@ type Config struct {
 	Enforce EnforceConfig `json:"enforce"`
 	// Issuers is whom this node asks for the keys of tokens that it has not issued.
 	Issuers IssuersConfig `json:"issuers,omitzero"`
-	// Certificate is one of your own for the HTTPS server.
+	// Certificate is another one for the HTTPS server than that of the cluster's CA.
 	Certificate CertificateConfig `json:"certificate,omitzero"`
 	// Push is where this node may deliver security event tokens to.
 	Push PushConfig `json:"push,omitzero"`
@@ -122,11 +123,26 @@ type IssuersConfig struct {
 }
 
 // CertificateConfig names a certificate for the HTTPS server, with those that vouch
-// for it, and its key, as PEM. Without one the cluster's CA signs one, which is
-// renewed. Files that change are read again within a minute.
+// for it, and its key, as PEM, or who makes one. Without either the cluster's CA signs
+// one, which is renewed. Files that change are read again within a minute.
 type CertificateConfig struct {
 	CertFile string `json:"cert_file,omitempty"`
 	KeyFile  string `json:"key_file,omitempty"`
+	// ACME is for a certificate of an authority that speaks it.
+	ACME acme.Settings `json:"acme,omitzero"`
+}
+
+func (c CertificateConfig) check() error {
+	switch {
+	case (c.CertFile == "") != (c.KeyFile == ""):
+		return errors.New("certificate: cert_file and key_file belong together")
+	case c.CertFile != "" && c.ACME.Enabled():
+		return errors.New("certificate: there can be one of your own or one by ACME, not both")
+	}
+	if err := c.ACME.Check(); err != nil {
+		return fmt.Errorf("certificate: acme: %w", err)
+	}
+	return nil
 }
 
 // PushConfig widens where receivers of event streams may be. The zero value allows
@@ -208,15 +224,13 @@ func (c Config) check() error {
 	switch {
 	case c.NodeID == "" || c.API == "" || c.Peer == "" || c.Issuer == "":
 		return errors.New("node id, api, peer and issuer must be set")
-	case (c.Certificate.CertFile == "") != (c.Certificate.KeyFile == ""):
-		return errors.New("certificate: cert_file and key_file belong together")
 	case c.DevelopmentSignIn && !c.onThisMachine():
 		return errors.New("the development sign-in lets anybody in: api, peer and issuer must be loopback addresses")
 	}
 	if drain := time.Duration(c.Drain); drain < 0 || drain > drainMax {
 		return fmt.Errorf("drain of %s is not 0 to %s", drain, drainMax)
 	}
-	return errors.Join(c.LogLevel.check(), c.LogFormat.Check(), c.Enforce.check())
+	return errors.Join(c.LogLevel.check(), c.Certificate.check(), c.LogFormat.Check(), c.Enforce.check())
 }
 
 // onThisMachine reports whether all that the node listens on, and the name by which

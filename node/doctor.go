@@ -178,6 +178,9 @@ func certificateFindings(c Config) []Finding {
 		}
 		found = append(found, expiryFinding("certificate of the API", own.Leaf.NotAfter))
 	}
+	if c.Certificate.ACME.Enabled() {
+		found = append(found, acmeFinding(c, time.Now()))
+	}
 	return found
 }
 

@@ -30,7 +30,7 @@ func (n *Node) metrics() http.Handler {
 		return float64(dropped)
 	}))
 	gauge("feed_streams", "Streams of the change feed that are open on this node.", func() float64 { return float64(n.watcher.Streams()) })
-	registry.MustRegister(verdicts{n}, decisions{n}, standing{n})
+	registry.MustRegister(verdicts{n}, decisions{n}, standing{n}, acmeStanding{n})
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }
 

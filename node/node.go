@@ -27,6 +27,7 @@ import (
 	"github.com/authfi/authfi/fsm"
 	"github.com/authfi/authfi/fsm/disk"
 	"github.com/authfi/authfi/keyring"
+	"github.com/authfi/authfi/node/acme"
 	"github.com/authfi/authfi/node/feed"
 	"github.com/authfi/authfi/node/logbook"
 )
@@ -54,6 +55,7 @@ type Node struct {
 	streams  *eventstream.Streams
 	expires  expiries                   // of certificates
 	signed   *cluster.ServerCertificate // of the API; nil: it has one of another making
+	acme     *acme.Certificate          // of the API; nil: none is wanted
 	unshown  bool                       // a change of the CAs; of whoever follows rotations: Open, then one goroutine
 	ended    chan error                 // holds one: why the node ends by itself
 	server   *http.Server
@@ -204,6 +206,9 @@ func (n *Node) openServer(background context.Context) error {
 		GetCertificate: certificate,
 		MinVersion:     tls.VersionTLS12, // Entra's provisioning service speaks nothing newer
 	}
+	if n.acme != nil {
+		n.acme.Secure(n.server, certificate)
+	}
 	listener := n.cfg.Listener
 	if listener == nil {
 		if listener, err = net.Listen("tcp", n.cfg.API); err != nil {
@@ -211,6 +216,9 @@ func (n *Node) openServer(background context.Context) error {
 		}
 	}
 	n.listener = api.Arrivals(listener)
+	if n.acme != nil { // orders when the authority can be answered
+		n.background.Go(func() { n.acme.Run(background) })
+	}
 	return nil
 }
 

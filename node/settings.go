@@ -16,6 +16,7 @@ import (
 
 	"github.com/authfi/authfi/backup"
 	"github.com/authfi/authfi/durable"
+	"github.com/authfi/authfi/node/acme"
 )
 
 // SettingsFile is where an installed node has its settings.
@@ -76,7 +77,32 @@ func (s *Settings) Read(file string) error {
 	if err := s.Start.check(); err != nil {
 		return fmt.Errorf("settings: %s: start: %w", file, err)
 	}
+	if err := s.Certificate.ACME.Check(); err != nil {
+		return fmt.Errorf("settings: %w", placed(file, text, "certificate.acme", err))
+	}
 	return nil
+}
+
+// placed is a mistake in a section with the line of its key, or of the section where the
+// key is missing.
+func placed(file string, text []byte, section string, err error) error {
+	var mistake *acme.Mistake
+	if !errors.As(err, &mistake) {
+		return fmt.Errorf("%s: %s: %w", file, section, err)
+	}
+	for _, key := range []string{section + "." + mistake.Key, section} {
+		path, failed := yaml.PathString("$." + key)
+		if failed != nil {
+			continue
+		}
+		node, failed := path.ReadNode(bytes.NewReader(text))
+		if failed != nil || node.GetToken() == nil {
+			continue
+		}
+		at := node.GetToken().Position
+		return fmt.Errorf("%s:%d:%d: %s.%w", file, at.Line, at.Column, section, err)
+	}
+	return fmt.Errorf("%s: %s.%w", file, section, err)
 }
 
 // located is a mistake with its line and column.

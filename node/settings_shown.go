@@ -19,6 +19,8 @@ var shownSettings = []string{
 	"enforce.services.*.limits.*",
 	"issuers.hosts", "issuers.ca_file",
 	"certificate.cert_file", "certificate.key_file",
+	"certificate.acme.domains", "certificate.acme.directory", "certificate.acme.ca_file", "certificate.acme.terms_agreed",
+	"certificate.acme.account_key_id", "certificate.acme.account_key_file", "certificate.acme.http",
 	"push.private", "push.ca_file",
 	"drain", "log_level", "log_format",
 	"development_sign_in",

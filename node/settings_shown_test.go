@@ -9,7 +9,7 @@ import (
 )
 
 // withheldSettings are the keys that a support bundle hides.
-var withheldSettings = []string{"first.operator_id", "first.operator_hash", "first.recovery.name", "first.recovery.recipient", "first.recovery.proof"}
+var withheldSettings = []string{"certificate.acme.email", "first.operator_id", "first.operator_hash", "first.recovery.name", "first.recovery.recipient", "first.recovery.proof"}
 
 // leaves are all keys of a type, as its JSON has them.
 func leaves(t reflect.Type, at string) (all []string) {

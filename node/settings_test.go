@@ -10,6 +10,7 @@ import (
 
 	userspace "github.com/authfi/authfi/bpf/gate"
 	"github.com/authfi/authfi/cluster"
+	"github.com/authfi/authfi/node/acme"
 	"github.com/authfi/authfi/node/enforce"
 )
 
@@ -32,6 +33,15 @@ issuer: https://id.example
 certificate:
   cert_file: /etc/authfi/tls.pem
   key_file: /etc/authfi/tls.key
+  acme:
+    domains: [id.example]
+    directory: https://acme.example/directory
+    email: ops@id.example
+    ca_file: /etc/authfi/acme.pem
+    terms_agreed: true
+    account_key_id: customer
+    account_key_file: /etc/authfi/acme.key
+    http: 0.0.0.0:80
 enforce:
   mode: auto
   listen: [127.0.0.1:8080]
@@ -71,7 +81,10 @@ func TestSettings(t *testing.T) {
 	want := Settings{
 		Config: Config{
 			Dir: "/srv/authfi", NodeID: "n1", API: "0.0.0.0:443", Peer: "n1.example:8541", Issuer: "https://id.example",
-			Certificate: CertificateConfig{CertFile: "/etc/authfi/tls.pem", KeyFile: "/etc/authfi/tls.key"},
+			Certificate: CertificateConfig{CertFile: "/etc/authfi/tls.pem", KeyFile: "/etc/authfi/tls.key", ACME: acme.Settings{
+				Domains: []string{"id.example"}, Directory: "https://acme.example/directory", Email: "ops@id.example",
+				CAFile: "/etc/authfi/acme.pem", TermsAgreed: true, AccountKeyID: "customer", AccountKeyFile: "/etc/authfi/acme.key", HTTP: "0.0.0.0:80",
+			}},
 			Enforce: EnforceConfig{
 				Mode: "auto", Listen: []string{"127.0.0.1:8080"}, Cgroup: "/sys/fs/cgroup/system.slice", PinDir: "/sys/fs/bpf/authfi",
 				Upstreams: map[string]string{"127.0.0.1:8080": "127.0.0.1:8081"},
@@ -143,12 +156,15 @@ func TestSettingsMistakes(t *testing.T) {
 		"node_id: a\nnode_id: b\n":                            {"2", "node_id"},
 		"enforce:\n  services:\n    127.0.0.1:1: {cert: a}\n": {":3:", "cert"},
 		"enforce:\n  services:\n    127.0.0.1:1: {limits: {idle: soon}}\n": {"duration", "soon"},
-		"node_id: [\n":                           {"1"},
-		"start:\n  first: true\n":                {"operator_token_file"},
-		"start:\n  join: n1:8541\n":              {"token_file"},
-		"start: {operator_token_file: x}\n":      {"first node"},
-		"start: {first: true, join: n1:8541}\n":  {"first of a cluster"},
-		strings.Repeat("# a comment\n", 100_000): {"larger"},
+		"node_id: [\n":                          {"1"},
+		"start:\n  first: true\n":               {"operator_token_file"},
+		"start:\n  join: n1:8541\n":             {"token_file"},
+		"start: {operator_token_file: x}\n":     {"first node"},
+		"start: {first: true, join: n1:8541}\n": {"first of a cluster"},
+		"certificate:\n  acme:\n    domains:\n    - id.example\n    - \"*.example\"\n":                                   {".yaml:5:", "certificate.acme.domains[1]", "wildcard"},
+		"# own\ncertificate:\n  acme:\n    domains: [id.example]\n    directory: https://acme.example\n":                 {".yaml:4:", "terms_agreed"},
+		"certificate:\n  acme:\n    terms_agreed: true\n    directory: http://acme.example\n    domains: [id.example]\n": {".yaml:4:16", "directory"},
+		strings.Repeat("# a comment\n", 100_000):                                                                         {"larger"},
 	} {
 		var s Settings
 		err := s.Read(settingsFile(t, text))
@@ -188,6 +204,7 @@ func TestServedConfig(t *testing.T) {
 	}
 	for text, word := range map[string]string{
 		"node_id: n2\n": "node_id", "enforce: {mode: off}\n": "mode", "log_level: loud\n": "log_level", "certificate: {cert_file: x}\n": "belong together",
+		"certificate: {cert_file: x, key_file: y, acme: {domains: [a.example], directory: \"https://b.example\", terms_agreed: true}}\n": "not both",
 	} {
 		if _, err := ServedConfig(made.Dir, settingsFile(t, text)); err == nil || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q: %v", text, err)

@@ -204,8 +204,12 @@ func (n *Node) supportStatus() any {
 	for i, m := range s.Members {
 		members[i] = member(m)
 	}
+	var certificate any // by ACME; null: none is wanted
+	if n.acme != nil {
+		certificate = n.acme.Standing()
+	}
 	return map[string]any{
-		"node_id": s.NodeID, "leader": s.Leader, "members": members, "ready": ready, "time": time.Now().UTC(),
+		"acme": certificate, "node_id": s.NodeID, "leader": s.Leader, "members": members, "ready": ready, "time": time.Now().UTC(),
 		"applied_index": uint64(root.Applied()), "digest": hex.EncodeToString(digest[:]), "organizations": root.Organizations(),
 		"enforcement": map[string]any{
 			"mode": report.Mode, "enforced_index": uint64(report.EnforcedIndex), "counters": report.Counters,
