@@ -38,6 +38,7 @@ type clusterStatus struct {
 	AppliedIndex uint64          `json:"applied_index"`
 	Digest       string          `json:"digest"`
 	Members      json.RawMessage `json:"members"`
+	Warnings     []string        `json:"warnings"`
 }
 
 var errNoLeader = errors.New("the cluster has no leader")
@@ -52,6 +53,9 @@ func showStatus(p *printer, body []byte) error {
 	g.add("leader", s.Leader)
 	g.add("applied index", fmt.Sprint(s.AppliedIndex))
 	g.add("digest", s.Digest)
+	for _, warning := range s.Warnings {
+		g.add("warning", warning)
+	}
 	return g.flush()
 }
 

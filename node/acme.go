@@ -80,6 +80,17 @@ func (a acmeStanding) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(acmeMissing, prometheus.GaugeValue, missing)
 }
 
+// acmeWarning says that an order has failed, and what clients see meanwhile.
+func acmeWarning(s acme.Standing, now time.Time) string {
+	switch {
+	case s.Failures > 0:
+		return "no certificate by ACME could be had, and clients see " + s.Shown(now) + ": " + s.LastError
+	case s.Missing(now):
+		return "there is no certificate by ACME yet, and clients see " + s.Shown(now)
+	}
+	return ""
+}
+
 // acmeFinding is read from the disk: the doctor has no keyring.
 func acmeFinding(c Config, now time.Time) Finding {
 	const check = "certificate by ACME"

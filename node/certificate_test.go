@@ -9,8 +9,11 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/authfi/authfi/node/acme"
 )
 
 // pair writes a certificate and its key, and gives the serial number.
@@ -76,4 +79,29 @@ func TestOwnCertificate(t *testing.T) {
 	second := pair(t, cfg, now, now.Add(time.Hour), now.Add(3*time.Second))
 	shows(second, true, false)
 	shows(second, false, false)
+}
+
+// TestACMEWarning says what clients see, and nothing while all is well.
+func TestACMEWarning(t *testing.T) {
+	now := time.Now()
+	later, before := now.Add(time.Hour), now.Add(-time.Hour)
+	for _, c := range []struct {
+		s    acme.Standing
+		want []string
+	}{
+		{acme.Standing{Ends: later}, nil},
+		{acme.Standing{}, []string{"yet", "the cluster's CA"}},
+		{acme.Standing{Ends: later, Failures: 1, LastError: "no route"}, []string{"the one by ACME until", "no route"}},
+		{acme.Standing{Ends: before, Failures: 1, LastError: "no route"}, []string{"the cluster's CA", "no route"}},
+	} {
+		got := acmeWarning(c.s, now)
+		if (got == "") != (c.want == nil) {
+			t.Errorf("%+v: %q", c.s, got)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%+v: no %q in %q", c.s, want, got)
+			}
+		}
+	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/authfi/authfi/api"
 	"github.com/authfi/authfi/api/admin"
@@ -57,6 +58,11 @@ func (n *Node) status() admin.Status {
 	s := admin.Status{NodeID: n.cfg.NodeID, Leader: leader}
 	for _, m := range n.cluster.Members() {
 		s.Members = append(s.Members, admin.Member{ID: m.ID, Address: m.Address, Voter: m.Voter})
+	}
+	if n.acme != nil {
+		if warning := acmeWarning(n.acme.Standing(), time.Now()); warning != "" {
+			s.Warnings = append(s.Warnings, warning)
+		}
 	}
 	return s
 }

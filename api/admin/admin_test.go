@@ -339,7 +339,7 @@ func TestConnectionsAndInstance(t *testing.T) {
 	s.ok("DELETE", connections+"/"+made.text(t, "id"), "")
 
 	status := s.ok("GET", "/api/v1/status", "")
-	if status["leader"] != "node-1" || len(status.text(t, "digest")) != 64 || status["members"].([]any)[0].(map[string]any)["leader"] != true {
+	if status["leader"] != "node-1" || len(status.text(t, "digest")) != 64 || status["members"].([]any)[0].(map[string]any)["leader"] != true || len(status["warnings"].([]any)) != 1 {
 		t.Fatalf("status %v", status)
 	}
 	if s.ok("POST", "/api/v1/join-tokens", "{}")["token"] != "v1.token" {

@@ -12,6 +12,8 @@ type Status struct {
 	NodeID  string
 	Leader  string // empty while there is none
 	Members []Member
+	// Warnings are sentences of what somebody should look into at this node.
+	Warnings []string
 }
 
 // Member is one node of the cluster.
@@ -34,6 +36,7 @@ func (a *api) GetStatus(ctx context.Context, _ *authfiv1.GetStatusRequest) (*aut
 	status, digest := a.Status(), pass.Digest()
 	return &authfiv1.GetStatusResponse{
 		NodeId: status.NodeID, Leader: status.Leader,
+		Warnings:     status.Warnings,
 		AppliedIndex: uint64(pass.Applied()), Digest: hex.EncodeToString(digest[:]),
 		Members: convert(status.Members, func(m Member) *authfiv1.Member {
 			return &authfiv1.Member{Id: m.ID, Address: m.Address, Voter: m.Voter, Leader: m.ID == status.Leader}

@@ -133,7 +133,7 @@ func configured(t testing.TB, log access.Log, root func() *state.Root, ring *key
 		Resolver: nameServerOf(t).resolver(),
 		Sessions: login.NewSessions(gate, tokens, ring, func(context.Context, directory.Index) {}),
 		Status: func() admin.Status {
-			return admin.Status{NodeID: "node-1", Leader: "node-1", Members: []admin.Member{{ID: "node-1", Voter: true}}}
+			return admin.Status{NodeID: "node-1", Leader: "node-1", Members: []admin.Member{{ID: "node-1", Voter: true}}, Warnings: []string{"the certificate of the API has ended"}}
 		},
 		Enforcement: func(context.Context) []admin.NodeEnforcement {
 			return []admin.NodeEnforcement{{NodeID: "node-1", Reachable: true, Mode: "gate", Counters: map[string]uint64{"allowed": 1 << 40}}}

@@ -232,7 +232,7 @@ func (c *Certificate) fail(began time.Time, err error) {
 		next = s.Next
 	})
 	standing := c.Standing()
-	c.cfg.Log.Error("no certificate by ACME could be had", "error", err, "failures", standing.Failures, "again", next, "shown", standing.shows())
+	c.cfg.Log.Error("no certificate by ACME could be had", "error", err, "failures", standing.Failures, "again", next, "shown", standing.Shown(time.Now()))
 }
 
 // pause is how long is waited after a failure: what the authority asks for, or twice as
@@ -283,8 +283,9 @@ type Standing struct {
 // Missing is true while clients are shown another certificate instead.
 func (s Standing) Missing(now time.Time) bool { return !now.Before(s.Ends) }
 
-func (s Standing) shows() string {
-	if s.Missing(time.Now()) {
+// Shown says what clients see.
+func (s Standing) Shown(now time.Time) string {
+	if s.Missing(now) {
 		return "the one of the cluster's CA"
 	}
 	return "the one by ACME until " + s.Ends.UTC().Format(time.RFC3339)

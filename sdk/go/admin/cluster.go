@@ -42,6 +42,8 @@ type GetStatusResponse struct {
 	// of the state at the applied index, hexadecimal
 	Digest  string   `json:"digest,omitzero"`
 	Members []Member `json:"members,omitzero"`
+	// what somebody should look into at this node, a sentence each
+	Warnings []string `json:"warnings,omitzero"`
 }
 
 type Member struct {

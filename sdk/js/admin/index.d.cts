@@ -968,6 +968,8 @@ export interface GetStatusResponse {
   /** of the state at the applied index, hexadecimal */
   digest: string;
   members: Member[];
+  /** what somebody should look into at this node, a sentence each */
+  warnings: string[];
 }
 
 export interface GetUpgradeRequest {

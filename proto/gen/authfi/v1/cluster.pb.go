@@ -67,6 +67,7 @@ type GetStatusResponse struct {
 	AppliedIndex  uint64                 `protobuf:"varint,3,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
 	Digest        string                 `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"` // of the state at the applied index, hexadecimal
 	Members       []*Member              `protobuf:"bytes,5,rep,name=members,proto3" json:"members,omitempty"`
+	Warnings      []string               `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"` // what somebody should look into at this node, a sentence each
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -132,6 +133,13 @@ func (x *GetStatusResponse) GetDigest() string {
 func (x *GetStatusResponse) GetMembers() []*Member {
 	if x != nil {
 		return x.Members
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -289,13 +297,14 @@ var File_authfi_v1_cluster_proto protoreflect.FileDescriptor
 const file_authfi_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x17authfi/v1/cluster.proto\x12\tauthfi.v1\x1a\x1cgoogle/api/annotations.proto\"\x12\n" +
-	"\x10GetStatusRequest\"\xae\x01\n" +
+	"\x10GetStatusRequest\"\xca\x01\n" +
 	"\x11GetStatusResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x16\n" +
 	"\x06leader\x18\x02 \x01(\tR\x06leader\x12#\n" +
 	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\x12\x16\n" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12+\n" +
-	"\amembers\x18\x05 \x03(\v2\x11.authfi.v1.MemberR\amembers\"`\n" +
+	"\amembers\x18\x05 \x03(\v2\x11.authfi.v1.MemberR\amembers\x12\x1a\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"`\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
