@@ -34,6 +34,8 @@ class GetStatusResponse(TypedDict):
     # of the state at the applied index, hexadecimal
     digest: str
     members: list[Member]
+    # what somebody should look into at this node, a sentence each
+    warnings: list[str]
 
 
 class Member(TypedDict):
