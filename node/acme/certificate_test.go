@@ -461,3 +461,23 @@ func TestPause(t *testing.T) {
 		}
 	}
 }
+
+// TestRenewalIsSpread: a certificate of months is renewed neither before two thirds of its
+// life nor more than a thirtieth later. In nanoseconds a month times the spread has more
+// than 63 bits.
+func TestRenewalIsSpread(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, life := range []time.Duration{time.Hour, 90 * 24 * time.Hour, 398 * 24 * time.Hour} {
+		seen := map[time.Time]bool{}
+		for i := range byte(200) {
+			at := renewAt(&x509.Certificate{Raw: []byte{i}, NotBefore: began, NotAfter: began.Add(life)})
+			if earliest := began.Add(life / 3 * 2); at.Before(earliest) || at.After(earliest.Add(life/30)) {
+				t.Fatalf("of %s, renewed at %s", life, at.Sub(began))
+			}
+			seen[at] = true
+		}
+		if len(seen) < 150 {
+			t.Errorf("of %s, %d certificates are renewed at %d times", life, 200, len(seen))
+		}
+	}
+}

@@ -201,7 +201,7 @@ func renewAt(leaf *x509.Certificate) time.Time {
 	life := leaf.NotAfter.Sub(leaf.NotBefore)
 	sum := sha256.Sum256(leaf.Raw)
 	part := time.Duration(binary.BigEndian.Uint16(sum[:]))
-	return leaf.NotBefore.Add(life / 3 * 2).Add(life / 30 * part / (1 << 16))
+	return leaf.NotBefore.Add(life / 3 * 2).Add(life / 30 / (1 << 16) * part)
 }
 
 // sameNames compares names whatever their order.
