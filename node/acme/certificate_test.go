@@ -51,7 +51,6 @@ type neighbour struct {
 	cert    *Certificate
 	address string
 	log     *heldLog
-	stop    context.CancelFunc
 }
 
 // neighbours are nodes that know each other, behind one address.
