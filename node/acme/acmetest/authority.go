@@ -44,7 +44,8 @@ type Authority struct {
 	between *x509.CertPool
 	file    string
 	down    atomic.Bool
-	orders  atomic.Int64
+	mu      sync.Mutex
+	orders  map[string]bool // by path; guarded by mu
 }
 
 // Options are of one authority.
@@ -74,14 +75,14 @@ func Start(t testing.TB, o Options) *Authority {
 	validator := va.New(logger, port(t, o.HTTP), port(t, o.TLS), true, startNames(t, logger), store)
 	front := wfe.New(logger, store, validator, issuer, []string{"pebble.test"}, true, o.AccountKeyID != "", 1, 1)
 
-	a := &Authority{roots: x509.NewCertPool(), between: x509.NewCertPool(), file: filepath.Join(t.TempDir(), "acme-ca.pem")}
+	a := &Authority{orders: map[string]bool{}, roots: x509.NewCertPool(), between: x509.NewCertPool(), file: filepath.Join(t.TempDir(), "acme-ca.pem")}
 	handler := front.Handler()
 	a.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if a.down.Load() {
 			panic(http.ErrAbortHandler) // as a server that was lost on the way
 		}
 		if strings.HasPrefix(r.URL.Path, "/finalize-order/") {
-			a.orders.Add(1)
+			a.finalize(r.URL.Path)
 		}
 		handler.ServeHTTP(w, r)
 	}))
@@ -155,8 +156,20 @@ func (a *Authority) Intermediates() *x509.CertPool { return a.between }
 // SetDown makes the authority unreachable, or reachable again.
 func (a *Authority) SetDown(down bool) { a.down.Store(down) }
 
-// Orders is how many orders came to a certificate.
-func (a *Authority) Orders() int { return int(a.orders.Load()) }
+// Orders is how many orders came so far that a certificate was asked for.
+func (a *Authority) Orders() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.orders)
+}
+
+// finalize counts an order once: pebble refuses one nonce of twenty, and the request
+// comes again.
+func (a *Authority) finalize(path string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.orders[path] = true
+}
 
 // Balance passes connections to addresses in turn, as a balancer of TCP does; one that
 // nobody listens on takes none.
