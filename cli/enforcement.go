@@ -109,9 +109,11 @@ func doubts(nodes []nodeReport) error {
 // withoutRoom is what a node refuses for want of room.
 func (n *nodeReport) withoutRoom() string {
 	var all []string
-	for _, kind := range []string{"users", "tokens", "addresses"} {
-		if count := n.Counters[kind+"_without_room"]; count > 0 {
-			all = append(all, fmt.Sprintf("%s=%d", kind, count))
+	for _, refused := range []struct{ what, counter string }{
+		{"users", "users_without_room"}, {"tokens", "tokens_without_room"}, {"addresses", "addresses_without_room"},
+	} {
+		if count := n.Counters[refused.counter]; count > 0 {
+			all = append(all, fmt.Sprintf("%s=%d", refused.what, count))
 		}
 	}
 	return strings.Join(all, " ")
