@@ -69,7 +69,10 @@ async function story(name, transport) {
 
   const gone = await users.getUser({ id: "usr-" + "0".repeat(31) + "1" }).catch((err) => ConnectError.from(err));
   assert.equal(gone.code, Code.NotFound);
-  const late = await users.listUsers({ orgId: org.id }, { timeoutMs: 1e-3 }).catch((err) => ConnectError.from(err));
+  const late = await (async () => {
+    const endless = createClient(service("EventService"), transport).watch({ orgId: org.id }, { timeoutMs: 50 });
+    for await (const _ of endless);
+  })().catch((err) => ConnectError.from(err));
   assert.equal(late.code, Code.DeadlineExceeded);
 
   // The feed has what was done above, in order, and ends when we say so.
