@@ -238,8 +238,8 @@ func (id *Identity) Standing() Standing {
 	return s
 }
 
-// DropDistrusted closes what peers opened with certificates of a CA that is trusted no
-// more, and says how many that were.
+// DropDistrusted ends the connections of peers with certificates of a CA that is trusted
+// no more, without losing a call, and says how many those are.
 func (c *Cluster) DropDistrusted() int { return c.peers.dropDistrusted() }
 
 // AuthorityDue is true when the CA that signs has a third of its life left.

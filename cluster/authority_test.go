@@ -363,3 +363,68 @@ func TestFortyYears(t *testing.T) {
 		}
 	})
 }
+
+// TestCallsWhenTrustEnds: a call that is under way when the trust in its connection ends is
+// answered, and the next one is not lost: it is refused unheard there, and made over a
+// connection of the CA of now.
+func TestCallsWhenTrustEnds(t *testing.T) {
+	nodes := trio(t)
+	caller, other := nodes[1], nodes[0]
+	entered, goOn := make(chan struct{}, 1), make(chan struct{})
+	heard := 0 // the calls below are one after the other
+	other.Handle("test.wait", func(context.Context, string, []byte) ([]byte, error) {
+		heard++
+		entered <- struct{}{}
+		<-goOn
+		return []byte("answered"), nil
+	})
+	pooled, _, err := caller.calls.get(other.cfg.NodeID) // of before
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen, _, err := caller.calls.get(other.cfg.NodeID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caller.calls.put(other.cfg.NodeID, pooled)
+
+	next, err := other.cfg.Identity.NextAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []func(*Identity, NextAuthority) (bool, error){(*Identity).Trust, (*Identity).SignBy} {
+		for _, n := range nodes {
+			if _, err := step(n.cfg.Identity, next); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	type result struct {
+		answer []byte
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		answer, err := caller.Call(within(t), other.cfg.NodeID, "test.wait", nil)
+		done <- result{answer, err}
+	}()
+	<-entered
+	if _, err := other.cfg.Identity.Distrust(next); err != nil {
+		t.Fatal(err)
+	}
+	if other.DropDistrusted() == 0 {
+		t.Fatal("no connection was of the CA before")
+	}
+	close(goOn)
+	if r := <-done; r.err != nil || string(r.answer) != "answered" {
+		t.Errorf("the call that was under way: %q, %v", r.answer, r.err)
+	}
+	answer, sent, err := exchange(within(t), stolen, "test.wait", nil)
+	if err != nil || !sent || !bytes.Equal(answer, []byte{answerDistrusted}) || heard != 1 {
+		t.Errorf("a call over a connection of the CA before: %q, %v, heard %d", answer, err, heard)
+	}
+	// This node has not let go of the CA before, so that it uses what it has in its pool.
+	if answer, err := caller.Call(within(t), other.cfg.NodeID, "test.wait", nil); err != nil || string(answer) != "answered" || heard != 2 {
+		t.Errorf("the call after: %q, %v, heard %d", answer, err, heard)
+	}
+}

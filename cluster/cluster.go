@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -151,7 +150,7 @@ func Open(cfg Config) (*Cluster, error) {
 		}
 		return nil, errors.Join(err, c.peers.close())
 	}
-	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]net.Conn{}}
+	c.calls = &calls{c: c, handlers: map[string]Handler{}, idle: map[string][]*link{}}
 	c.peers.rpc, c.peers.join, c.peers.state, c.peers.gone = c.calls.serve, c.serveJoin, c.serveState, c.gone
 	c.peers.ended = func(nodeID string) { go c.suspect(nodeID) }
 	c.adapter.moved = c.moved

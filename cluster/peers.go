@@ -58,7 +58,7 @@ type peers struct {
 	mu     sync.Mutex
 	open   map[net.Conn]string // and whose those are that are no calls; guarded by mu
 	closed bool                // guarded by mu
-	rpc    func(from string, conn net.Conn)
+	rpc    func(from string, conn *tls.Conn)
 	join   func(conn net.Conn)
 	state  func(conn net.Conn)
 	gone   func(nodeID string) bool // it was removed
@@ -209,7 +209,7 @@ func (p *peers) close() error {
 }
 
 // dial connects to the node with this id and to no other.
-func (p *peers) dial(address, nodeID, protocol string, timeout time.Duration) (net.Conn, error) {
+func (p *peers) dial(address, nodeID, protocol string, timeout time.Duration) (*tls.Conn, error) {
 	config := p.identity.peerTLS(protocol)
 	config.ServerName = nodeID
 	if nodeID == "" { // raft knows addresses only; any node of the cluster will do
@@ -220,7 +220,7 @@ func (p *peers) dial(address, nodeID, protocol string, timeout time.Duration) (n
 }
 
 // dialTLS bounds connection and handshake together.
-func dialTLS(network Network, address string, timeout time.Duration, config *tls.Config) (net.Conn, error) {
+func dialTLS(network Network, address string, timeout time.Duration, config *tls.Config) (*tls.Conn, error) {
 	deadline := time.Now().Add(timeout)
 	raw, err := network.Dial(address, timeout)
 	if err != nil {
@@ -259,8 +259,14 @@ func intermediates(state tls.ConnectionState) *x509.CertPool {
 	return pool
 }
 
+// distrustedRest is how long a call may have been on its way over a connection that has
+// just lost the trust.
+const distrustedRest = 2 * rpcTimeout
+
 // dropDistrusted closes the connections of peers whose certificates are of a CA that is
-// trusted no more. Those of nodes are taken up anew, with the certificates of now.
+// trusted no more. Those of nodes are taken up anew, with the certificates of now. One of
+// calls is not cut off, for what became of the call would not be known: that which is
+// under way is answered, one that comes is refused, and then it ends.
 func (p *peers) dropDistrusted() (dropped int) {
 	p.mu.Lock()
 	open := make([]net.Conn, 0, len(p.open))
@@ -268,23 +274,51 @@ func (p *peers) dropDistrusted() (dropped int) {
 		open = append(open, conn)
 	}
 	p.mu.Unlock()
-	pool := p.identity.authorities.Load().pool
+	now := p.identity.authorities.Load()
 	for _, conn := range open {
 		secured, ok := conn.(*tls.Conn)
-		if !ok {
+		if !ok || vouched(secured, now) {
 			continue
 		}
-		state := secured.ConnectionState()
-		if len(state.VerifiedChains) == 0 { // a join, which is short
+		dropped++
+		if secured.ConnectionState().NegotiatedProtocol == protocolRPC {
+			conn.SetReadDeadline(time.Now().Add(distrustedRest))
 			continue
 		}
-		options := x509.VerifyOptions{Roots: pool, Intermediates: intermediates(state), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
-		if _, err := state.PeerCertificates[0].Verify(options); err != nil {
-			conn.Close()
-			dropped++
-		}
+		conn.Close()
 	}
 	return dropped
+}
+
+// vouched is true of a connection whose other side showed a certificate of a CA that is
+// trusted, and of one that showed none, which is a join and short.
+func vouched(conn *tls.Conn, by *authorities) bool {
+	state := conn.ConnectionState()
+	if len(state.VerifiedChains) == 0 {
+		return true
+	}
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots: by.pool, Intermediates: intermediates(state), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	return err == nil
+}
+
+// link is a connection of calls. It is looked at anew only when the CAs have changed, and
+// is of one goroutine at a time.
+type link struct {
+	*tls.Conn
+	peers *peers
+	under *authorities // by which it was looked at last; nil: not yet
+}
+
+// trusted is asked before each call, at either end.
+func (l *link) trusted() bool {
+	now := l.peers.identity.authorities.Load()
+	if l.under != now && !vouched(l.Conn, now) {
+		return false
+	}
+	l.under = now
+	return true
 }
 
 // stream is the part of the peer port that raft uses.

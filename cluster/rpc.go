@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,8 +33,12 @@ const (
 	answerNoLeader
 	answerReadOnly
 	answerUnknownOutcome
-	answerFailed // the body is the text
+	answerFailed     // the body is the text
+	answerDistrusted // the connection was opened by a CA that is trusted no more: the call was not heard
 )
+
+// errDistrusted ends the use of a connection.
+var errDistrusted = errors.New("the connection is of a CA that is trusted no more")
 
 // Handler answers a call of another node.
 type Handler func(ctx context.Context, from string, body []byte) ([]byte, error)
@@ -44,8 +49,8 @@ type Handler func(ctx context.Context, from string, body []byte) ([]byte, error)
 type calls struct {
 	c        *Cluster
 	mu       sync.Mutex
-	handlers map[string]Handler    // guarded by mu
-	idle     map[string][]net.Conn // by node id, guarded by mu
+	handlers map[string]Handler // guarded by mu
+	idle     map[string][]*link // by node id, guarded by mu
 }
 
 // Handle registers a handler before or while the cluster runs.
@@ -68,18 +73,21 @@ func (c *Cluster) handlePeers() {
 // its handler or that the handler said so; ErrUnknownOutcome that it may have.
 func (c *Cluster) Call(ctx context.Context, nodeID, method string, body []byte) ([]byte, error) {
 	for attempt := 0; ; attempt++ {
-		conn, pooled, err := c.calls.get(nodeID)
+		link, pooled, err := c.calls.get(nodeID)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNoLeader, err)
 		}
-		answer, sent, err := exchange(ctx, conn, method, body)
+		answer, sent, err := exchange(ctx, link, method, body)
+		if err == nil && answer[0] == answerDistrusted {
+			sent, err = false, errDistrusted
+		}
 		if err == nil {
-			c.calls.put(nodeID, conn)
+			c.calls.put(nodeID, link)
 			return decodeAnswer(answer)
 		}
-		c.peers.forget(conn)
-		// A pooled connection may have died while it was idle; that is known
-		// only if nothing of the call was taken.
+		c.peers.forget(link.Conn)
+		// A pooled connection may have died while it was idle, which is known only if
+		// nothing of the call was taken, or is not trusted any more.
 		if !sent && pooled && attempt <= idleConnMax {
 			continue
 		}
@@ -159,12 +167,16 @@ func readFrame(r io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// serve answers the calls of one connection until it ends.
-func (s *calls) serve(from string, conn net.Conn) {
-	in := bufio.NewReader(conn)
+// serve answers the calls of one connection until it ends, or is trusted no more.
+func (s *calls) serve(from string, conn *tls.Conn) {
+	in, link := bufio.NewReader(conn), &link{Conn: conn, peers: s.c.peers}
 	for {
 		method, body, err := readCall(in)
 		if err != nil {
+			return
+		}
+		if !link.trusted() {
+			_ = writeFrame(conn, []byte{answerDistrusted}) // it ends in any case
 			return
 		}
 		s.mu.Lock()
@@ -200,48 +212,48 @@ func readCall(in *bufio.Reader) (method string, body []byte, err error) {
 	return string(name), body, err
 }
 
-func (s *calls) get(nodeID string) (conn net.Conn, pooled bool, err error) {
-	for conn = s.idled(nodeID); conn != nil; conn = s.idled(nodeID) {
-		if alive(conn) {
-			return conn, true, nil
+func (s *calls) get(nodeID string) (l *link, pooled bool, err error) {
+	for l = s.idled(nodeID); l != nil; l = s.idled(nodeID) {
+		if alive(l.Conn) && l.trusted() {
+			return l, true, nil
 		}
-		s.c.peers.forget(conn)
+		s.c.peers.forget(l.Conn)
 	}
 	address, ok := s.c.address(nodeID)
 	if !ok {
 		return nil, false, fmt.Errorf("%s is not a member", nodeID)
 	}
-	conn, err = s.c.peers.dial(address, nodeID, protocolRPC, rpcTimeout)
+	conn, err := s.c.peers.dial(address, nodeID, protocolRPC, rpcTimeout)
 	if err != nil {
 		return nil, false, err
 	}
 	if !s.c.peers.track(conn) {
 		return nil, false, ErrClosed
 	}
-	return conn, false, nil
+	return &link{Conn: conn, peers: s.c.peers}, false, nil
 }
 
 // idled takes the connection that was used last; nil when there is none.
-func (s *calls) idled(nodeID string) net.Conn {
+func (s *calls) idled(nodeID string) *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	idle := s.idle[nodeID]
 	if len(idle) == 0 {
 		return nil
 	}
-	conn := idle[len(idle)-1]
+	l := idle[len(idle)-1]
 	s.idle[nodeID] = idle[:len(idle)-1]
-	return conn
+	return l
 }
 
-func (s *calls) put(nodeID string, conn net.Conn) {
+func (s *calls) put(nodeID string, l *link) {
 	s.mu.Lock()
 	full := len(s.idle[nodeID]) >= idleConnMax
 	if !full {
-		s.idle[nodeID] = append(s.idle[nodeID], conn)
+		s.idle[nodeID] = append(s.idle[nodeID], l)
 	}
 	s.mu.Unlock()
 	if full {
-		s.c.peers.forget(conn)
+		s.c.peers.forget(l.Conn)
 	}
 }
